@@ -1,0 +1,255 @@
+//! Broker ports: the small traits through which the runtime sees a log, and their two
+//! implementations. Ports speak bytes, topics, partitions and offsets; they know no tasks and no
+//! stores.
+//!
+//! Invariants every implementation keeps:
+//! - a [`Consumer`] and a [`Producer`] belong to one thread; a [`GroupMember`] is polled by one thread,
+//!   while its `commit` and `committed` may be called from any;
+//! - a record handed out by [`RecordBatch`] borrows from the batch: nothing is copied until an
+//!   operator asks for it;
+//! - an offset is only reported as acknowledged once the broker has confirmed it.
+
+mod error;
+pub mod kafka;
+pub mod memory;
+mod partitioner;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use error::{BrokerError, BrokerErrorKind};
+pub use partitioner::{murmur2, partition_for_key};
+
+use crate::ids::TopicPartition;
+use crate::record::{Headers, Timestamp};
+
+/// A connection to a broker: makes the clients that a process needs.
+pub trait Broker: Debug + Send + Sync + 'static {
+    /// Where it is, for messages: `memory` or the bootstrap servers.
+    fn name(&self) -> &str;
+    /// A client for topics and offsets.
+    fn admin(&self) -> Result<Box<dyn Admin>, BrokerError>;
+    /// A consumer outside any group. `client_id` names it in the broker's logs.
+    fn consumer(&self, role: ConsumerRole, client_id: &str) -> Result<Box<dyn Consumer>, BrokerError>;
+    /// A producer.
+    fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError>;
+    /// A member of a consumer group.
+    fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError>;
+}
+
+/// What a consumer is for; implementations tune fetching by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsumerRole {
+    /// Reads the source topics of running tasks.
+    Main,
+    /// Reads changelogs into stores.
+    Restore,
+}
+
+/// Settings of a producer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProducerSettings {
+    /// Its name in the broker's logs.
+    pub client_id: String,
+    /// Whether [`Producer::last_acked`] is wanted. Without it an acknowledged record costs no event.
+    pub track_acks: bool,
+}
+
+/// Settings of a group member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupSettings {
+    /// The group, which is the application id.
+    pub group_id: String,
+    /// Its name in the broker's logs.
+    pub client_id: String,
+    /// After this time without a heartbeat the group drops the member.
+    pub session_timeout: Duration,
+    /// Time between heartbeats.
+    pub heartbeat_interval: Duration,
+    /// How long a member may take to give up its partitions, and to poll.
+    pub max_poll_interval: Duration,
+}
+
+/// Where a consumer starts in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartOffset {
+    /// At this offset. If the log no longer or not yet has it, `fetch` fails with
+    /// [`BrokerErrorKind::OffsetOutOfRange`]; there is no silent jump.
+    At(i64),
+    /// At the oldest record.
+    Earliest,
+    /// Behind the newest record.
+    Latest,
+}
+
+/// An assigned partition of one consumer: an index that is cheap to fetch by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub usize);
+
+/// A consumer with manual assignment. It belongs to no group and cannot commit.
+pub trait Consumer: Debug + Send {
+    /// Starts to read partitions; the answer has one slot per partition, in order. Slots of
+    /// unassigned partitions may be used again.
+    fn assign(&mut self, partitions: &[(TopicPartition, StartOffset)]) -> Result<Vec<Slot>, BrokerError>;
+    /// Stops to read these slots and drops what was fetched ahead.
+    fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError>;
+    /// Takes up to `max_records` records that have arrived, without waiting. `None`: nothing yet.
+    fn fetch(&mut self, slot: Slot, max_records: usize) -> Result<Option<Box<dyn RecordBatch>>, BrokerError>;
+    /// Waits until some slot may have records, or until `timeout`; may wake early.
+    fn wait(&mut self, timeout: Duration);
+    /// Serves the client's errors and logs; called once per loop turn. Fails only when the client
+    /// cannot go on.
+    fn poll(&mut self) -> Result<(), BrokerError>;
+    /// The highest known end offset (high watermark) of the slot's partition, from the last fetch: for
+    /// lag. `None` before the first fetch.
+    fn end_offset(&self, slot: Slot) -> Option<i64>;
+}
+
+/// Records of one partition, in offset order, owned by whoever took them.
+pub trait RecordBatch: Debug + Send {
+    /// How many records; never 0.
+    fn len(&self) -> usize;
+    /// The record at `index < len()`; borrows from the batch.
+    fn record(&self, index: usize) -> RawRecord<'_>;
+}
+
+/// A record as the broker holds it.
+#[derive(Debug, Clone)]
+pub struct RawRecord<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp in milliseconds; −1 if it has none.
+    pub timestamp: Timestamp,
+    /// Key bytes; `None` is null, which is not the same as empty.
+    pub key: Option<&'a [u8]>,
+    /// Value bytes; `None` is null.
+    pub value: Option<&'a [u8]>,
+    /// Headers.
+    pub headers: Headers,
+}
+
+/// A topic known to one producer: an index that is cheap to send by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicHandle(pub usize);
+
+/// A record to be sent; the bytes are copied by the call.
+#[derive(Debug, Clone, Copy)]
+pub struct OutgoingRecord<'a> {
+    /// The partition; always explicit.
+    pub partition: i32,
+    /// Key bytes; `None` is null.
+    pub key: Option<&'a [u8]>,
+    /// Value bytes; `None` is null.
+    pub value: Option<&'a [u8]>,
+    /// Milliseconds since the epoch; `None`: the broker's present time.
+    pub timestamp: Option<Timestamp>,
+    /// Headers.
+    pub headers: &'a Headers,
+}
+
+/// An idempotent producer. Sending is asynchronous: a failure shows at a later call and stays until
+/// the producer is dropped.
+pub trait Producer: Debug + Send {
+    /// Looks a topic up, once per topic; later calls are by handle. Fails with
+    /// [`BrokerErrorKind::UnknownTopicOrPartition`] when the topic does not exist.
+    fn topic(&mut self, name: &str) -> Result<TopicHandle, BrokerError>;
+    /// The topic's number of partitions, as looked up by [`Producer::topic`].
+    fn partition_count(&self, topic: TopicHandle) -> i32;
+    /// Queues a record. Waits when the queue is full (back-pressure), and fails when an earlier
+    /// record has failed for good.
+    fn send(&mut self, topic: TopicHandle, record: OutgoingRecord<'_>) -> Result<(), BrokerError>;
+    /// Serves acknowledgements; called once per loop turn. Fails when a record has failed for good.
+    fn poll(&mut self) -> Result<(), BrokerError>;
+    /// Sends what is queued at once and waits until all of it is acknowledged.
+    fn flush(&mut self, timeout: Duration) -> Result<(), BrokerError>;
+    /// The highest acknowledged offset of a partition sent to since the producer was made, if
+    /// [`ProducerSettings::track_acks`] is on.
+    fn last_acked(&self, topic: TopicHandle, partition: i32) -> Option<i64>;
+}
+
+/// What a group tells its member. Every event but `Lost` must be answered by
+/// [`GroupMember::acknowledge`]; the group waits for the answer to `Revoked` before anyone else gets the
+/// partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupEvent {
+    /// The member's whole new assignment (eager protocol: after `Revoked` of everything).
+    Assigned(Vec<TopicPartition>),
+    /// Finish, commit and give up these partitions, then acknowledge.
+    Revoked(Vec<TopicPartition>),
+    /// The group has dropped the member: nothing may be committed any more. Acknowledge to rejoin.
+    Lost(Vec<TopicPartition>),
+}
+
+/// A committed offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommittedOffset {
+    /// The next offset to read.
+    pub offset: i64,
+    /// Free text stored with it.
+    pub metadata: String,
+}
+
+/// A member of a consumer group with the classic `range` strategy (sorted member ids; contiguous
+/// ranges per topic, the first members take the remainder).
+pub trait GroupMember: Debug + Send + Sync {
+    /// Joins with this subscription; it must be the same in all members.
+    fn subscribe(&self, topics: &[String]) -> Result<(), BrokerError>;
+    /// Waits up to `timeout` for an event. Called by one thread only, often enough to stay in the
+    /// group.
+    fn poll(&self, timeout: Duration) -> Result<Option<GroupEvent>, BrokerError>;
+    /// Answers the event that `poll` returned last.
+    fn acknowledge(&self) -> Result<(), BrokerError>;
+    /// Commits offsets with the member's id and generation. Fails with
+    /// [`BrokerErrorKind::NotAMember`] when the group has moved on: the partitions may be another
+    /// member's by now.
+    fn commit(&self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BrokerError>;
+    /// The group's committed offsets, in the order asked; `None`: none committed. Fails with a
+    /// retriable error after `timeout`.
+    fn committed(
+        &self,
+        partitions: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<Vec<Option<CommittedOffset>>, BrokerError>;
+    /// The member id as the group knows it; empty before the first join.
+    fn member_id(&self) -> String;
+    /// Leaves the group, giving partitions up without further events.
+    fn leave(&self) -> Result<(), BrokerError>;
+}
+
+/// A topic to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its name.
+    pub name: String,
+    /// How many partitions.
+    pub partitions: i32,
+    /// Copies of each; −1: the broker's default.
+    pub replication_factor: i32,
+    /// Topic configs by Kafka's names.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// Topics and their offsets.
+pub trait Admin: Debug + Send + Sync {
+    /// The partition counts of these topics; a topic that does not exist is `None`. In the order asked.
+    fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError>;
+    /// The configs of a topic, defaults included.
+    fn topic_configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError>;
+    /// Creates topics and waits until they can be written. One result per topic, in order; an
+    /// existing topic is [`BrokerErrorKind::TopicExists`].
+    fn create_topics(&self, topics: &[NewTopic]) -> Result<Vec<Result<(), BrokerError>>, BrokerError>;
+    /// Deletes topics; one result per topic, in order.
+    fn delete_topics(&self, topics: &[&str]) -> Result<Vec<Result<(), BrokerError>>, BrokerError>;
+    /// The offset behind the newest record (high watermark), in the order asked.
+    fn end_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError>;
+    /// The offset of the oldest record, in the order asked.
+    fn beginning_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError>;
+    /// The offsets a group has committed, without being a member; `None`: none.
+    fn group_offsets(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<CommittedOffset>>, BrokerError>;
+}

@@ -1,0 +1,5 @@
+//! The typed surface: streams, tables, windows and their options.
+
+pub mod windows;
+
+pub use windows::{Window, Windowed};

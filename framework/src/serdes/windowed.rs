@@ -1,0 +1,46 @@
+//! Windowed keys on topics, byte for byte as Kafka Streams writes them.
+
+use std::fmt;
+
+use super::{ArcSerde, Serde, SerdeError};
+use crate::dsl::{Window, Windowed};
+
+/// Keys of tumbling and hopping windows: the key's bytes, then the window start as a big-endian
+/// `i64`. The window size is not in the bytes, so the reader states it.
+///
+/// # Source
+/// `TimeWindowedSerializer` and `TimeWindowedDeserializer`.
+pub struct TimeWindowedSerde<K> {
+    inner: ArcSerde<K>,
+    size_ms: i64,
+}
+
+impl<K> TimeWindowedSerde<K> {
+    /// Windowed keys over `inner`, of windows that are `size_ms` milliseconds long.
+    pub fn new(inner: ArcSerde<K>, size_ms: i64) -> Self {
+        Self { inner, size_ms }
+    }
+}
+
+impl<K> fmt::Debug for TimeWindowedSerde<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeWindowedSerde").field("size_ms", &self.size_ms).finish_non_exhaustive()
+    }
+}
+
+impl<K: 'static> Serde<Windowed<K>> for TimeWindowedSerde<K> {
+    fn serialize(&self, value: &Windowed<K>, bytes: &mut Vec<u8>) -> Result<(), SerdeError> {
+        self.inner.serialize(&value.key, bytes)?;
+        bytes.extend_from_slice(&value.window.start.to_be_bytes());
+        Ok(())
+    }
+
+    fn deserialize(&self, bytes: &[u8]) -> Result<Windowed<K>, SerdeError> {
+        let Some((key, start)) = bytes.split_last_chunk::<8>() else {
+            return Err(format!("a windowed key takes at least 8 bytes, not {}", bytes.len()).into());
+        };
+        let start = i64::from_be_bytes(*start);
+        let window = Window { start, end: start.saturating_add(self.size_ms) };
+        Ok(Windowed { key: self.inner.deserialize(key)?, window })
+    }
+}

@@ -1,0 +1,94 @@
+//! State: rows, their order, their layers, and where each store's changelog stands.
+//!
+//! A store of a task is, from top to bottom: typed rows in memory (what was read and what has been
+//! written since the last commit), and a [`RowStore`] of bytes that only ever holds committed rows.
+
+use std::fmt::Debug;
+
+/// How far a store's committed rows follow its changelog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorePosition {
+    /// The next changelog offset to replay.
+    pub next_offset: i64,
+    /// When the row was written, in milliseconds of the wall clock: a store older than the changelog's
+    /// `delete.retention.ms` cannot be caught up, because tombstones may be gone.
+    pub written_at_ms: i64,
+}
+
+/// What a store answers when it cannot serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The files are damaged or of an unknown format: delete the task's folder and restore.
+    #[error("state of {store} is unusable: {reason}")]
+    Corrupted {
+        /// The store or folder.
+        store: String,
+        /// What was found.
+        reason: String,
+    },
+    /// The folder is used by another process.
+    #[error("state folder {path} is in use by another process")]
+    Locked {
+        /// The folder.
+        path: String,
+    },
+    /// Reading or writing failed.
+    #[error("{action}")]
+    Io {
+        /// What was tried, on which file.
+        action: String,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The committed rows of one store, as bytes in key order.
+pub trait RowStore: Debug + Send {
+    /// Shows the value of `key` to `found`; the answer says whether there is one.
+    fn get(&self, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<bool, StateError>;
+
+    /// Shows rows with `from <= key < to` in key order (or backwards) until `visit` answers false.
+    /// `to = None`: to the last row.
+    fn scan(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        reverse: bool,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StateError>;
+
+    /// Where the rows stand, `None` for a store never written.
+    fn position(&self) -> Result<Option<StorePosition>, StateError>;
+
+    /// Starts a batch of changes.
+    fn batch(&mut self) -> Box<dyn RowBatch + '_>;
+
+    /// Called after each commit: lets a persistent store decide to write its memory to disk in the
+    /// background, by age and by the number of rows since the last time.
+    fn maintain(&mut self, now_ms: i64) -> Result<(), StateError>;
+
+    /// Writes everything to disk; returns when it is there.
+    fn flush(&mut self) -> Result<(), StateError>;
+
+    /// About how many rows it holds.
+    fn approximate_rows(&self) -> u64;
+
+    /// About how many bytes they take, on disk and in memory.
+    fn approximate_bytes(&self) -> u64;
+}
+
+/// Changes that become visible together, with the position they bring the store to. A batch that is
+/// dropped leaves no trace.
+pub trait RowBatch {
+    /// Sets a row. Keys come in ascending order where the caller can manage it; a later change to a
+    /// key wins.
+    fn put(&mut self, key: &[u8], value: &[u8]);
+    /// Removes a row.
+    fn delete(&mut self, key: &[u8]);
+    /// Removes all rows with `from <= key < to` at once, whole files where possible.
+    fn delete_range(&mut self, from: &[u8], to: &[u8]);
+    /// Applies the changes. `position = None` leaves the old one.
+    fn commit(self: Box<Self>, position: Option<StorePosition>) -> Result<(), StateError>;
+}
