@@ -113,6 +113,10 @@ pub trait RecordBatch: Debug + Send {
     fn len(&self) -> usize;
     /// The record at `index < len()`; borrows from the batch.
     fn record(&self, index: usize) -> RawRecord<'_>;
+    /// The record's timestamp alone: asked for when several partitions wait in one task.
+    fn timestamp(&self, index: usize) -> Timestamp {
+        self.record(index).timestamp
+    }
 }
 
 /// A record as the broker holds it.
