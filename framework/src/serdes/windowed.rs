@@ -39,7 +39,9 @@ impl<K: 'static> Serde<Windowed<K>> for TimeWindowedSerde<K> {
 
     fn deserialize(&self, bytes: &[u8]) -> Result<Windowed<K>, SerdeError> {
         let Some((key, start)) = bytes.split_last_chunk::<8>() else {
-            return Err(format!("a windowed key takes at least 8 bytes, not {}", bytes.len()).into());
+            return Err(
+                format!("a windowed key takes at least 8 bytes, not {}", bytes.len()).into()
+            );
         };
         let Some(size_ms) = self.size_ms else {
             return Err("a windowed key's bytes do not say how long the window is; read it with \
