@@ -2,8 +2,8 @@
 //!
 //! INVARIANT: a [`Process`] is gone when its value is dropped, and when the test process ends in any
 //! other way: a watchdog holds the reading end of a pipe whose writing end is ours, and kills the
-//! child when the pipe closes. (The kernel's parent-death signal follows the thread that spawned the
-//! child, which a test harness ends at will.)
+//! child and its children when the pipe closes. (The kernel's parent-death signal follows the thread
+//! that spawned the child, which a test harness ends at will.)
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::CommandExt;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::{SupportError, poll_until};
 
@@ -48,7 +48,7 @@ impl Process {
         let mut child =
             command.process_group(0).spawn().map_err(SupportError::io(format!("start {name}")))?;
         let watchdog = Command::new("sh")
-            .args(["-c", "read -r _; kill -9 \"$1\"", "watchdog"])
+            .args(["-c", "read -r _; kill -9 \"-$1\"", "watchdog"])
             .arg(child.id().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -136,7 +136,7 @@ impl Process {
         if let Some(status) = self.try_wait()? {
             return Ok(status);
         }
-        rustix::process::kill_process(Pid::from_child(&self.child), signal)
+        kill_process(Pid::from_child(&self.child), signal)
             .map_err(|errno| SupportError::io(format!("stop {}", self.name))(errno.into()))?;
         self.wait(deadline)
     }
@@ -160,7 +160,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         // ORDER: the child is reaped last, so that the watchdog can never meet a reused process id.
         // Errors mean that the process is gone already.
-        drop(self.child.kill());
+        if self.status.is_none() {
+            kill_process_group(Pid::from_child(&self.child), Signal::KILL).unwrap_or_default();
+        }
         drop(self.watchdog.kill());
         drop(self.watchdog.wait());
         drop(self.child.wait());

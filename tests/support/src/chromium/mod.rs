@@ -11,6 +11,7 @@ mod page;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -34,11 +35,13 @@ const FLAGS: &[&str] = &[
     "--remote-debugging-pipe",
 ];
 
+const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+
 /// A running browser.
 #[derive(Debug)]
 pub struct Chromium {
     devtools: DevTools,
-    _process: Process,
+    process: Process,
     _profile: TempDir,
 }
 
@@ -70,7 +73,7 @@ impl Chromium {
             return Err(SupportError::Missing("a pipe to chromium"));
         };
         let devtools = DevTools::new(input, output);
-        Ok(Self { devtools, _process: process, _profile: profile })
+        Ok(Self { devtools, process, _profile: profile })
     }
 
     /// Opens a page and waits until it is loaded.
@@ -79,6 +82,14 @@ impl Chromium {
     /// When the page cannot be loaded.
     pub fn open(&mut self, url: &str) -> Result<Page<'_>, SupportError> {
         Page::open(&mut self.devtools, url)
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        // Its processes write to the profile until it has closed. If it does not, it is killed.
+        drop(self.devtools.call(None, "Browser.close", &serde_json::json!({})));
+        drop(self.process.wait(CLOSE_DEADLINE));
     }
 }
 
