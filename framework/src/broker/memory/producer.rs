@@ -34,13 +34,20 @@ impl MemoryProducer {
 
 impl Producer for MemoryProducer {
     fn topic(&mut self, name: &str) -> Result<TopicHandle, BrokerError> {
-        if let Some(known) = self.topics.iter().position(|target| target.name == name) {
-            return Ok(TopicHandle(known));
-        }
         let topic = self.shared.topics.get(name)?;
         let tracked = if self.track_acks { topic.partitions().len() } else { 0 };
-        self.topics.push(Target { topic, name: name.to_owned(), acked: vec![None; tracked] });
-        Ok(TopicHandle(self.topics.len() - 1))
+        let target = Target { topic, name: name.to_owned(), acked: vec![None; tracked] };
+        let Some(known) = self.topics.iter().position(|target| target.name == name) else {
+            self.topics.push(target);
+            return Ok(TopicHandle(self.topics.len() - 1));
+        };
+        // A topic that was deleted and created again is another one under the same handle.
+        if let Some(old) =
+            self.topics.get_mut(known).filter(|old| !Arc::ptr_eq(&old.topic, &target.topic))
+        {
+            *old = target;
+        }
+        Ok(TopicHandle(known))
     }
 
     fn partition_count(&self, topic: TopicHandle) -> i32 {

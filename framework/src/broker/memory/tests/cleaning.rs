@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::broker::memory::MemoryBroker;
-use crate::broker::{Broker, BrokerErrorKind, NewTopic, OutgoingRecord};
+use crate::broker::{Broker, BrokerErrorKind, ConsumerRole, NewTopic, OutgoingRecord, StartOffset};
 use crate::ids::TopicPartition;
 use crate::record::Headers;
 use crate::time::ManualClock;
@@ -148,6 +149,41 @@ fn deleting_records_moves_the_start_and_only_forward() {
     assert_eq!(beyond.kind(), BrokerErrorKind::OffsetOutOfRange);
     fixture.broker.delete_records(&partition, 5).unwrap();
     assert_eq!(fixture.range(), [5, 5]);
+}
+
+/// Producing, fetching and compacting at once: the reader sees offsets grow and comes to the end.
+#[test]
+fn a_reader_gets_through_a_log_that_is_compacted_under_it() {
+    const COUNT: i64 = 30_000;
+    let fixture = &Fixture::new(&[("cleanup.policy", "compact"), ("delete.retention.ms", "0")]);
+    let mut consumer = fixture.broker.consumer(ConsumerRole::Main, "c").unwrap();
+    let partition = TopicPartition::new("t", 0);
+    let slot = consumer.assign(&[(partition, StartOffset::Earliest)]).unwrap()[0];
+    thread::scope(|scope| {
+        let producer = scope.spawn(|| {
+            for number in 0..COUNT {
+                let value: Option<&[u8]> = if number % 3 == 0 { None } else { Some(&[b'v'; 50]) };
+                fixture.produce(&[u8::try_from(number % 100).unwrap()], value);
+            }
+        });
+        let cleaner = scope.spawn(move || {
+            while !producer.is_finished() {
+                fixture.broker.run_retention();
+            }
+        });
+        let mut last = -1;
+        while last < COUNT - 1 {
+            consumer.wait(Duration::from_mins(1));
+            while let Some(batch) = consumer.fetch(slot, 100).unwrap() {
+                for index in 0..batch.len() {
+                    let offset = batch.record(index).offset;
+                    assert!(offset > last, "{offset} after {last}");
+                    last = offset;
+                }
+            }
+        }
+        cleaner.join().unwrap();
+    });
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{
     Broker, BrokerErrorKind, CommittedOffset, Consumer, ConsumerRole, GroupEvent, GroupMember,
-    GroupSettings, NewTopic, OutgoingRecord, StartOffset,
+    GroupSettings, NewTopic, OutgoingRecord, ProducerSettings, Slot, StartOffset,
 };
 use crate::ids::TopicPartition;
 use crate::record::Headers;
@@ -70,7 +70,7 @@ fn a_producer_wakes_the_consumer_though_the_clock_stands() {
     for round in 0..200 {
         let other = broker.clone();
         let producer = thread::spawn(move || produce(&other, round % 2, b"v"));
-        let slots = [crate::broker::Slot(0), crate::broker::Slot(1)];
+        let slots = [Slot(0), Slot(1)];
         let mut fetched = 0;
         while fetched == 0 {
             consumer.wait(LONG);
@@ -89,8 +89,26 @@ fn a_consumer_is_told_that_its_topic_was_deleted() {
     let mut consumer = consumer(&broker, StartOffset::Earliest);
     broker.admin().unwrap().delete_topics(&["t"]).unwrap().remove(0).unwrap();
     consumer.wait(LONG);
-    let gone = consumer.fetch(crate::broker::Slot(0), 1).unwrap_err();
+    let gone = consumer.fetch(Slot(0), 1).unwrap_err();
     assert_eq!(gone.kind(), BrokerErrorKind::UnknownTopicOrPartition);
+}
+
+#[test]
+fn a_producer_finds_a_topic_that_was_created_again() {
+    let (_clock, broker) = broker();
+    let settings = ProducerSettings { client_id: "p".to_owned(), track_acks: true };
+    let mut producer = broker.producer(&settings).unwrap();
+    let topic = producer.topic("t").unwrap();
+    assert_eq!(producer.topic("t").unwrap(), topic);
+    broker.admin().unwrap().delete_topics(&["t"]).unwrap().remove(0).unwrap();
+    let headers = &Headers::new();
+    let record = OutgoingRecord { partition: 0, key: None, value: None, timestamp: None, headers };
+    let gone = producer.send(topic, record).unwrap_err();
+    assert_eq!(gone.kind(), BrokerErrorKind::UnknownTopicOrPartition);
+    broker.create_topic("t", 1).unwrap();
+    let topic = producer.topic("t").unwrap();
+    producer.send(topic, record).unwrap();
+    assert_eq!(producer.last_acked(topic, 0), Some(0));
 }
 
 #[test]
@@ -100,7 +118,7 @@ fn a_consumer_overtaken_by_retention_does_not_jump() {
     produce(&broker, 0, b"b");
     let mut consumer = consumer(&broker, StartOffset::Earliest);
     broker.delete_records(&partition(0), 1).unwrap();
-    let overtaken = consumer.fetch(crate::broker::Slot(0), 1).unwrap_err();
+    let overtaken = consumer.fetch(Slot(0), 1).unwrap_err();
     assert_eq!(overtaken.kind(), BrokerErrorKind::OffsetOutOfRange);
 }
 
