@@ -119,6 +119,7 @@ pub trait Consumer: Debug + Send {
 }
 
 /// Records of one partition, in offset order, owned by whoever took them.
+#[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
 pub trait RecordBatch: Debug + Send {
     /// How many records; never 0.
     fn len(&self) -> usize;
