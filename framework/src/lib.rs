@@ -2,7 +2,9 @@
 
 pub mod broker;
 pub mod dsl;
+pub mod http;
 mod ids;
+pub mod metrics;
 mod record;
 pub mod serdes;
 pub mod state;
