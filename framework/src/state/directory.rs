@@ -28,8 +28,15 @@ const DELETED_SUFFIX: &str = ".deleted";
 pub struct StateDirectory {
     path: PathBuf,
     process_id: Uuid,
-    /// Held, not read: closing it gives the folder free.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for StateDirectory {
+    fn drop(&mut self) {
+        // Closing the file is not enough at once: a child process that is just being started may have
+        // inherited it. Where unlocking fails, the close does it.
+        drop(self.lock.unlock());
+    }
 }
 
 impl StateDirectory {
@@ -48,7 +55,7 @@ impl StateDirectory {
         sync_folder(root)?;
         let lock = lock(&path)?;
         let process_id = process_id(&path)?;
-        let directory = Self { path, process_id, _lock: lock };
+        let directory = Self { path, process_id, lock };
         directory.sweep()?;
         Ok(directory)
     }
