@@ -5,8 +5,16 @@
 
 pub(crate) mod key_layout;
 pub(crate) mod rows;
+mod directory;
+mod in_memory;
+#[cfg(test)]
+mod model_tests;
+pub mod persistent;
 
 use std::fmt::Debug;
+
+pub use directory::StateDirectory;
+pub use in_memory::MemoryRows;
 
 /// How far a store's committed rows follow its changelog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
