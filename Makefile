@@ -4,6 +4,9 @@
 CARGO ?= cargo
 ARGS := --release --locked
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+APP = $(TARGET)/release/geo-aggregation
+# What the demo writes; each run begins anew.
+DEMO = $(TARGET)/demo
 # Tools that are not part of the toolchain are installed here once.
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kstream/tools
 CARGO_DENY_VERSION := 0.20.2
@@ -26,11 +29,12 @@ setup-demo:
 
 demo: setup-demo ## visits by country of an access log on a live page (LOG=access.log, else a sample)
 	@$(CARGO) build $(ARGS) -p geo-aggregation
+	@rm -rf $(DEMO) && mkdir -p $(DEMO)
 ifeq ($(LOG),)
-	@mkdir -p $(TARGET)/demo
-	@$(TARGET)/release/geo-aggregation sample > $(TARGET)/demo/access.log
+	@$(APP) sample > $(DEMO)/access.log
 endif
-	@exec $(TARGET)/release/geo-aggregation all --log $(or $(LOG),$(TARGET)/demo/access.log) $(FLAGS)
+	@GEO_DATABASE="$${GEO_DATABASE:-sqlite:$(DEMO)/totals.db}" \
+		exec $(APP) all --log $(or $(LOG),$(DEMO)/access.log) $(FLAGS)
 
 test: setup fmt lint unit doc deny examples conformance ## every gate, in this order
 
