@@ -29,7 +29,7 @@ setup-demo:
 
 demo: setup-demo ## visits by country of an access log on a live page (LOG=access.log, else a sample)
 	@$(CARGO) build $(ARGS) -p geo-aggregation
-	@rm -rf $(DEMO) && mkdir -p $(DEMO)
+	@mkdir -p $(DEMO) && rm -f $(DEMO)/totals.db*
 ifeq ($(LOG),)
 	@$(APP) sample > $(DEMO)/access.log
 endif
