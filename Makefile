@@ -2,11 +2,16 @@
 # that one target folder serves all of them and RocksDB is compiled once.
 
 CARGO ?= cargo
+# Never `-p`: with the whole workspace selected, all commands agree on the features of dependencies.
 ARGS := --release --locked
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+APP = $(TARGET)/release/geo-aggregation
+# What the demo writes; each run begins anew.
+DEMO = $(TARGET)/demo
 # Tools that are not part of the toolchain are installed here once.
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kstream/tools
 CARGO_DENY_VERSION := 0.20.2
+EXAMPLES = $(basename $(notdir $(wildcard topology-examples/examples/*.rs)))
 # An access log for the demo, plain or gzip; without one a sample is generated.
 LOG ?=
 # Further flags for the demo, for example FLAGS='--listen 0.0.0.0:8080'.
@@ -24,13 +29,14 @@ setup: ## install or name the native packages for building and testing
 setup-demo:
 	@tests/support/setup.sh compile
 
-demo: setup-demo ## visits by country of an access log on a live page (LOG=access.log, else a sample)
-	@$(CARGO) build $(ARGS) -p geo-aggregation
+demo: setup-demo ## an access log by country on a live page (LOG=access.log, else a sample)
+	@$(CARGO) build $(ARGS) --bin geo-aggregation
+	@mkdir -p $(DEMO) && rm -f $(DEMO)/totals.db*
 ifeq ($(LOG),)
-	@mkdir -p $(TARGET)/demo
-	@$(TARGET)/release/geo-aggregation sample > $(TARGET)/demo/access.log
+	@$(APP) sample > $(DEMO)/access.log
 endif
-	@exec $(TARGET)/release/geo-aggregation all --log $(or $(LOG),$(TARGET)/demo/access.log) $(FLAGS)
+	@GEO_DATABASE="$${GEO_DATABASE:-sqlite:$(DEMO)/totals.db}" \
+		exec $(APP) all --log $(or $(LOG),$(DEMO)/access.log) $(FLAGS)
 
 test: setup fmt lint unit doc deny examples conformance ## every gate, in this order
 
@@ -38,13 +44,13 @@ fmt: ## check the format (`cargo fmt` mends it)
 	$(CARGO) fmt --all --check
 
 lint: ## clippy on all targets, warnings denied
-	$(CARGO) clippy $(ARGS) --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(ARGS) --all-targets -- -D warnings
 
 unit: ## unit, driver, broker, page and documentation tests
-	$(CARGO) test $(ARGS) --workspace
+	$(CARGO) test $(ARGS)
 
 doc: ## documentation, warnings denied
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(ARGS) --workspace --no-deps
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(ARGS) --no-deps
 
 deny: $(TOOLS)/bin/cargo-deny ## licences, bans and sources of the dependencies
 	$(TOOLS)/bin/cargo-deny --locked check licenses bans sources
@@ -55,14 +61,14 @@ $(TOOLS)/bin/cargo-deny:
 	rm -rf $(TOOLS)/target
 
 examples: ## run every example
-	@set -e; for file in topology-examples/examples/*.rs; do \
-		name=$$(basename $$file .rs); echo "example $$name"; \
-		$(CARGO) run $(ARGS) --quiet -p topology-examples --example $$name; \
+	@set -e; for name in $(EXAMPLES); do \
+		echo "example $$name"; \
+		$(CARGO) run $(ARGS) --quiet --example $$name; \
 	done
 
 conformance: ## compare with the recorded runs of Kafka Streams in $CONFORMANCE_VECTORS
-	$(CARGO) run $(ARGS) --quiet -p kstream-conformance
+	$(CARGO) run $(ARGS) --quiet --bin kstream-conformance
 
 bench: ## build the benchmark application; its usage says how it is called
-	$(CARGO) build $(ARGS) -p kstream-bench
+	$(CARGO) build $(ARGS) --bin kstream-bench
 	$(TARGET)/release/kstream-bench --help

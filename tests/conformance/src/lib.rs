@@ -1,4 +1,7 @@
-//! What must hold whatever is underneath: one body of cases, run against each implementation.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "cases fail like tests")]
+//! Conformance: what must hold whatever is underneath.
+//!
+//! [`broker`] is one body of cases for every broker port; [`vectors`] compares topologies with recorded
+//! runs of Apache Kafka Streams.
 
 pub mod broker;
+pub mod vectors;
