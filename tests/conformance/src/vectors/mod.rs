@@ -13,6 +13,7 @@ mod description;
 mod file;
 mod record;
 mod report;
+mod task_driver;
 pub mod topologies;
 
 use std::collections::BTreeMap;
