@@ -66,7 +66,7 @@ fn first_letter(value: &Text) -> Text {
 }
 
 /// A windowed key as text.
-fn window_text(key: &Windowed<Text>) -> Text {
+fn window_text(key: &Windowed<Text>) -> String {
     let window = key.window;
-    Some(format!("{}@{}-{}", shown(&key.key), window.start, window.end))
+    format!("{}@{}-{}", shown(&key.key), window.start, window.end)
 }

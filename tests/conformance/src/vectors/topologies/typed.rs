@@ -27,7 +27,7 @@ fn aggregate(builder: &StreamsBuilder) {
     );
     sums.to_stream().to("out");
     let group = stream.select_key(|key, _| key.map_or(0, |key| key % 2)).group_by_key();
-    let largest = group.reduce_with(|a, b| a.max(b), Named::default(), Materialized::named("max"));
+    let largest = group.reduce_with(Ord::max, Named::default(), Materialized::named("max"));
     largest.to_stream().to("out-max");
 }
 
@@ -87,7 +87,9 @@ impl Serde<Vec<i64>> for LongList {
         bytes.push(0);
         bytes.extend_from_slice(&0_i32.to_be_bytes());
         bytes.extend_from_slice(&i32::try_from(list.len())?.to_be_bytes());
-        list.iter().for_each(|element| bytes.extend_from_slice(&element.to_be_bytes()));
+        for element in list {
+            bytes.extend_from_slice(&element.to_be_bytes());
+        }
         Ok(())
     }
     fn deserialize(&self, _: &[u8]) -> Result<Vec<i64>, SerdeError> {
