@@ -37,7 +37,9 @@ impl<K: 'static> Serde<Windowed<K>> for TimeWindowedSerde<K> {
 
     fn deserialize(&self, bytes: &[u8]) -> Result<Windowed<K>, SerdeError> {
         let Some((key, start)) = bytes.split_last_chunk::<8>() else {
-            return Err(format!("a windowed key takes at least 8 bytes, not {}", bytes.len()).into());
+            return Err(
+                format!("a windowed key takes at least 8 bytes, not {}", bytes.len()).into()
+            );
         };
         let start = i64::from_be_bytes(*start);
         let window = Window { start, end: start.saturating_add(self.size_ms) };

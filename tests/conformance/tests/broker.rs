@@ -1,0 +1,41 @@
+//! Both brokers against the one body.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kstream::broker::kafka::{KafkaBroker, KafkaSettings};
+use kstream::broker::memory::MemoryBroker;
+use kstream::time::{Clock, ManualClock, SystemClock};
+use kstream_conformance::broker::{BrokerUnderTest, run_all};
+use kstream_test_support::KafkaServer;
+
+#[test]
+fn memory_broker_conforms() {
+    run_all(|(_, case)| {
+        // A broker for each case: one that lets time pass would end the sessions of another.
+        let clock = Arc::new(ManualClock::new(1_700_000_000_000));
+        let broker = MemoryBroker::new(Arc::clone(&clock) as Arc<_>);
+        case(&BrokerUnderTest {
+            broker: &broker,
+            session_timeout: Duration::from_secs(10),
+            pass_time: &|time| clock.advance(time),
+            now_ms: &|| clock.now_ms(),
+            deadline: Duration::from_secs(30),
+        });
+    });
+}
+
+#[test]
+fn kafka_broker_conforms() {
+    let kafka = KafkaServer::start().unwrap();
+    let broker = KafkaBroker::new(kafka.bootstrap(), KafkaSettings::default()).unwrap();
+    let clock = SystemClock::new();
+    let under_test = BrokerUnderTest {
+        broker: &broker,
+        session_timeout: Duration::from_secs(3),
+        pass_time: &|_| {},
+        now_ms: &|| clock.now_ms(),
+        deadline: Duration::from_mins(2),
+    };
+    run_all(|(_, case)| case(&under_test));
+}
