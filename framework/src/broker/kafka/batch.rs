@@ -58,14 +58,14 @@ impl Message {
     /// a third of the whole fetch.
     fn is_bare(&self) -> bool {
         let fields = self.get();
-        // SAFETY: librdkafka does not copy: key and value lie in the received batch. Only format 2 has
-        // a leader epoch, and in it a record goes on behind its value with the number of headers, and
-        // behind its key with the value's length, which is one byte for null.
+        // SAFETY: key and value that are not empty lie in the received batch: librdkafka does not copy
+        // them. Only format 2 has a leader epoch, and in it a record goes on behind its value with the
+        // number of headers, and behind its key with the value's length, one byte for null.
         unsafe {
             sys::rd_kafka_message_leader_epoch(fields) >= 0
-                && if !fields.payload.is_null() {
+                && if fields.len > 0 {
                     *fields.payload.cast::<u8>().add(fields.len) == 0
-                } else if !fields.key.is_null() {
+                } else if fields.payload.is_null() && fields.key_len > 0 {
                     *fields.key.cast::<u8>().add(fields.key_len + 1) == 0
                 } else {
                     false

@@ -106,10 +106,14 @@ const CONSUMER: &[(&str, &str)] = &[
 
 const MAIN: &[(&str, &str)] = &[
     ("fetch.max.bytes", "8388608"),
-    ("fetch.message.max.bytes", "524288"), // per partition and fetch: bounds what lies behind a slow one
-    ("fetch.wait.max.ms", "100"), // the longest that idle partitions hold a new one back
-    ("queued.max.messages.kbytes", "2048"), // per partition, payload only
-    ("queued.min.messages", "5000"), // per partition: the real limit where records are small
+    // Per partition: bounds what lies behind a slow one, and what one batch keeps alive.
+    ("fetch.message.max.bytes", "524288"),
+    // The longest that idle partitions hold a new one back.
+    ("fetch.wait.max.ms", "100"),
+    // Per partition, payload only.
+    ("queued.max.messages.kbytes", "2048"),
+    // Per partition: the real limit where records are small.
+    ("queued.min.messages", "5000"),
 ];
 
 const RESTORE: &[(&str, &str)] = &[
