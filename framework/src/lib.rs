@@ -32,4 +32,5 @@ pub use processor::handler::{
     DeserializationHandler, ErrorContext, FailOnBadRecord, HandlerResponse, LogAndContinue,
 };
 pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
+pub use runtime::{KafkaStreams, State};
 pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};

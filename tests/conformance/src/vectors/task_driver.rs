@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use kstream::broker::RawRecord;
+use kstream::broker::{OutgoingRecord, RawRecord};
 use kstream::driver::TaskDriver;
 use kstream::{Headers, LogAndContinue, StreamsBuilder, StreamsConfig};
 use kstream_test_utils::TopologyTestDriver;
@@ -133,7 +133,11 @@ impl Driver for BytesDriver {
         }
         let timestamp = timestamp.ok_or("a record is piped with a timestamp")?;
         let mut task = self.task.borrow_mut();
-        task.pipe(topic, key.as_deref(), value.as_deref(), timestamp, &headers)?;
+        let (key, value, timestamp) = (key.as_deref(), value.as_deref(), Some(timestamp));
+        task.pipe(
+            topic,
+            OutgoingRecord { partition: 0, key, value, timestamp, headers: &headers },
+        )?;
         drop(task);
         self.output()
     }
