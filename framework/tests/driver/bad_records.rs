@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use kstream::serdes::SerdeError;
 use kstream::{
-    DeserializationHandler, ErrorContext, ErrorKind, HandlerResponse, KStream, LogAndContinue,
-    StreamsBuilder, StreamsConfig,
+    DeserializationHandler, Error, ErrorContext, ErrorKind, HandlerResponse, KStream,
+    LogAndContinue, StreamsBuilder, StreamsConfig,
 };
 use kstream_test_utils::TestError;
 
@@ -19,10 +19,8 @@ fn numbers(builder: &StreamsBuilder) {
 
 #[track_caller]
 fn kind(result: Result<(), TestError>) -> ErrorKind {
-    match result.unwrap_err() {
-        TestError::Topology(error) => error.kind(),
-        other => panic!("{other}"),
-    }
+    let error = result.unwrap_err();
+    error.source().and_then(|source| source.downcast_ref::<Error>()).unwrap().kind()
 }
 
 #[test]

@@ -33,7 +33,9 @@ fn without_default_branch_other_records_end_there() {
         let stream: KStream<String, String> = builder.stream("in");
         let branches = stream.split().branch(ends('1')).no_default_branch();
         assert_eq!(branches.len(), 1);
-        branches.values().for_each(|stream| stream.to("out"));
+        for stream in branches.values() {
+            stream.to("out");
+        }
     });
     test.pipe("k", "1", 0);
     test.pipe("k", "2", 0);
@@ -63,9 +65,7 @@ fn function_of_a_branch_says_what_is_found_under_its_name() {
             .split_with("s-")
             .branch_with(ends('1'), Branched::with_function(shout).with_name("loud"))
             .default_branch();
-        for stream in branches.get("s-loud") {
-            stream.to("out");
-        }
+        branches.get("s-loud").unwrap().to("out");
     });
     test.pipe("k", "1", 0);
     test.pipe("k", "2", 0);
@@ -78,7 +78,9 @@ fn branch_keeps_whether_the_key_has_changed() {
         let stream: KStream<String, String> = builder.stream("in");
         let rekeyed = stream.select_key(|_, value| value.clone());
         let branches = rekeyed.split().branch(ends('1')).no_default_branch();
-        branches.values().for_each(|stream| stream.group_by_key().count().to_stream().to("out"));
+        for stream in branches.values() {
+            stream.group_by_key().count().to_stream().to("out");
+        }
     });
     test.pipe("k", "1", 0);
     assert_eq!(test.driver.task().borrow().repartition_topics().len(), 1);

@@ -136,9 +136,10 @@ fn topic_read_twice_with_the_same_types_has_one_source() {
 fn repartition_topic_has_at_least_one_partition() {
     let report = problem(|builder| {
         let none = Repartitioned::named("r").with_number_of_partitions(0);
-        builder.stream::<String, String>("in").repartition_with(none);
+        builder.stream::<String, String>("in").repartition_with(none).to("out");
     });
     assert!(report.contains("the number of partitions must be at least 1"), "{report}");
+    assert!(report.contains(file!()), "{report}");
 }
 
 #[test]

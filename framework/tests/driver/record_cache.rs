@@ -8,7 +8,8 @@ fn cached(build: impl FnOnce(&StreamsBuilder)) -> Harness {
     Harness::with_config(config().statestore_cache_max_bytes(1 << 20), build)
 }
 
-/// Counts the letters of each value by key to `out`, with the store `counts`.
+/// Appends the letters of each value to its key's row, one by one, to `out`, with the store `store`; `x`
+/// deletes.
 fn letters(caching: bool) -> impl FnOnce(&StreamsBuilder) {
     move |builder| {
         let stream: KStream<String, String> = builder.stream("in");

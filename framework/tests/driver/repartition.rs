@@ -8,8 +8,7 @@ use crate::harness::Harness;
 #[track_caller]
 fn topics(build: impl FnOnce(&KStream<String, String>)) -> Vec<String> {
     let test = Harness::new(|builder| build(&builder.stream("in")));
-    let topics = test.driver.task().borrow().repartition_topics();
-    topics
+    test.driver.task().borrow().repartition_topics()
 }
 
 fn count(stream: &KStream<String, String>) {
@@ -109,7 +108,7 @@ fn two_repartitions_in_a_row_make_three_subtopologies() {
 fn windowed_aggregation_of_a_rekeyed_stream_goes_through_its_topic() {
     let test = Harness::new(|builder| {
         let stream: KStream<String, String> = builder.stream("in");
-        let hour = std::time::Duration::from_secs(3600);
+        let hour = std::time::Duration::from_hours(1);
         stream
             .group_by_with(|_, value| value.clone(), Grouped::named("by-value"))
             .windowed_by(kstream::TimeWindows::of_size_with_no_grace(hour))
