@@ -1,0 +1,12 @@
+//! Visitor analytics: access log lines become visits, located and counted by country, live.
+
+pub mod access_log;
+pub mod config;
+pub mod country;
+pub mod database;
+pub mod geoip;
+pub mod model;
+pub mod sample;
+pub mod tally;
+pub mod totals;
+pub mod user_agent;
