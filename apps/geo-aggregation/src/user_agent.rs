@@ -45,7 +45,7 @@ pub enum Device {
 
 /// Names programs that the parser does not count among crawlers: HTTP libraries, command line tools,
 /// feed readers, monitors.
-const BOT_MARKS: [&str; 22] = [
+const BOT_MARKS: [&str; 23] = [
     "bot",
     "crawl",
     "spider",
@@ -68,6 +68,7 @@ const BOT_MARKS: [&str; 22] = [
     "validator",
     "preview",
     "fetch",
+    "+http",
 ];
 
 /// Reads user agents, remembering what it has read.
@@ -107,7 +108,8 @@ fn cut(agent: &str) -> &str {
 
 impl UserAgent {
     fn from_parser(result: Option<&WootheeResult<'_>>, agent: &str) -> Self {
-        let lower = agent.to_ascii_lowercase();
+        // Cubot makes phones.
+        let lower = agent.to_ascii_lowercase().replace("cubot", "");
         let marked = BOT_MARKS.iter().any(|mark| lower.contains(mark));
         let Some(result) = result else {
             return Self { browser: None, os: None, device: Device::Other, bot: marked };
@@ -131,4 +133,97 @@ impl UserAgent {
 
 fn unless_unknown(name: &str) -> Option<Arc<str>> {
     (!name.is_empty() && name != woothee::woothee::VALUE_UNKNOWN).then(|| name.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(agent: &str, expected: (Option<&str>, Option<&str>, Device, bool)) {
+        let parsed = UserAgentParser::default().parse(Some(agent));
+        let UserAgent { browser, os, device, bot } = &parsed;
+        assert_eq!((browser.as_deref(), os.as_deref(), *device, *bot), expected, "{agent}");
+    }
+
+    #[test]
+    fn browsers_of_today_are_known() {
+        check(
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/133.0.0.0 Safari/537.36 Edg/133.0.0.0",
+            (Some("Edge"), Some("Windows 10"), Device::Desktop, false),
+        );
+        check(
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_3 like Mac OS X) AppleWebKit/605.1.15 (KHTML, \
+             like Gecko) Version/18.3 Mobile/15E148 Safari/604.1",
+            (Some("Safari"), Some("iPhone"), Device::Mobile, false),
+        );
+        check(
+            "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/133.0.0.0 Mobile Safari/537.36",
+            (Some("Chrome"), Some("Android"), Device::Mobile, false),
+        );
+        check(
+            "Mozilla/5.0 (X11; Linux x86_64; rv:135.0) Gecko/20100101 Firefox/135.0",
+            (Some("Firefox"), Some("Linux"), Device::Desktop, false),
+        );
+    }
+
+    #[test]
+    fn programs_are_bots() {
+        let google = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
+        check(google, (Some("Googlebot"), None, Device::Other, true));
+        let mut parser = UserAgentParser::default();
+        for agent in [
+            "curl/8.12.1",
+            "Wget/1.21",
+            "python-requests/2.32.3",
+            "Go-http-client/2.0",
+            "Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)",
+            "UniversalFeedParser/4.2-pre-314-svn +http://feedparser.org/",
+        ] {
+            assert!(parser.parse(Some(agent)).bot, "{agent}");
+        }
+    }
+
+    #[test]
+    fn visitor_without_an_agent_is_unknown() {
+        let unknown = UserAgent { browser: None, os: None, device: Device::Other, bot: false };
+        for agent in [None, Some(""), Some("-")] {
+            assert_eq!(UserAgentParser::default().parse(agent), unknown);
+        }
+    }
+
+    #[test]
+    fn second_answer_is_the_first() {
+        let mut parser = UserAgentParser::default();
+        let first = parser.parse(Some("curl/8.12.1"));
+        assert_eq!(parser.cache.len(), 1);
+        assert_eq!(parser.parse(Some("curl/8.12.1")), first);
+        assert_eq!(parser.cache.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(agent in "\\PC{0,80}") {
+            UserAgentParser::default().parse(Some(&agent));
+        }
+
+        /// Parts of real agents in any order and cut anywhere: what the parser's patterns look for.
+        #[test]
+        fn no_mixture_of_known_parts_makes_it_panic(
+            parts in proptest::collection::vec(proptest::sample::select(vec![
+                "Mozilla/5.0 (", "compatible; MSIE ", "Windows NT 10.0", "Trident/", "Android ",
+                "iPhone; CPU", "DoCoMo/2.0 ", "KDDI-", "UP.Browser/", "J-PHONE/", "BlackBerry9000/",
+                "Version/", "Opera ", "Opera/", "Chrome/", "Safari/", "Firefox/", "PSP (PlayStation",
+                "Nintendo DSi", "Googlebot", "(", ")", ";", "/", "1.0", "\u{3b1}", "bot",
+            ]), 0..8),
+            cut in 0_usize..60,
+        ) {
+            let agent: String = parts.concat().chars().take(cut).collect();
+            UserAgentParser::default().parse(Some(&agent));
+        }
+    }
 }
