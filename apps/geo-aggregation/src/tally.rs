@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use kstream::serdes::{ArcSerde, DefaultSerde, Serde, SerdeError};
 
-use crate::model::{LineId, LineSource};
+use crate::model::{LineId, LineKey};
 
 /// Sources remembered per count: 32 runs of an importer with four partitions. Beyond that the oldest
 /// run is forgotten; its lines are committed long since.
@@ -32,8 +32,8 @@ impl Tally {
 
     /// The tally with this line in it. A line without an id, from a foreign producer, always counts.
     #[must_use]
-    pub fn with(mut self, line: Option<LineId>) -> Self {
-        if line.is_none_or(|line| self.is_new(line)) {
+    pub fn with(mut self, line: LineKey) -> Self {
+        if line.0.is_none_or(|line| self.is_new(line)) {
             self.count += 1;
         }
         self
@@ -95,42 +95,18 @@ impl DefaultSerde for Tally {
     }
 }
 
-/// A line's source is written as 12 bytes: run and partition, big-endian.
-struct LineSourceSerde;
-
-impl Serde<LineSource> for LineSourceSerde {
-    fn serialize(&self, value: &LineSource, bytes: &mut Vec<u8>) -> Result<(), SerdeError> {
-        bytes.extend_from_slice(&value.run.to_be_bytes());
-        bytes.extend_from_slice(&value.partition.to_be_bytes());
-        Ok(())
-    }
-
-    fn deserialize(&self, bytes: &[u8]) -> Result<LineSource, SerdeError> {
-        let (run, partition) = bytes.split_first_chunk().ok_or("a line source has 12 bytes")?;
-        Ok(LineSource {
-            run: u64::from_be_bytes(*run),
-            partition: u32::from_be_bytes(partition.try_into()?),
-        })
-    }
-}
-
-impl DefaultSerde for LineSource {
-    fn default_serde() -> ArcSerde<Self> {
-        Arc::new(LineSourceSerde)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::LineSource;
 
-    fn line(run: u64, partition: u32, number: u64) -> Option<LineId> {
-        Some(LineId { source: LineSource { run, partition }, number })
+    fn line(run: u64, partition: u32, number: u64) -> LineKey {
+        LineKey(Some(LineId { source: LineSource { run, partition }, number }))
     }
 
-    fn count(lines: impl IntoIterator<Item = Option<LineId>>) -> u64 {
+    fn count(lines: impl IntoIterator<Item = LineKey>) -> u64 {
         lines.into_iter().fold(Tally::default(), Tally::with).count()
     }
 
@@ -148,7 +124,7 @@ mod tests {
 
     #[test]
     fn lines_without_an_id_always_count() {
-        assert_eq!(count([None, None]), 2);
+        assert_eq!(count([LineKey(None), LineKey(None)]), 2);
     }
 
     #[test]
@@ -179,7 +155,7 @@ mod tests {
 
         #[test]
         fn serde_round_trips(count in any::<u64>(), lines in proptest::collection::vec((any::<u64>(), any::<u32>(), any::<u64>()), 0..5)) {
-            let last_counted = lines.into_iter().filter_map(|(run, partition, number)| line(run, partition, number)).collect();
+            let last_counted = lines.into_iter().filter_map(|(run, partition, number)| line(run, partition, number).0).collect();
             let tally = Tally { count, last_counted };
             let (serde, mut bytes) = (Tally::default_serde(), Vec::new());
             serde.serialize(&tally, &mut bytes).unwrap();
