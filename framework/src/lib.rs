@@ -1,12 +1,32 @@
 //! Kafka Streams for Rust.
 
 pub mod broker;
-pub mod dsl;
+mod config;
+mod dsl;
+mod error;
+mod graph;
 mod ids;
+mod processor;
+pub mod http;
+mod ids;
+pub mod metrics;
 mod record;
+mod runtime;
 pub mod serdes;
 pub mod state;
 pub mod time;
+mod topology;
 
+pub use config::StreamsConfig;
+pub use dsl::{
+    Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized, Named,
+    Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, TimeWindows, Topics, Window, Windowed,
+};
+pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
+pub use processor::Data;
+pub use processor::handler::{
+    DeserializationHandler, ErrorContext, FailOnBadRecord, HandlerResponse, LogAndContinue,
+};
 pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
+pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};

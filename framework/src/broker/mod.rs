@@ -32,7 +32,11 @@ pub trait Broker: Debug + Send + Sync + 'static {
     /// A client for topics and offsets.
     fn admin(&self) -> Result<Box<dyn Admin>, BrokerError>;
     /// A consumer outside any group. `client_id` names it in the broker's logs.
-    fn consumer(&self, role: ConsumerRole, client_id: &str) -> Result<Box<dyn Consumer>, BrokerError>;
+    fn consumer(
+        &self,
+        role: ConsumerRole,
+        client_id: &str,
+    ) -> Result<Box<dyn Consumer>, BrokerError>;
     /// A producer.
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError>;
     /// A member of a consumer group.
@@ -92,11 +96,18 @@ pub struct Slot(pub usize);
 pub trait Consumer: Debug + Send {
     /// Starts to read partitions; the answer has one slot per partition, in order. Slots of
     /// unassigned partitions may be used again.
-    fn assign(&mut self, partitions: &[(TopicPartition, StartOffset)]) -> Result<Vec<Slot>, BrokerError>;
+    fn assign(
+        &mut self,
+        partitions: &[(TopicPartition, StartOffset)],
+    ) -> Result<Vec<Slot>, BrokerError>;
     /// Stops to read these slots and drops what was fetched ahead.
     fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError>;
     /// Takes up to `max_records` records that have arrived, without waiting. `None`: nothing yet.
-    fn fetch(&mut self, slot: Slot, max_records: usize) -> Result<Option<Box<dyn RecordBatch>>, BrokerError>;
+    fn fetch(
+        &mut self,
+        slot: Slot,
+        max_records: usize,
+    ) -> Result<Option<Box<dyn RecordBatch>>, BrokerError>;
     /// Waits until some slot may have records, or until `timeout`; may wake early.
     fn wait(&mut self, timeout: Duration);
     /// Serves the client's errors and logs; called once per loop turn. Fails only when the client
@@ -108,11 +119,16 @@ pub trait Consumer: Debug + Send {
 }
 
 /// Records of one partition, in offset order, owned by whoever took them.
+#[expect(clippy::len_without_is_empty, reason = "a batch is never empty")]
 pub trait RecordBatch: Debug + Send {
     /// How many records; never 0.
     fn len(&self) -> usize;
     /// The record at `index < len()`; borrows from the batch.
     fn record(&self, index: usize) -> RawRecord<'_>;
+    /// The record's timestamp alone: asked for when several partitions wait in one task.
+    fn timestamp(&self, index: usize) -> Timestamp {
+        self.record(index).timestamp
+    }
 }
 
 /// A record as the broker holds it.
@@ -239,7 +255,10 @@ pub trait Admin: Debug + Send + Sync {
     fn topic_configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError>;
     /// Creates topics and waits until they can be written. One result per topic, in order; an
     /// existing topic is [`BrokerErrorKind::TopicExists`].
-    fn create_topics(&self, topics: &[NewTopic]) -> Result<Vec<Result<(), BrokerError>>, BrokerError>;
+    fn create_topics(
+        &self,
+        topics: &[NewTopic],
+    ) -> Result<Vec<Result<(), BrokerError>>, BrokerError>;
     /// Deletes topics; one result per topic, in order.
     fn delete_topics(&self, topics: &[&str]) -> Result<Vec<Result<(), BrokerError>>, BrokerError>;
     /// The offset behind the newest record (high watermark), in the order asked.

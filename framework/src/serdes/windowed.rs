@@ -1,8 +1,9 @@
 //! Windowed keys on topics, byte for byte as Kafka Streams writes them.
 
 use std::fmt;
+use std::sync::Arc;
 
-use super::{ArcSerde, Serde, SerdeError};
+use super::{ArcSerde, DefaultSerde, Serde, SerdeError};
 use crate::dsl::{Window, Windowed};
 
 /// Keys of tumbling and hopping windows: the key's bytes, then the window start as a big-endian
@@ -12,13 +13,14 @@ use crate::dsl::{Window, Windowed};
 /// `TimeWindowedSerializer` and `TimeWindowedDeserializer`.
 pub struct TimeWindowedSerde<K> {
     inner: ArcSerde<K>,
-    size_ms: i64,
+    /// `None`: keys can be written but not read.
+    size_ms: Option<i64>,
 }
 
 impl<K> TimeWindowedSerde<K> {
     /// Windowed keys over `inner`, of windows that are `size_ms` milliseconds long.
     pub fn new(inner: ArcSerde<K>, size_ms: i64) -> Self {
-        Self { inner, size_ms }
+        Self { inner, size_ms: Some(size_ms) }
     }
 }
 
@@ -37,10 +39,24 @@ impl<K: 'static> Serde<Windowed<K>> for TimeWindowedSerde<K> {
 
     fn deserialize(&self, bytes: &[u8]) -> Result<Windowed<K>, SerdeError> {
         let Some((key, start)) = bytes.split_last_chunk::<8>() else {
-            return Err(format!("a windowed key takes at least 8 bytes, not {}", bytes.len()).into());
+            return Err(
+                format!("a windowed key takes at least 8 bytes, not {}", bytes.len()).into()
+            );
+        };
+        let Some(size_ms) = self.size_ms else {
+            return Err("a windowed key's bytes do not say how long the window is; read it with \
+                TimeWindowedSerde::new(key_serde, size_ms)"
+                .into());
         };
         let start = i64::from_be_bytes(*start);
-        let window = Window { start, end: start.saturating_add(self.size_ms) };
+        let window = Window { start, end: start.saturating_add(size_ms) };
         Ok(Windowed { key: self.inner.deserialize(key)?, window })
+    }
+}
+
+/// Writes windowed keys; to read them, the window size has to be stated with [`TimeWindowedSerde::new`].
+impl<K: DefaultSerde + 'static> DefaultSerde for Windowed<K> {
+    fn default_serde() -> ArcSerde<Self> {
+        Arc::new(TimeWindowedSerde { inner: K::default_serde(), size_ms: None })
     }
 }

@@ -3,7 +3,18 @@
 //! A store of a task is, from top to bottom: typed rows in memory (what was read and what has been
 //! written since the last commit), and a [`RowStore`] of bytes that only ever holds committed rows.
 
+pub(crate) mod key_layout;
+pub(crate) mod rows;
+mod directory;
+mod in_memory;
+#[cfg(test)]
+mod model_tests;
+pub mod persistent;
+
 use std::fmt::Debug;
+
+pub use directory::StateDirectory;
+pub use in_memory::MemoryRows;
 
 /// How far a store's committed rows follow its changelog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

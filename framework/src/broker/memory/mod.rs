@@ -1,1 +1,211 @@
 //! The in-process broker: a faithful log for tests, demos and embedded use.
+//!
+//! - `segment`, `log`, `compaction`: the records of one partition, as plain data;
+//! - `partition`, `topic`, `configs`: what clients share, behind short locks;
+//! - `range`, `group`: the coordinator of a consumer group, a plain state machine;
+//! - `consumer`, `producer`, `admin`, `member`: the ports, one file each.
+//!
+//! What always holds: time comes from the clock passed in, and nothing but retention and the expiry
+//! of sessions needs it to move; whoever waits is woken by whoever brings what it waits for. A record
+//! costs its bytes and 32 more until retention drops it, which happens in
+//! [`MemoryBroker::run_retention`] and [`MemoryBroker::delete_records`] only.
+
+mod admin;
+mod compaction;
+mod configs;
+mod consumer;
+mod group;
+mod log;
+mod member;
+mod partition;
+mod producer;
+mod range;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod topic;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use self::admin::MemoryAdmin;
+use self::consumer::MemoryConsumer;
+use self::group::Group;
+use self::member::MemoryMember;
+use self::producer::MemoryProducer;
+use self::topic::Topics;
+use crate::broker::{
+    Admin, Broker, BrokerError, CommittedOffset, Consumer, ConsumerRole, GroupMember,
+    GroupSettings, NewTopic, OutgoingRecord, Producer, ProducerSettings, RawRecord, RecordBatch,
+};
+use crate::ids::TopicPartition;
+use crate::record::{Headers, Timestamp};
+use crate::time::Clock;
+
+/// A broker in this process. Clones are handles to the same broker.
+#[derive(Debug, Clone)]
+pub struct MemoryBroker {
+    shared: Arc<Shared>,
+}
+
+/// What all clients of one broker share.
+#[derive(Debug)]
+struct Shared {
+    clock: Arc<dyn Clock>,
+    topics: Arc<Topics>,
+    /// Guards the map only; whoever uses a group takes it out first.
+    groups: Mutex<BTreeMap<String, Arc<Group>>>,
+    /// Held by the one that runs retention: nobody else compacts meanwhile.
+    cleaning: Mutex<()>,
+}
+
+/// A record of the log, copied out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp in milliseconds.
+    pub timestamp: Timestamp,
+    /// Key bytes; `None` is null.
+    pub key: Option<Vec<u8>>,
+    /// Value bytes; `None` is null.
+    pub value: Option<Vec<u8>>,
+    /// Headers.
+    pub headers: Headers,
+}
+
+impl From<RawRecord<'_>> for StoredRecord {
+    fn from(raw: RawRecord<'_>) -> Self {
+        let RawRecord { offset, timestamp, key, value, headers } = raw;
+        let (key, value) = (key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec));
+        Self { offset, timestamp, key, value, headers }
+    }
+}
+
+impl MemoryBroker {
+    /// An empty broker that lives by `clock`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let topics = Arc::default();
+        let shared = Shared { clock, topics, groups: Mutex::default(), cleaning: Mutex::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Creates a topic with the default configs.
+    pub fn create_topic(&self, name: &str, partitions: i32) -> Result<(), BrokerError> {
+        let (name, configs) = (name.to_owned(), BTreeMap::new());
+        self.shared.topics.create(&NewTopic { name, partitions, replication_factor: -1, configs })
+    }
+
+    /// Appends a record and gives its offset.
+    pub fn produce(&self, topic: &str, record: OutgoingRecord<'_>) -> Result<i64, BrokerError> {
+        self.shared.topics.get(topic)?.append(record, &*self.shared.clock)
+    }
+
+    /// Copies the records of a partition from the first at or above `from_offset` to the end.
+    pub fn records(
+        &self,
+        topic: &str,
+        partition: i32,
+        from_offset: i64,
+    ) -> Result<Vec<StoredRecord>, BrokerError> {
+        let partition = self.shared.topics.partition(&TopicPartition::new(topic, partition))?;
+        let mut records = Vec::new();
+        let mut position = from_offset;
+        while let Some(batch) = partition.read(position, usize::MAX)?.0 {
+            records.extend((0..batch.len()).map(|index| batch.record(index).into()));
+            position = batch.next_offset();
+        }
+        Ok(records)
+    }
+
+    /// Drops the records of a partition before `offset`, for good.
+    ///
+    /// # Errors
+    /// `OffsetOutOfRange` when the log does not reach to `offset`; one that it has dropped already is
+    /// fine.
+    pub fn delete_records(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+    ) -> Result<(), BrokerError> {
+        self.shared.topics.partition(partition)?.truncate_before(offset)
+    }
+
+    /// Does what `cleanup.policy` says in every topic, at the clock's time: deletes what is beyond
+    /// `retention.ms` and `retention.bytes`, and compacts. Offsets stay as they are and keep their
+    /// gaps.
+    ///
+    /// KAFKA: deletion goes by whole segments, which are 1 MiB here or smaller. Compaction does not
+    /// wait for the active segment to roll nor for `min.cleanable.dirty.ratio`.
+    pub fn run_retention(&self) {
+        let _alone = lock(&self.shared.cleaning);
+        let now = self.shared.clock.now_ms();
+        for topic in self.shared.topics.all() {
+            for partition in topic.partitions() {
+                partition.clean(topic.configs(), now);
+            }
+        }
+    }
+}
+
+impl Broker for MemoryBroker {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn admin(&self) -> Result<Box<dyn Admin>, BrokerError> {
+        Ok(Box::new(MemoryAdmin::new(Arc::clone(&self.shared))))
+    }
+
+    fn consumer(
+        &self,
+        _role: ConsumerRole,
+        _client_id: &str,
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
+        Ok(Box::new(MemoryConsumer::new(Arc::clone(&self.shared))))
+    }
+
+    fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
+        Ok(Box::new(MemoryProducer::new(Arc::clone(&self.shared), settings)))
+    }
+
+    fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {
+        Ok(Arc::new(MemoryMember::new(Arc::clone(&self.shared), settings)))
+    }
+}
+
+impl Shared {
+    /// The group of that name, which is there from the first time somebody asks.
+    fn group(&self, name: &str) -> Arc<Group> {
+        let mut groups = lock(&self.groups);
+        let new = || Arc::new(Group::new(name, Arc::clone(&self.topics)));
+        Arc::clone(groups.entry(name.to_owned()).or_insert_with(new))
+    }
+
+    fn group_offsets(
+        &self,
+        name: &str,
+        partitions: &[TopicPartition],
+    ) -> Vec<Option<CommittedOffset>> {
+        let group = lock(&self.groups).get(name).cloned();
+        group.map_or_else(
+            || vec![None; partitions.len()],
+            |group| group.step(|state| state.committed(partitions)),
+        )
+    }
+
+    fn delete_topic(&self, name: &str) -> Result<(), BrokerError> {
+        self.topics.delete(name)?;
+        let groups: Vec<_> = lock(&self.groups).values().cloned().collect();
+        for group in groups {
+            group.step(|state| state.forget_topic(name));
+        }
+        Ok(())
+    }
+}
+
+/// Takes a lock. What it guards is right even after a panic, since no user code runs under it and no
+/// invariant is open in the middle of a step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

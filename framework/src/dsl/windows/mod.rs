@@ -1,5 +1,9 @@
 //! Windows: spans of event time that records are grouped into.
 
+mod time_windows;
+
+pub use time_windows::TimeWindows;
+
 use crate::record::Timestamp;
 
 /// A span of time: from `start`, inclusive, to `end`, exclusive, in milliseconds since the epoch.

@@ -1,0 +1,74 @@
+# The project's commands; `make` alone lists them. Everything is built in the release profile, so
+# that one target folder serves all of them and RocksDB is compiled once.
+
+CARGO ?= cargo
+# Never `-p`: with the whole workspace selected, all commands agree on the features of dependencies.
+ARGS := --release --locked
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+APP = $(TARGET)/release/geo-aggregation
+# What the demo writes; each run begins anew.
+DEMO = $(TARGET)/demo
+# Tools that are not part of the toolchain are installed here once.
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kstream/tools
+CARGO_DENY_VERSION := 0.20.2
+EXAMPLES = $(basename $(notdir $(wildcard topology-examples/examples/*.rs)))
+# An access log for the demo, plain or gzip; without one a sample is generated.
+LOG ?=
+# Further flags for the demo, for example FLAGS='--listen 0.0.0.0:8080'.
+FLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-demo demo test fmt lint unit doc deny examples conformance bench
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: ## install or name the native packages for building and testing
+	@tests/support/setup.sh all
+
+setup-demo:
+	@tests/support/setup.sh compile
+
+demo: setup-demo ## an access log by country on a live page (LOG=access.log, else a sample)
+	@$(CARGO) build $(ARGS) --bin geo-aggregation
+	@mkdir -p $(DEMO) && rm -f $(DEMO)/totals.db*
+ifeq ($(LOG),)
+	@$(APP) sample > $(DEMO)/access.log
+endif
+	@GEO_DATABASE="$${GEO_DATABASE:-sqlite:$(DEMO)/totals.db}" \
+		exec $(APP) all --log $(or $(LOG),$(DEMO)/access.log) $(FLAGS)
+
+test: setup fmt lint unit doc deny examples conformance ## every gate, in this order
+
+fmt: ## check the format (`cargo fmt` mends it)
+	$(CARGO) fmt --all --check
+
+lint: ## clippy on all targets, warnings denied
+	$(CARGO) clippy $(ARGS) --all-targets -- -D warnings
+
+unit: ## unit, driver, broker, page and documentation tests
+	$(CARGO) test $(ARGS)
+
+doc: ## documentation, warnings denied
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(ARGS) --no-deps
+
+deny: $(TOOLS)/bin/cargo-deny ## licences, bans and sources of the dependencies
+	$(TOOLS)/bin/cargo-deny --locked check licenses bans sources
+
+$(TOOLS)/bin/cargo-deny:
+	CARGO_TARGET_DIR=$(TOOLS)/target $(CARGO) install --quiet --locked --root $(TOOLS) \
+		cargo-deny@$(CARGO_DENY_VERSION)
+	rm -rf $(TOOLS)/target
+
+examples: ## run every example
+	@set -e; for name in $(EXAMPLES); do \
+		echo "example $$name"; \
+		$(CARGO) run $(ARGS) --quiet --example $$name; \
+	done
+
+conformance: ## compare with the recorded runs of Kafka Streams in $CONFORMANCE_VECTORS
+	$(CARGO) run $(ARGS) --quiet --bin kstream-conformance
+
+bench: ## build the benchmark application; its usage says how it is called
+	$(CARGO) build $(ARGS) --bin kstream-bench
+	$(TARGET)/release/kstream-bench --help

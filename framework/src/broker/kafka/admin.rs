@@ -1,0 +1,173 @@
+//! Topics and offsets as the port asks for them; the requests themselves are in `requests`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+use super::client::{Client, Deadline};
+use super::consumer::Reader;
+use super::partitions;
+use super::requests::{AdminRole, OffsetSpec, Requests, TopicState};
+use crate::broker::{Admin, BrokerError, BrokerErrorKind, CommittedOffset, NewTopic};
+use crate::ids::TopicPartition;
+
+/// How long brokers may take to show what the controller has done.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
+const SETTLE_STEP: Duration = Duration::from_millis(20);
+/// How long a coordinator may take to answer, open transactions included.
+const GROUP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A handle to the process's one admin client.
+#[derive(Debug, Clone)]
+pub(super) struct KafkaAdmin {
+    requests: Requests,
+    /// For a client that asks for a group's offsets.
+    observer: ClientConfig,
+}
+
+impl KafkaAdmin {
+    pub(super) fn new(client: Arc<Client<AdminRole>>, observer: ClientConfig) -> Self {
+        Self { requests: Requests::new(client), observer }
+    }
+
+    /// Waits until metadata shows these topics as `is_settled` wants them.
+    fn settle(
+        &self,
+        topics: &[&str],
+        is_settled: impl Fn(&TopicState) -> bool,
+    ) -> Result<(), BrokerError> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let deadline = Deadline::after(SETTLE_TIMEOUT);
+        loop {
+            let states = self.requests.topics(topics)?;
+            let open = states.iter().find(|(_, state)| !is_settled(state));
+            let Some((name, state)) = open else { return Ok(()) };
+            if deadline.passed() {
+                let message = format!(
+                    "topic {name} is still {state:?} {SETTLE_TIMEOUT:?} after the change: the \
+                     brokers may be overloaded or too few"
+                );
+                return Err(BrokerError::new(BrokerErrorKind::Retriable, message));
+            }
+            self.requests.pause(SETTLE_STEP);
+        }
+    }
+
+    fn offsets(
+        &self,
+        partitions: &[TopicPartition],
+        spec: OffsetSpec,
+    ) -> Result<Vec<i64>, BrokerError> {
+        self.check_exist(partitions)?;
+        let offsets = self.requests.offsets(partitions, spec)?;
+        partitions
+            .iter()
+            .map(|partition| offsets.get(partition).copied().ok_or_else(|| unanswered(partition)))
+            .collect()
+    }
+
+    /// Fails for a partition that does not exist. librdkafka itself would ask for its leader again and
+    /// again, in silence.
+    pub(super) fn check_exist(&self, partitions: &[TopicPartition]) -> Result<(), BrokerError> {
+        let names: BTreeSet<&str> = partitions.iter().map(|p| &*p.topic).collect();
+        let states = self.requests.topics(&names.into_iter().collect::<Vec<_>>())?;
+        for partition in partitions {
+            let exists = match states.get(&*partition.topic) {
+                Some(TopicState::Present { partitions, .. }) => {
+                    (0..*partitions).contains(&partition.partition)
+                }
+                Some(TopicState::Absent) | None => false,
+            };
+            if !exists {
+                let message = format!("{partition} does not exist");
+                return Err(BrokerError::new(BrokerErrorKind::UnknownTopicOrPartition, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unanswered(partition: &TopicPartition) -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Retriable, format!("no answer about {partition}"))
+}
+
+impl Admin for KafkaAdmin {
+    fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError> {
+        let states = self.requests.topics(topics)?;
+        Ok(topics
+            .iter()
+            .map(|name| match states.get(*name) {
+                Some(TopicState::Present { partitions, .. }) => Some(*partitions),
+                Some(TopicState::Absent) | None => None,
+            })
+            .collect())
+    }
+
+    fn topic_configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError> {
+        self.requests.configs(topic)
+    }
+
+    fn create_topics(
+        &self,
+        topics: &[NewTopic],
+    ) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
+        let mut results = self.requests.create(topics)?;
+        let created: Vec<&str> = topics
+            .iter()
+            .filter(|topic| matches!(results.get(&topic.name), Some(Ok(()))))
+            .map(|topic| topic.name.as_str())
+            .collect();
+        self.settle(&created, |state| matches!(state, TopicState::Present { led: true, .. }))?;
+        Ok(in_order(topics.iter().map(|topic| topic.name.as_str()), &mut results))
+    }
+
+    fn delete_topics(&self, topics: &[&str]) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
+        let mut results = self.requests.delete(topics)?;
+        let deleted: Vec<&str> = topics
+            .iter()
+            .copied()
+            .filter(|topic| matches!(results.get(*topic), Some(Ok(()))))
+            .collect();
+        self.settle(&deleted, |state| matches!(state, TopicState::Absent))?;
+        Ok(in_order(topics.iter().copied(), &mut results))
+    }
+
+    fn end_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError> {
+        self.offsets(partitions, OffsetSpec::Latest)
+    }
+
+    fn beginning_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError> {
+        self.offsets(partitions, OffsetSpec::Earliest)
+    }
+
+    fn group_offsets(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<CommittedOffset>>, BrokerError> {
+        // Not by librdkafka's ListConsumerGroupOffsets: version 2.12 crashes when the coordinator moves
+        // meanwhile.
+        let mut config = self.observer.clone();
+        config.set("group.id", group);
+        partitions::committed(&Client::new(&config, Reader)?, group, partitions, GROUP_TIMEOUT)
+    }
+}
+
+/// The results in the order of the names; each name is asked once.
+fn in_order<'a>(
+    names: impl Iterator<Item = &'a str>,
+    results: &mut BTreeMap<String, Result<(), BrokerError>>,
+) -> Vec<Result<(), BrokerError>> {
+    names
+        .map(|name| {
+            results.remove(name).unwrap_or_else(|| {
+                let message = format!("no answer about topic {name}");
+                Err(BrokerError::new(BrokerErrorKind::Retriable, message))
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,136 @@
+//! Records as librdkafka fetched them: pointers into its buffers, freed together.
+//!
+//! A batch keeps its fetch responses alive, up to `fetch.max.bytes`; whoever needs bytes for longer
+//! copies them.
+#![expect(unsafe_code, reason = "messages belong to a C library")]
+
+use std::ffi::CStr;
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::sync::Arc;
+
+use rdkafka::bindings as sys;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::RDKafkaMessage;
+
+use super::client::{Client, text};
+use super::consumer::Reader;
+use super::errors::failed;
+use crate::broker::{RawRecord, RecordBatch};
+use crate::record::Headers;
+
+/// One message of the batch call, ours to destroy.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct Message(NonNull<RDKafkaMessage>);
+
+// SAFETY: messages are not bound to a thread; reference counts of shared buffers are atomic.
+unsafe impl Send for Message {}
+
+impl Message {
+    /// # Safety
+    /// `message` must come from the batch call, and from nowhere twice.
+    pub(super) unsafe fn new(message: *mut RDKafkaMessage) -> Self {
+        // SAFETY: the batch call returns no null pointers.
+        Self(unsafe { NonNull::new_unchecked(message) })
+    }
+
+    fn get(&self) -> &RDKafkaMessage {
+        // SAFETY: live until `drop`.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The error that stands in the place of a record.
+    pub(super) fn error(&self) -> Option<RDKafkaErrorCode> {
+        failed(self.get().err)
+    }
+
+    /// What librdkafka says about the error.
+    pub(super) fn error_text(&self) -> String {
+        // SAFETY: the message is live.
+        text(unsafe { sys::rd_kafka_message_errstr(self.0.as_ptr()) })
+    }
+
+    fn headers(&self) -> Headers {
+        let mut list = ptr::null_mut();
+        // SAFETY: the message is live; librdkafka parses its headers at the first call and keeps them
+        // with it. A message belongs to one thread at a time.
+        let error = unsafe { sys::rd_kafka_message_headers(self.0.as_ptr(), &raw mut list) };
+        if failed(error).is_some() {
+            return Headers::new();
+        }
+        let mut headers = Headers::new();
+        for index in 0.. {
+            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+            // SAFETY: the list lives with the message, and so do names and values.
+            unsafe {
+                let error = sys::rd_kafka_header_get_all(
+                    list,
+                    index,
+                    &raw mut name,
+                    &raw mut value,
+                    &raw mut size,
+                );
+                if failed(error).is_some() {
+                    break;
+                }
+                // Foreign producers may use names that are not UTF-8: they are kept as they can be.
+                let name = CStr::from_ptr(name).to_string_lossy();
+                headers.add(&name, bytes(value.cast(), size));
+            }
+        }
+        headers
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        // SAFETY: ours, and destroyed once.
+        unsafe { sys::rd_kafka_message_destroy(self.0.as_ptr()) };
+    }
+}
+
+/// Null is `None`; empty is not null.
+///
+/// # Safety
+/// `start` must be null or point to `len` bytes that live for `'a`.
+unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: the caller vouches for it.
+    (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, len) })
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct KafkaBatch {
+    messages: Box<[Message]>,
+    /// A client is not destroyed while it has messages outside: it goes after them.
+    _client: Arc<Client<Reader>>,
+}
+
+impl KafkaBatch {
+    pub(super) fn new(messages: Box<[Message]>, client: Arc<Client<Reader>>) -> Self {
+        Self { messages, _client: client }
+    }
+}
+
+impl RecordBatch for KafkaBatch {
+    fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the caller keeps index < len()")]
+    fn record(&self, index: usize) -> RawRecord<'_> {
+        let message = &self.messages[index];
+        let fields = message.get();
+        // SAFETY: key and payload live with the message, which the batch owns.
+        unsafe {
+            RawRecord {
+                offset: fields.offset,
+                timestamp: sys::rd_kafka_message_timestamp(fields, ptr::null_mut()),
+                key: bytes(fields.key.cast(), fields.key_len),
+                value: bytes(fields.payload.cast(), fields.len),
+                headers: message.headers(),
+            }
+        }
+    }
+}

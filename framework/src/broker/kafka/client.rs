@@ -1,0 +1,253 @@
+//! One librdkafka client: its handle, its log and error callbacks, its end. All roles build on it.
+//!
+//! Callbacks of errors, deliveries and rebalances run only inside calls that serve the client, on the
+//! calling thread; logs come from librdkafka's own threads. No callback panics or calls back into user
+//! code.
+#![expect(unsafe_code, reason = "the handle belongs to a C library")]
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::fmt;
+use std::mem;
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::bindings as sys;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::{RDKafka, RDKafkaConf, RDKafkaRespErr, RDKafkaType};
+
+use super::errors::{broker_error_with, configuration_error, failed};
+use crate::broker::{BrokerError, BrokerErrorKind};
+
+/// What a kind of client adds: state for its callbacks, and the callbacks.
+pub(super) trait Role: Send + Sync + 'static {
+    /// Consumer or producer, as librdkafka sees it.
+    const KIND: RDKafkaType;
+
+    /// Registers the role's callbacks. Their opaque is the client's [`Context`].
+    ///
+    /// # Safety
+    /// `conf` must be a live configuration object.
+    unsafe fn register(_conf: *mut RDKafkaConf) {}
+}
+
+/// What callbacks see.
+pub(super) struct Context<R> {
+    pub(super) role: R,
+    fatal: OnceLock<(RDKafkaErrorCode, String)>,
+    last_error: Mutex<Option<String>>,
+}
+
+impl<R> Context<R> {
+    /// The context behind a callback's opaque.
+    ///
+    /// # Safety
+    /// `opaque` must come from a callback of a client with role `R`, and the borrow must end with the
+    /// callback: the context lives as long as its client.
+    pub(super) unsafe fn from_opaque<'a>(opaque: *const c_void) -> &'a Self {
+        // SAFETY: the caller vouches for type and life time.
+        unsafe { &*opaque.cast::<Self>() }
+    }
+
+    /// The latest error that was not fatal, in librdkafka's words.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// An owned librdkafka client.
+pub(super) struct Client<R> {
+    handle: NonNull<RDKafka>,
+    context: Arc<Context<R>>,
+}
+
+// SAFETY: librdkafka's handles may be used from any thread, and the context is `Send + Sync`.
+unsafe impl<R: Role> Send for Client<R> {}
+// SAFETY: as above.
+unsafe impl<R: Role> Sync for Client<R> {}
+
+impl<R: Role> Client<R> {
+    /// Starts a client with its threads. It connects by itself, and keeps trying.
+    pub(super) fn new(config: &ClientConfig, role: R) -> Result<Self, BrokerError> {
+        let what = format!("cannot start client {}", config.get("client.id").unwrap_or_default());
+        let context =
+            Arc::new(Context { role, fatal: OnceLock::new(), last_error: Mutex::new(None) });
+        let conf = config.create_native_config().map_err(|e| configuration_error(e, &what))?;
+        let mut reason = [0; REASON_LEN];
+        // SAFETY: `conf` is live; the context is freed only after the client is destroyed; the
+        // client takes the configuration over only when it could be made.
+        let handle = unsafe {
+            sys::rd_kafka_conf_set_opaque(conf.ptr(), Arc::as_ptr(&context).cast_mut().cast());
+            sys::rd_kafka_conf_set_log_cb(conf.ptr(), Some(on_log));
+            sys::rd_kafka_conf_set_error_cb(conf.ptr(), Some(on_error::<R>));
+            R::register(conf.ptr());
+            sys::rd_kafka_new(R::KIND, conf.ptr(), reason.as_mut_ptr(), reason.len())
+        };
+        let Some(handle) = NonNull::new(handle) else {
+            let message = format!("{what}: {}", text(reason.as_ptr()));
+            return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
+        };
+        mem::forget(conf);
+        Ok(Self { handle, context })
+    }
+
+    pub(super) fn handle(&self) -> *mut RDKafka {
+        self.handle.as_ptr()
+    }
+
+    pub(super) fn context(&self) -> &Context<R> {
+        &self.context
+    }
+
+    /// Runs the callbacks that are due; waits up to `timeout` for the first.
+    pub(super) fn serve(&self, timeout: Duration) {
+        // SAFETY: the handle is live.
+        unsafe { sys::rd_kafka_poll(self.handle(), millis(timeout)) };
+    }
+
+    /// Asks any broker who is there.
+    pub(super) fn reach(&self, timeout: Duration) -> Result<(), RDKafkaErrorCode> {
+        let mut metadata = ptr::null();
+        // SAFETY: the handle is live; what the call returns is freed, once.
+        let error = unsafe {
+            let handle = self.handle();
+            let error = sys::rd_kafka_metadata(
+                handle,
+                0,
+                ptr::null_mut(),
+                &raw mut metadata,
+                millis(timeout),
+            );
+            if !metadata.is_null() {
+                sys::rd_kafka_metadata_destroy(metadata);
+            }
+            error
+        };
+        failed(error).map_or(Ok(()), Err)
+    }
+
+    /// Fails once the client cannot go on.
+    pub(super) fn check(&self) -> Result<(), BrokerError> {
+        match self.context.fatal.get() {
+            None => Ok(()),
+            Some((code, reason)) => {
+                let error = broker_error_with(*code, "the Kafka client cannot go on", reason);
+                let kind = if error.kind() == BrokerErrorKind::Authorization {
+                    BrokerErrorKind::Authorization
+                } else {
+                    BrokerErrorKind::Fatal
+                };
+                Err(BrokerError::new(kind, error.to_string()).with_source(*code))
+            }
+        }
+    }
+}
+
+impl<R> Drop for Client<R> {
+    fn drop(&mut self) {
+        // SAFETY: whoever holds topics, queues or messages of this client holds the client as well
+        // and releases them first.
+        unsafe { sys::rd_kafka_destroy(self.handle.as_ptr()) };
+    }
+}
+
+impl<R> fmt::Debug for Client<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: the handle is live, and so is its name.
+        let name = unsafe { sys::rd_kafka_name(self.handle.as_ptr()) };
+        f.debug_tuple("Client").field(&text(name)).finish()
+    }
+}
+
+/// Room for librdkafka's reasons.
+pub(super) const REASON_LEN: usize = 512;
+
+/// A C string as text; null is empty.
+pub(super) fn text(string: *const c_char) -> String {
+    if string.is_null() {
+        return String::new();
+    }
+    // SAFETY: librdkafka's strings end with a zero byte and live through the call that gave them.
+    unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
+}
+
+/// Text as a C string.
+pub(super) fn c_string(text: &str) -> Result<CString, BrokerError> {
+    CString::new(text).map_err(|error| {
+        let message = format!("{text:?} has a zero byte");
+        BrokerError::new(BrokerErrorKind::Invalid, message).with_source(error)
+    })
+}
+
+/// librdkafka's milliseconds.
+pub(super) fn millis(duration: Duration) -> c_int {
+    c_int::try_from(duration.as_millis()).unwrap_or(c_int::MAX)
+}
+
+/// The end of a bounded wait. A real broker answers in real time, whatever clock tasks run on.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline(Instant);
+
+impl Deadline {
+    #[expect(clippy::disallowed_methods, reason = "waits for another process")]
+    pub(super) fn after(timeout: Duration) -> Self {
+        let now = Instant::now();
+        Self(now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into())))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "waits for another process")]
+    pub(super) fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    pub(super) fn passed(self) -> bool {
+        self.left().is_zero()
+    }
+}
+
+unsafe extern "C" fn on_log(
+    client: *const RDKafka,
+    level: c_int,
+    facility: *const c_char,
+    message: *const c_char,
+) {
+    // SAFETY: librdkafka passes a live client, or null before there is one.
+    let name =
+        if client.is_null() { String::new() } else { text(unsafe { sys::rd_kafka_name(client) }) };
+    let (facility, message) = (text(facility), text(message));
+    // librdkafka's "error" is a connection that failed and is tried again; what cannot be mended comes
+    // back from calls.
+    match level {
+        ..=2 => tracing::error!(target: "librdkafka", client = name, facility, "{message}"),
+        3 | 4 => tracing::warn!(target: "librdkafka", client = name, facility, "{message}"),
+        5 | 6 => tracing::info!(target: "librdkafka", client = name, facility, "{message}"),
+        _ => tracing::debug!(target: "librdkafka", client = name, facility, "{message}"),
+    }
+}
+
+unsafe extern "C" fn on_error<R: Role>(
+    client: *mut RDKafka,
+    code: c_int,
+    reason: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: registered by `Client::<R>::new`, used within the callback.
+    let context = unsafe { Context::<R>::from_opaque(opaque) };
+    if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__FATAL as c_int {
+        let mut why = [0; REASON_LEN];
+        // SAFETY: the client is live and the buffer has the length given.
+        let code = unsafe { sys::rd_kafka_fatal_error(client, why.as_mut_ptr(), why.len()) };
+        let fatal = (RDKafkaErrorCode::from(code), text(why.as_ptr()));
+        tracing::error!(target: "librdkafka", code = %fatal.0, "{}", fatal.1);
+        context.fatal.get_or_init(|| fatal);
+    } else {
+        let reason = text(reason);
+        tracing::warn!(target: "librdkafka", "{reason}");
+        let mut last = context.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all brokers are down says less than what happened to the last of them.
+        if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as c_int || last.is_none() {
+            *last = Some(reason);
+        }
+    }
+}

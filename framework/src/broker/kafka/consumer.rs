@@ -1,0 +1,367 @@
+//! The consumer with manual assignment, on librdkafka's partition queues and batch call.
+//!
+//! It uses `consume_start`/`consume_stop`, which need no group: no coordinator is looked up, no right
+//! on a group is asked for, and nothing could ever commit. Every partition keeps its own queue, so a
+//! partition that is not fetched from holds back no other.
+#![expect(unsafe_code, reason = "queues and topics belong to a C library")]
+
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::bindings as sys;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::{RDKafka, RDKafkaMessage, RDKafkaQueue, RDKafkaTopic, RDKafkaType};
+
+use super::admin::KafkaAdmin;
+use super::batch::{KafkaBatch, Message};
+use super::client::{Client, Role, c_string};
+use super::errors::{broker_error, broker_error_with, failed};
+use crate::broker::{
+    Admin, BrokerError, BrokerErrorKind, Consumer, RecordBatch, Slot, StartOffset,
+};
+use crate::ids::TopicPartition;
+
+/// The role of a consumer outside any group; it has no callbacks of its own.
+#[derive(Debug)]
+pub(super) struct Reader;
+
+impl Role for Reader {
+    const KIND: RDKafkaType = RDKafkaType::RD_KAFKA_CONSUMER;
+}
+
+/// No batch is longer, whatever the caller asks for.
+const MAX_BATCH: usize = 16_384;
+
+/// Wakes the consumer's thread.
+#[derive(Debug, Default)]
+struct Signal {
+    /// Guards "something arrived since the last wait"; taken by librdkafka's threads once per fetch
+    /// response, never while calling into librdkafka.
+    raised: Mutex<bool>,
+    arrived: Condvar,
+}
+
+impl Signal {
+    fn raise(&self) {
+        *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.arrived.notify_one();
+    }
+
+    fn wait(&self, timeout: Duration) {
+        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut raised, _) = self
+            .arrived
+            .wait_timeout_while(raised, timeout, |raised| !*raised)
+            .unwrap_or_else(PoisonError::into_inner);
+        *raised = false;
+    }
+}
+
+/// What librdkafka's threads tell about one partition queue.
+#[derive(Debug)]
+struct Readiness {
+    /// The queue may have records.
+    ready: AtomicBool,
+    signal: Arc<Signal>,
+}
+
+/// A partition that is being read.
+#[derive(Debug)]
+struct Partition {
+    name: TopicPartition,
+    topic: NonNull<RDKafkaTopic>,
+    queue: NonNull<RDKafkaQueue>,
+    readiness: Arc<Readiness>,
+    /// Taken from the queue together with an error, to be handed out in order.
+    stash: VecDeque<Message>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct KafkaConsumer {
+    slots: Vec<Option<Partition>>,
+    free: Vec<usize>,
+    signal: Arc<Signal>,
+    scratch: Vec<*mut RDKafkaMessage>,
+    admin: KafkaAdmin,
+    client: Arc<Client<Reader>>,
+}
+
+// SAFETY: librdkafka's queues, topics and messages are not bound to a thread; the raw pointers in
+// `scratch` mean nothing between calls.
+unsafe impl Send for KafkaConsumer {}
+
+impl KafkaConsumer {
+    pub(super) fn new(config: &ClientConfig, admin: KafkaAdmin) -> Result<Self, BrokerError> {
+        Ok(Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            signal: Arc::default(),
+            scratch: Vec::new(),
+            admin,
+            client: Arc::new(Client::new(config, Reader)?),
+        })
+    }
+
+    /// Where to start each partition, in librdkafka's numbers. The end of a log is looked up here, so
+    /// that a record sent after `assign` has returned is read for certain.
+    fn positions(
+        &self,
+        partitions: &[(TopicPartition, StartOffset)],
+    ) -> Result<Vec<i64>, BrokerError> {
+        let all: Vec<_> = partitions.iter().map(|(partition, _)| partition.clone()).collect();
+        if let Some(twice) = all.iter().find(|partition| self.is_assigned(partition)) {
+            let message = format!("{twice} is assigned already");
+            return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
+        }
+        self.admin.check_exist(&all)?;
+        let latest: Vec<_> = partitions
+            .iter()
+            .filter(|(_, start)| *start == StartOffset::Latest)
+            .map(|(partition, _)| partition.clone())
+            .collect();
+        let mut ends = self.admin.end_offsets(&latest)?.into_iter();
+        partitions
+            .iter()
+            .map(|(partition, start)| match *start {
+                StartOffset::At(offset) if offset >= 0 => Ok(offset),
+                StartOffset::At(offset) => {
+                    let message = format!("{partition} cannot be read from offset {offset}");
+                    Err(BrokerError::new(BrokerErrorKind::Invalid, message))
+                }
+                StartOffset::Earliest => Ok(i64::from(sys::RD_KAFKA_OFFSET_BEGINNING)),
+                StartOffset::Latest => {
+                    Ok(ends.next().unwrap_or(i64::from(sys::RD_KAFKA_OFFSET_END)))
+                }
+            })
+            .collect()
+    }
+
+    fn start(&self, name: &TopicPartition, offset: i64) -> Result<Partition, BrokerError> {
+        let what = format!("cannot read {name}");
+        let topic_name = c_string(&name.topic)?;
+        let handle = self.client.handle();
+        // SAFETY: the client is live and the name ends with a zero byte; null takes the client's
+        // own topic configuration.
+        let topic =
+            unsafe { sys::rd_kafka_topic_new(handle, topic_name.as_ptr(), std::ptr::null_mut()) };
+        let topic = NonNull::new(topic).ok_or_else(|| last_error(&what))?;
+        // SAFETY: topic and client are live.
+        let queue = unsafe {
+            if sys::rd_kafka_consume_start(topic.as_ptr(), name.partition, offset) == 0 {
+                sys::rd_kafka_queue_get_partition(handle, topic_name.as_ptr(), name.partition)
+            } else {
+                std::ptr::null_mut()
+            }
+        };
+        let Some(queue) = NonNull::new(queue) else {
+            let error = last_error(&what);
+            // SAFETY: made above and not used again.
+            unsafe { sys::rd_kafka_topic_destroy(topic.as_ptr()) };
+            return Err(error);
+        };
+        // The first fetch looks into the queue by itself: records may be there before the callback.
+        let readiness =
+            Arc::new(Readiness { ready: AtomicBool::new(true), signal: Arc::clone(&self.signal) });
+        let opaque = Arc::as_ptr(&readiness).cast_mut().cast();
+        // SAFETY: `Partition::drop` takes the callback away before the opaque is freed.
+        unsafe { sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(on_arrival), opaque) };
+        Ok(Partition { name: name.clone(), topic, queue, readiness, stash: VecDeque::new() })
+    }
+
+    fn is_assigned(&self, partition: &TopicPartition) -> bool {
+        self.slots.iter().flatten().any(|assigned| assigned.name == *partition)
+    }
+
+    fn place(&mut self, partition: Partition) -> Slot {
+        if let Some(index) = self.free.pop()
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            *slot = Some(partition);
+            return Slot(index);
+        }
+        self.slots.push(Some(partition));
+        Slot(self.slots.len() - 1)
+    }
+}
+
+fn no_such_slot(slot: Slot) -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Invalid, format!("slot {} is not assigned", slot.0))
+}
+
+fn last_error(what: &str) -> BrokerError {
+    // SAFETY: reads a thread-local of librdkafka.
+    broker_error(RDKafkaErrorCode::from(unsafe { sys::rd_kafka_last_error() }), what)
+}
+
+impl Consumer for KafkaConsumer {
+    fn assign(
+        &mut self,
+        partitions: &[(TopicPartition, StartOffset)],
+    ) -> Result<Vec<Slot>, BrokerError> {
+        let positions = self.positions(partitions)?;
+        // Nothing is placed before all have started, so that a failure leaves the assignment as it was.
+        let started: Vec<_> = partitions
+            .iter()
+            .zip(positions)
+            .map(|((partition, _), offset)| self.start(partition, offset))
+            .collect::<Result<_, _>>()?;
+        self.signal.raise();
+        Ok(started.into_iter().map(|partition| self.place(partition)).collect())
+    }
+
+    fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError> {
+        for slot in slots {
+            let partition = self.slots.get_mut(slot.0).and_then(Option::take);
+            drop(partition.ok_or_else(|| no_such_slot(*slot))?);
+            self.free.push(slot.0);
+        }
+        Ok(())
+    }
+
+    fn fetch(
+        &mut self,
+        slot: Slot,
+        max_records: usize,
+    ) -> Result<Option<Box<dyn RecordBatch>>, BrokerError> {
+        let partition = self
+            .slots
+            .get_mut(slot.0)
+            .and_then(Option::as_mut)
+            .ok_or_else(|| no_such_slot(slot))?;
+        let max = max_records.clamp(1, MAX_BATCH);
+        let messages = match partition.take_stashed(max) {
+            Some(stashed) => stashed?,
+            None => partition.take_queued(max, &mut self.scratch)?,
+        };
+        Ok((!messages.is_empty()).then(|| {
+            let client = Arc::clone(&self.client);
+            Box::new(KafkaBatch::new(messages, client)) as Box<dyn RecordBatch>
+        }))
+    }
+
+    fn wait(&mut self, timeout: Duration) {
+        self.signal.wait(timeout);
+    }
+
+    fn poll(&mut self) -> Result<(), BrokerError> {
+        self.client.serve(Duration::ZERO);
+        self.client.check()
+    }
+
+    fn end_offset(&self, slot: Slot) -> Option<i64> {
+        let partition = self.slots.get(slot.0)?.as_ref()?;
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: client and topic are live; the call reads what the last fetch told, and writes the
+        // two numbers.
+        let error = unsafe {
+            sys::rd_kafka_get_watermark_offsets(
+                self.client.handle(),
+                sys::rd_kafka_topic_name(partition.topic.as_ptr()),
+                partition.name.partition,
+                &raw mut low,
+                &raw mut high,
+            )
+        };
+        (failed(error).is_none() && high >= 0).then_some(high)
+    }
+}
+
+impl Partition {
+    /// Takes what an error left behind: records before the next error, or that error.
+    fn take_stashed(&mut self, max: usize) -> Option<Result<Box<[Message]>, BrokerError>> {
+        if self.stash.front()?.error().is_some() {
+            let message = self.stash.pop_front()?;
+            return Some(Err(self.failure(&message)));
+        }
+        let good = self.stash.iter().take_while(|message| message.error().is_none()).count();
+        Some(Ok(self.stash.drain(..good.min(max)).collect()))
+    }
+
+    /// Takes up to `max` records from the queue.
+    fn take_queued(
+        &mut self,
+        max: usize,
+        scratch: &mut Vec<*mut RDKafkaMessage>,
+    ) -> Result<Box<[Message]>, BrokerError> {
+        if !self.readiness.ready.load(Ordering::Acquire) {
+            return Ok(Box::default());
+        }
+        // ORDER: cleared before the queue is read, so that a record that arrives behind the read
+        // sets it again.
+        self.readiness.ready.store(false, Ordering::Release);
+        scratch.clear();
+        scratch.reserve(max);
+        // SAFETY: the queue is live and the array has room for `max` pointers, of which the call
+        // writes as many as it returns. Each is ours to destroy.
+        let taken = unsafe {
+            let count = sys::rd_kafka_consume_batch_queue(
+                self.queue.as_ptr(),
+                0,
+                scratch.as_mut_ptr(),
+                max,
+            );
+            let Ok(count) = usize::try_from(count) else {
+                return Err(last_error(&format!("cannot fetch from {}", self.name)));
+            };
+            scratch.set_len(count);
+            scratch.iter().map(|message| Message::new(*message)).collect::<Box<[_]>>()
+        };
+        if taken.len() == max {
+            self.readiness.ready.store(true, Ordering::Release);
+            self.readiness.signal.raise();
+        }
+        if taken.iter().all(|message| message.error().is_none()) {
+            return Ok(taken);
+        }
+        self.stash.extend(taken);
+        self.readiness.ready.store(true, Ordering::Release);
+        self.readiness.signal.raise();
+        self.take_stashed(max).unwrap_or_else(|| Ok(Box::default()))
+    }
+
+    fn failure(&self, message: &Message) -> BrokerError {
+        let code = message.error().unwrap_or(RDKafkaErrorCode::Unknown);
+        let what = format!("cannot fetch from {}", self.name);
+        broker_error_with(code, what, &message.error_text())
+    }
+}
+
+impl Drop for Partition {
+    fn drop(&mut self) {
+        self.stash.clear();
+        let mut rest = [std::ptr::null_mut(); 64];
+        // SAFETY: topic and queue are live and used by nobody else. Once stopped, the batch call drops
+        // what was fetched ahead; what it still returns is destroyed here. The callback goes before
+        // its opaque.
+        unsafe {
+            sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, std::ptr::null_mut());
+            sys::rd_kafka_consume_stop(self.topic.as_ptr(), self.name.partition);
+            loop {
+                let queue = self.queue.as_ptr();
+                let count =
+                    sys::rd_kafka_consume_batch_queue(queue, 0, rest.as_mut_ptr(), rest.len());
+                let count = usize::try_from(count).unwrap_or(0);
+                rest.iter().take(count).for_each(|message| drop(Message::new(*message)));
+                if count == 0 {
+                    break;
+                }
+            }
+            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
+            sys::rd_kafka_topic_destroy(self.topic.as_ptr());
+        }
+    }
+}
+
+/// Called with the queue locked: signals, and nothing else.
+unsafe extern "C" fn on_arrival(_client: *mut RDKafka, opaque: *mut c_void) {
+    // SAFETY: the opaque of `KafkaConsumer::start`, alive until the callback is taken away.
+    let readiness = unsafe { &*opaque.cast::<Readiness>() };
+    readiness.ready.store(true, Ordering::Release);
+    readiness.signal.raise();
+}

@@ -1,0 +1,185 @@
+//! Turns librdkafka's error codes into errors named by the caller's reaction. Messages say what was
+//! tried, on what, and what librdkafka answered.
+
+use std::fmt::Display;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::types::RDKafkaRespErr;
+
+use crate::broker::{BrokerError, BrokerErrorKind};
+
+/// The code of a failed call; `None` if it has not failed.
+pub(super) fn failed(error: RDKafkaRespErr) -> Option<Code> {
+    (error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| error.into())
+}
+
+/// The codes whose cure is known.
+const KINDS: &[(BrokerErrorKind, &[Code])] = &[
+    (
+        BrokerErrorKind::Retriable,
+        &[
+            Code::AllBrokersDown,
+            Code::BrokerNotAvailable,
+            Code::BrokerTransportFailure,
+            Code::ConcurrentTransactions,
+            Code::CoordinatorLoadInProgress,
+            Code::CoordinatorNotAvailable,
+            Code::FencedLeaderEpoch,
+            Code::ISRInsufficient,
+            Code::InProgress,
+            Code::KafkaStorageError,
+            Code::LeaderNotAvailable,
+            Code::NetworkException,
+            Code::NotController,
+            Code::NotCoordinator,
+            Code::NotEnoughReplicas,
+            Code::NotEnoughReplicasAfterAppend,
+            Code::NotLeaderForPartition,
+            Code::OffsetNotAvailable,
+            Code::OperationTimedOut,
+            Code::PreviousInProgress,
+            Code::QueueFull,
+            Code::ReplicaNotAvailable,
+            Code::RequestTimedOut,
+            Code::Resolve,
+            Code::Retry,
+            Code::ThrottlingQuotaExceeded,
+            Code::TimedOutQueue,
+            Code::UnknownLeaderEpoch,
+            Code::UnstableOffsetCommit,
+            Code::WaitCache,
+            Code::WaitingForCoordinator,
+        ],
+    ),
+    (
+        BrokerErrorKind::UnknownTopicOrPartition,
+        &[
+            Code::UnknownPartition,
+            Code::UnknownTopic,
+            Code::UnknownTopicId,
+            Code::UnknownTopicOrPartition,
+        ],
+    ),
+    (BrokerErrorKind::TopicExists, &[Code::TopicAlreadyExists]),
+    (
+        BrokerErrorKind::OffsetOutOfRange,
+        &[Code::AutoOffsetReset, Code::LogTruncation, Code::NoOffset, Code::OffsetOutOfRange],
+    ),
+    (
+        BrokerErrorKind::NotAMember,
+        &[
+            Code::AssignmentLost,
+            Code::FencedInstanceId,
+            Code::FencedMemberEpoch,
+            Code::IllegalGeneration,
+            Code::MemberIdRequired,
+            Code::RebalanceInProgress,
+            Code::StaleMemberEpoch,
+            Code::UnknownMemberId,
+        ],
+    ),
+    (
+        BrokerErrorKind::RecordTooLarge,
+        &[Code::InvalidMessageSize, Code::MessageBatchTooLarge, Code::MessageSizeTooLarge],
+    ),
+    (
+        BrokerErrorKind::Authorization,
+        &[
+            Code::Authentication,
+            Code::ClusterAuthorizationFailed,
+            Code::GroupAuthorizationFailed,
+            Code::SaslAuthenticationFailed,
+            Code::TopicAuthorizationFailed,
+            Code::TransactionalIdAuthorizationFailed,
+        ],
+    ),
+    (
+        BrokerErrorKind::Fatal,
+        &[
+            Code::BrokerDestroy,
+            Code::CriticalSystemResource,
+            Code::Fatal,
+            Code::Fenced,
+            Code::GaplessGuarantee,
+            Code::Inconsistent,
+            Code::InvalidProducerEpoch,
+            Code::InvalidProducerIdMapping,
+            Code::MessageTimedOut,
+            Code::OutOfOrderSequenceNumber,
+            Code::ProducerFenced,
+            Code::PurgeInflight,
+            Code::PurgeQueue,
+            Code::UnknownProducerId,
+        ],
+    ),
+];
+
+/// How a caller reacts to this code. What is not known to pass by itself is not retried.
+pub(super) fn kind_of(code: Code) -> BrokerErrorKind {
+    let known = KINDS.iter().find(|(_, codes)| codes.contains(&code));
+    known.map_or(BrokerErrorKind::Invalid, |(kind, _)| *kind)
+}
+
+/// The error of `what`, for example `cannot commit offsets of group shop`.
+pub(super) fn broker_error(code: Code, what: impl Display) -> BrokerError {
+    BrokerError::new(kind_of(code), what.to_string()).with_source(code)
+}
+
+/// The same, where librdkafka said more than the code does.
+pub(super) fn broker_error_with(code: Code, what: impl Display, detail: &str) -> BrokerError {
+    if detail.is_empty() {
+        return broker_error(code, what);
+    }
+    BrokerError::new(kind_of(code), format!("{what}: {detail}")).with_source(code)
+}
+
+/// Fails if the call `what` has failed; `detail` is what librdkafka said.
+pub(super) fn check(
+    error: RDKafkaRespErr,
+    what: impl Display,
+    detail: &str,
+) -> Result<(), BrokerError> {
+    failed(error).map_or(Ok(()), |code| Err(broker_error_with(code, what, detail)))
+}
+
+/// The error of a client that could not be made: a property is wrong.
+pub(super) fn configuration_error(error: KafkaError, what: impl Display) -> BrokerError {
+    let message = if let KafkaError::ClientConfig(_, reason, name, value) = &error {
+        format!("{what}: Kafka client property {name}={value}: {reason}")
+    } else {
+        format!("{what}: {error}")
+    };
+    BrokerError::new(BrokerErrorKind::Invalid, message).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stale_member_is_told_apart_from_a_busy_coordinator() {
+        for code in [
+            Code::IllegalGeneration,
+            Code::UnknownMemberId,
+            Code::RebalanceInProgress,
+            Code::FencedInstanceId,
+        ] {
+            assert_eq!(kind_of(code), BrokerErrorKind::NotAMember, "{code:?}");
+        }
+        assert_eq!(kind_of(Code::NotCoordinator), BrokerErrorKind::Retriable);
+    }
+
+    #[test]
+    fn a_code_without_a_known_cure_is_not_retried() {
+        assert_eq!(kind_of(Code::InvalidConfig), BrokerErrorKind::Invalid);
+        assert_eq!(kind_of(Code::Unknown), BrokerErrorKind::Invalid);
+    }
+
+    #[test]
+    fn the_message_says_what_was_tried_and_the_source_says_why() {
+        let error = broker_error(Code::TopicAlreadyExists, "cannot create topic a");
+        assert_eq!(error.to_string(), "cannot create topic a");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("TopicAlreadyExists"), "{source}");
+    }
+}

@@ -1,0 +1,315 @@
+//! A member of a consumer group: classic protocol, `range`, nothing fetched.
+//!
+//! The rebalance callback only notes the event; `acknowledge` answers it later, with an empty
+//! assignment: librdkafka reports the group's assignment to the broker, and the data is read by other
+//! consumers. A member that is leaving answers at once.
+#![expect(unsafe_code, reason = "the group belongs to a C library")]
+
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::ptr::{self, NonNull};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::bindings as sys;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::{
+    RDKafka, RDKafkaConf, RDKafkaQueue, RDKafkaRespErr, RDKafkaTopicPartitionList, RDKafkaType,
+};
+use rdkafka::{ClientConfig, TopicPartitionList};
+
+use super::client::{Client, Context, Deadline, Role, millis, text};
+use super::errors::{self, broker_error_with};
+use super::event::Event;
+use super::partitions::{self, elements, offsets_of};
+use crate::broker::{BrokerError, BrokerErrorKind, CommittedOffset, GroupEvent, GroupMember};
+use crate::ids::TopicPartition;
+
+/// A commit that nobody has answered by then has an unknown outcome.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Leaving takes no longer; the broker notices by itself after the session timeout.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+const LEAVE_STEP: Duration = Duration::from_millis(20);
+
+/// What the rebalance callback writes.
+#[derive(Debug, Default)]
+pub(super) struct Rebalances {
+    /// Guards the few words below; held for moments only, never while calling librdkafka.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: VecDeque<GroupEvent>,
+    /// The event that `poll` handed out and nobody has answered yet.
+    open: Option<GroupEvent>,
+    /// From an assignment until its revocation is answered, or it is lost: commits are legal.
+    holds: bool,
+    leaving: bool,
+}
+
+impl Rebalances {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next event, unless one is still open.
+    fn next(&self) -> Option<GroupEvent> {
+        let mut state = self.state();
+        if state.open.is_some() {
+            return None;
+        }
+        let event = state.events.pop_front()?;
+        state.open = Some(event.clone());
+        Some(event)
+    }
+}
+
+impl Role for Rebalances {
+    const KIND: RDKafkaType = RDKafkaType::RD_KAFKA_CONSUMER;
+
+    unsafe fn register(conf: *mut RDKafkaConf) {
+        // SAFETY: the caller vouches for `conf`.
+        unsafe { sys::rd_kafka_conf_set_rebalance_cb(conf, Some(on_rebalance)) };
+    }
+}
+
+unsafe extern "C" fn on_rebalance(
+    client: *mut RDKafka,
+    error: RDKafkaRespErr,
+    partitions: *mut RDKafkaTopicPartitionList,
+    opaque: *mut c_void,
+) {
+    // SAFETY: librdkafka passes a live client and list; the context is this role's; a rebalance is
+    // answered once, here or by `acknowledge`.
+    unsafe {
+        let role = &Context::<Rebalances>::from_opaque(opaque).role;
+        let partitions = elements(partitions).map(|element| element.partition()).collect();
+        let event = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            GroupEvent::Assigned(partitions)
+        } else if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS
+            && sys::rd_kafka_assignment_lost(client) == 0
+        {
+            GroupEvent::Revoked(partitions)
+        } else {
+            GroupEvent::Lost(partitions)
+        };
+        let mut state = role.state();
+        if state.leaving {
+            state.holds = false;
+            drop(state);
+            sys::rd_kafka_assign(client, ptr::null());
+        } else {
+            match event {
+                GroupEvent::Assigned(_) => state.holds = true,
+                GroupEvent::Lost(_) => state.holds = false,
+                GroupEvent::Revoked(_) => {}
+            }
+            state.events.push_back(event);
+        }
+        // Ends the poll that called us: the event is for its caller.
+        sys::rd_kafka_yield(client);
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct KafkaMember {
+    group: String,
+    client: Client<Rebalances>,
+}
+
+impl KafkaMember {
+    pub(super) fn new(config: &ClientConfig, group: &str) -> Result<Self, BrokerError> {
+        let client = Client::new(config, Rebalances::default())?;
+        // SAFETY: the client is live; from here on one poll serves everything.
+        unsafe { sys::rd_kafka_poll_set_consumer(client.handle()) };
+        Ok(Self { group: group.to_owned(), client })
+    }
+
+    fn role(&self) -> &Rebalances {
+        &self.client.context().role
+    }
+
+    /// Serves the client; an error that it reports as a message is returned.
+    fn serve(&self, timeout: Duration) -> Result<(), BrokerError> {
+        // SAFETY: the client is live; a message is read and destroyed here.
+        let (code, reason) = unsafe {
+            let message = sys::rd_kafka_consumer_poll(self.client.handle(), millis(timeout));
+            let Some(message) = NonNull::new(message) else { return self.client.check() };
+            let found =
+                (message.as_ref().err, text(sys::rd_kafka_message_errstr(message.as_ptr())));
+            sys::rd_kafka_message_destroy(message.as_ptr());
+            found
+        };
+        self.client.check()?;
+        let code = RDKafkaErrorCode::from(code);
+        let error = broker_error_with(code, format_args!("group {}", self.group), &reason);
+        // These pass by themselves, or an event follows.
+        let passes = [BrokerErrorKind::Retriable, BrokerErrorKind::NotAMember];
+        if !passes.contains(&error.kind()) && code != RDKafkaErrorCode::PollExceeded {
+            return Err(error);
+        }
+        tracing::warn!(group = self.group, %code, "{reason}");
+        Ok(())
+    }
+
+    fn assign(&self, assignment: *const RDKafkaTopicPartitionList) -> Result<(), BrokerError> {
+        // SAFETY: the client is live, and so is the list, if any.
+        let error = unsafe { sys::rd_kafka_assign(self.client.handle(), assignment) };
+        self.check(error, "cannot answer a rebalance")
+    }
+
+    fn check(&self, error: RDKafkaRespErr, what: &str) -> Result<(), BrokerError> {
+        errors::check(error, format_args!("group {}: {what}", self.group), "")
+    }
+
+    /// Answers the open event, if any.
+    fn answer(&self) -> Result<bool, BrokerError> {
+        let Some(event) = self.role().state().open.take() else { return Ok(false) };
+        match event {
+            GroupEvent::Assigned(_) => self.assign(TopicPartitionList::new().ptr())?,
+            GroupEvent::Revoked(_) | GroupEvent::Lost(_) => {
+                self.role().state().holds = false;
+                self.assign(ptr::null())?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Answers what is open, and lets the callback answer what is to come.
+    fn answer_from_now_on(&self) -> Result<(), BrokerError> {
+        self.role().state().leaving = true;
+        while self.answer()? || self.role().next().is_some() {}
+        Ok(())
+    }
+}
+
+impl GroupMember for KafkaMember {
+    fn subscribe(&self, topics: &[String]) -> Result<(), BrokerError> {
+        let mut list = TopicPartitionList::with_capacity(topics.len());
+        for topic in topics {
+            list.add_topic_unassigned(topic);
+        }
+        self.role().state().leaving = false;
+        // SAFETY: client and list are live; the list is copied.
+        let error = unsafe { sys::rd_kafka_subscribe(self.client.handle(), list.ptr()) };
+        self.check(error, "cannot subscribe")
+    }
+
+    fn poll(&self, timeout: Duration) -> Result<Option<GroupEvent>, BrokerError> {
+        let deadline = Deadline::after(timeout);
+        loop {
+            if let Some(event) = self.role().next() {
+                return Ok(Some(event));
+            }
+            self.serve(deadline.left())?;
+            if deadline.passed() {
+                return Ok(self.role().next());
+            }
+        }
+    }
+
+    fn acknowledge(&self) -> Result<(), BrokerError> {
+        if self.answer()? {
+            return Ok(());
+        }
+        let message = format!("group {}: no event is waiting for an answer", self.group);
+        Err(BrokerError::new(BrokerErrorKind::Invalid, message))
+    }
+
+    fn commit(&self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BrokerError> {
+        // The broker takes the commits of a client without a member id when a group is empty.
+        if !self.role().state().holds {
+            let message = format!("group {}: not a member with an assignment", self.group);
+            return Err(BrokerError::new(BrokerErrorKind::NotAMember, message));
+        }
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let list = offsets_of(offsets)?;
+        let queue = ReplyQueue::new(&self.client);
+        // SAFETY: client, list and queue are live; the list is copied.
+        let error = unsafe {
+            sys::rd_kafka_commit_queue(
+                self.client.handle(),
+                list.ptr(),
+                queue.0.as_ptr(),
+                None,
+                ptr::null_mut(),
+            )
+        };
+        let what = "cannot commit offsets";
+        self.check(error, what)?;
+        let Some(reply) = queue.reply(COMMIT_TIMEOUT) else {
+            return self.check(RDKafkaRespErr::RD_KAFKA_RESP_ERR__TIMED_OUT, what);
+        };
+        reply.check(&format!("group {}: {what}", self.group))?;
+        reply.partitions().try_for_each(|element| element.check(what))
+    }
+
+    fn committed(
+        &self,
+        partitions: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<Vec<Option<CommittedOffset>>, BrokerError> {
+        partitions::committed(&self.client, &self.group, partitions, timeout)
+    }
+
+    fn member_id(&self) -> String {
+        // SAFETY: the client is live; the copy it returns is freed once.
+        unsafe {
+            let id = sys::rd_kafka_memberid(self.client.handle());
+            let member_id = text(id);
+            if !id.is_null() {
+                sys::rd_kafka_mem_free(self.client.handle(), id.cast());
+            }
+            member_id
+        }
+    }
+
+    fn leave(&self) -> Result<(), BrokerError> {
+        let deadline = Deadline::after(LEAVE_TIMEOUT);
+        self.answer_from_now_on()?;
+        // SAFETY: the client is live.
+        let error = unsafe { sys::rd_kafka_unsubscribe(self.client.handle()) };
+        self.check(error, "cannot leave")?;
+        while self.role().state().holds && !deadline.passed() {
+            if let Err(error) = self.serve(LEAVE_STEP) {
+                tracing::debug!(group = self.group, %error, "while leaving");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for KafkaMember {
+    fn drop(&mut self) {
+        // Destroying the client revokes what is still assigned, and waits for the answer.
+        if let Err(error) = self.answer_from_now_on() {
+            tracing::debug!(group = self.group, %error, "while closing");
+        }
+    }
+}
+
+/// A queue for one answer.
+struct ReplyQueue(NonNull<RDKafkaQueue>);
+
+impl ReplyQueue {
+    fn new(client: &Client<Rebalances>) -> Self {
+        // SAFETY: the client is live; the call does not return null.
+        Self(unsafe { NonNull::new_unchecked(sys::rd_kafka_queue_new(client.handle())) })
+    }
+
+    fn reply(&self, timeout: Duration) -> Option<Event> {
+        // SAFETY: the queue is live; the event is ours.
+        unsafe { Event::new(sys::rd_kafka_queue_poll(self.0.as_ptr(), millis(timeout))) }
+    }
+}
+
+impl Drop for ReplyQueue {
+    fn drop(&mut self) {
+        // SAFETY: ours, and destroyed once.
+        unsafe { sys::rd_kafka_queue_destroy(self.0.as_ptr()) };
+    }
+}

@@ -1,0 +1,404 @@
+//! The admin requests of librdkafka: made, waited for and read, one function each.
+#![expect(unsafe_code, reason = "requests and answers belong to a C library")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::bindings as sys;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::{
+    RDKafkaAdminOp, RDKafkaAdminOptions, RDKafkaQueue, RDKafkaResourceType, RDKafkaRespErr,
+    RDKafkaTopicResult, RDKafkaType,
+};
+
+use super::client::{Client, REASON_LEN, Role, c_string, millis, text};
+use super::errors::{broker_error, check};
+use super::event::Event;
+use super::partitions::{Element, list_of};
+use crate::broker::{BrokerError, BrokerErrorKind, NewTopic};
+use crate::ids::TopicPartition;
+
+/// A request that has not been answered by then has failed.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// librdkafka ends the request itself; this only guards against it not doing so.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
+
+/// The role of the admin client; it has no callbacks of its own.
+#[derive(Debug)]
+pub(super) struct AdminRole;
+
+impl Role for AdminRole {
+    const KIND: RDKafkaType = RDKafkaType::RD_KAFKA_PRODUCER;
+}
+
+/// What metadata says about a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TopicState {
+    Absent,
+    /// `led`: every partition has a leader.
+    Present {
+        partitions: i32,
+        led: bool,
+    },
+}
+
+/// Which end of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OffsetSpec {
+    Earliest,
+    Latest,
+}
+
+impl OffsetSpec {
+    fn raw(self) -> i64 {
+        match self {
+            Self::Earliest => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST as i64,
+            Self::Latest => sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64,
+        }
+    }
+}
+
+/// Results of topics by name.
+pub(super) type TopicResults = BTreeMap<String, Result<(), BrokerError>>;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(super) struct Requests {
+    client: Arc<Client<AdminRole>>,
+}
+
+impl Requests {
+    pub(super) fn new(client: Arc<Client<AdminRole>>) -> Self {
+        Self { client }
+    }
+
+    /// Waits a little, serving the client.
+    pub(super) fn pause(&self, time: Duration) {
+        self.client.serve(time);
+    }
+
+    /// Makes one request with options and an answer queue of its own, and waits for the answer.
+    fn ask(
+        &self,
+        operation: RDKafkaAdminOp,
+        what: &str,
+        request: impl FnOnce(*mut RDKafkaAdminOptions, *mut RDKafkaQueue),
+    ) -> Result<Event, BrokerError> {
+        let client = self.client.handle();
+        let mut reason = [0; REASON_LEN];
+        // SAFETY: the client is live; options and queue are made, used and destroyed here; an event is
+        // ours.
+        let event = unsafe {
+            let options = sys::rd_kafka_AdminOptions_new(client, operation);
+            let queue = sys::rd_kafka_queue_new(client);
+            sys::rd_kafka_AdminOptions_set_request_timeout(
+                options,
+                millis(REQUEST_TIMEOUT),
+                reason.as_mut_ptr(),
+                reason.len(),
+            );
+            request(options, queue);
+            let event = sys::rd_kafka_queue_poll(queue, millis(ANSWER_TIMEOUT));
+            sys::rd_kafka_queue_destroy(queue);
+            sys::rd_kafka_AdminOptions_destroy(options);
+            Event::new(event)
+        };
+        self.client.serve(Duration::ZERO);
+        let Some(event) = event else {
+            return Err(broker_error(RDKafkaErrorCode::OperationTimedOut, what));
+        };
+        event.check(what)?;
+        Ok(event)
+    }
+
+    /// What metadata says about topics; asking creates none.
+    pub(super) fn topics(
+        &self,
+        names: &[&str],
+    ) -> Result<BTreeMap<String, TopicState>, BrokerError> {
+        let names: BTreeSet<&str> = names.iter().copied().collect();
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let names: Vec<CString> = names.into_iter().map(c_string).collect::<Result<_, _>>()?;
+        let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+        let what = "cannot describe topics";
+        let event =
+            self.ask(RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, what, |options, queue| {
+                // SAFETY: the names live through the call, which copies them; the collection is
+                // destroyed once.
+                unsafe {
+                    let topics = sys::rd_kafka_TopicCollection_of_topic_names(
+                        pointers.as_mut_ptr(),
+                        pointers.len(),
+                    );
+                    sys::rd_kafka_DescribeTopics(self.client.handle(), topics, options, queue);
+                    sys::rd_kafka_TopicCollection_destroy(topics);
+                }
+            })?;
+        let mut count = 0;
+        // SAFETY: everything read lives with the event.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeTopics_result(event.handle());
+            let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+            array(topics.cast_const(), count)
+                .iter()
+                .map(|topic| {
+                    let name = text(sys::rd_kafka_TopicDescription_name(*topic));
+                    let state = topic_state(*topic, &name)?;
+                    Ok((name, state))
+                })
+                .collect()
+        }
+    }
+
+    pub(super) fn configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError> {
+        let name = c_string(topic)?;
+        let what = format!("cannot read the configs of topic {topic}");
+        let operation = RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS;
+        let event = self.ask(operation, &what, |options, queue| {
+            // SAFETY: the resource is copied by the call and destroyed once.
+            unsafe {
+                let kind = RDKafkaResourceType::RD_KAFKA_RESOURCE_TOPIC;
+                let mut resource = sys::rd_kafka_ConfigResource_new(kind, name.as_ptr());
+                sys::rd_kafka_DescribeConfigs(
+                    self.client.handle(),
+                    &raw mut resource,
+                    1,
+                    options,
+                    queue,
+                );
+                sys::rd_kafka_ConfigResource_destroy(resource);
+            }
+        })?;
+        let mut configs = BTreeMap::new();
+        let mut count = 0;
+        // SAFETY: everything read lives with the event.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeConfigs_result(event.handle());
+            let resources = sys::rd_kafka_DescribeConfigs_result_resources(result, &raw mut count);
+            for resource in array(resources.cast_const(), count) {
+                let reason = text(sys::rd_kafka_ConfigResource_error_string(*resource));
+                check(sys::rd_kafka_ConfigResource_error(*resource), &what, &reason)?;
+                let mut count = 0;
+                let entries = sys::rd_kafka_ConfigResource_configs(*resource, &raw mut count);
+                for entry in array(entries.cast_const(), count) {
+                    let value = sys::rd_kafka_ConfigEntry_value(*entry);
+                    // A value that the broker keeps to itself is null.
+                    if !value.is_null() {
+                        configs.insert(text(sys::rd_kafka_ConfigEntry_name(*entry)), text(value));
+                    }
+                }
+            }
+        }
+        Ok(configs)
+    }
+
+    pub(super) fn create(&self, topics: &[NewTopic]) -> Result<TopicResults, BrokerError> {
+        if topics.is_empty() {
+            return Ok(TopicResults::new());
+        }
+        let topics = topics.iter().map(Creation::new).collect::<Result<Vec<_>, _>>()?;
+        let mut pointers: Vec<_> = topics.iter().map(|topic| topic.0.as_ptr()).collect();
+        let what = "cannot create topics";
+        let operation = RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_CREATETOPICS;
+        let event = self.ask(operation, what, |options, queue| {
+            // SAFETY: the topics live through the call, which copies them.
+            unsafe {
+                sys::rd_kafka_CreateTopics(
+                    self.client.handle(),
+                    pointers.as_mut_ptr(),
+                    pointers.len(),
+                    options,
+                    queue,
+                );
+            }
+        })?;
+        let mut count = 0;
+        // SAFETY: everything read lives with the event.
+        unsafe {
+            let result = sys::rd_kafka_event_CreateTopics_result(event.handle());
+            let topics = sys::rd_kafka_CreateTopics_result_topics(result, &raw mut count);
+            Ok(topic_results(array(topics.cast_const(), count), "create"))
+        }
+    }
+
+    pub(super) fn delete(&self, topics: &[&str]) -> Result<TopicResults, BrokerError> {
+        let names: BTreeSet<&str> = topics.iter().copied().collect();
+        if names.is_empty() {
+            return Ok(TopicResults::new());
+        }
+        let names: Vec<CString> = names.into_iter().map(c_string).collect::<Result<_, _>>()?;
+        let what = "cannot delete topics";
+        let operation = RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_DELETETOPICS;
+        let event = self.ask(operation, what, |options, queue| {
+            // SAFETY: the topics are copied by the call and destroyed once.
+            unsafe {
+                let mut topics: Vec<_> =
+                    names.iter().map(|name| sys::rd_kafka_DeleteTopic_new(name.as_ptr())).collect();
+                sys::rd_kafka_DeleteTopics(
+                    self.client.handle(),
+                    topics.as_mut_ptr(),
+                    topics.len(),
+                    options,
+                    queue,
+                );
+                sys::rd_kafka_DeleteTopic_destroy_array(topics.as_mut_ptr(), topics.len());
+            }
+        })?;
+        let mut count = 0;
+        // SAFETY: everything read lives with the event.
+        unsafe {
+            let result = sys::rd_kafka_event_DeleteTopics_result(event.handle());
+            let topics = sys::rd_kafka_DeleteTopics_result_topics(result, &raw mut count);
+            Ok(topic_results(array(topics.cast_const(), count), "delete"))
+        }
+    }
+
+    pub(super) fn offsets(
+        &self,
+        partitions: &[TopicPartition],
+        spec: OffsetSpec,
+    ) -> Result<BTreeMap<TopicPartition, i64>, BrokerError> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let list = unique(partitions);
+        // SAFETY: the list is ours; the specification is a number in the offset's place.
+        unsafe {
+            let raw = &mut *list.ptr();
+            let count = usize::try_from(raw.cnt).unwrap_or(0);
+            for element in slice::from_raw_parts_mut(raw.elems, count) {
+                element.offset = spec.raw();
+            }
+        }
+        let what = "cannot look up offsets";
+        let operation = RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
+        let event = self.ask(operation, what, |options, queue| {
+            // SAFETY: list, options and queue are live; the list is copied.
+            unsafe {
+                sys::rd_kafka_ListOffsets(self.client.handle(), list.ptr(), options, queue);
+            }
+        })?;
+        let mut count = 0;
+        // SAFETY: everything read lives with the event.
+        unsafe {
+            let result = sys::rd_kafka_event_ListOffsets_result(event.handle());
+            let infos = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
+            array(infos.cast_const(), count)
+                .iter()
+                .map(|info| {
+                    let element = sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*info);
+                    let element = Element::new(element);
+                    element.check(what)?;
+                    Ok((element.partition(), element.offset()))
+                })
+                .collect()
+        }
+    }
+}
+
+/// Requests refuse a partition that is named twice.
+fn unique(partitions: &[TopicPartition]) -> TopicPartitionList {
+    let partitions: BTreeSet<&TopicPartition> = partitions.iter().collect();
+    list_of(partitions)
+}
+
+/// # Safety
+/// `start` must be null or point to `count` elements that live for `'a`.
+unsafe fn array<'a, T>(start: *const T, count: usize) -> &'a [T] {
+    if start.is_null() || count == 0 {
+        return &[];
+    }
+    // SAFETY: the caller vouches for it.
+    unsafe { slice::from_raw_parts(start, count) }
+}
+
+/// # Safety
+/// `topic` must be live.
+unsafe fn topic_state(
+    topic: *const sys::rd_kafka_TopicDescription_t,
+    name: &str,
+) -> Result<TopicState, BrokerError> {
+    // SAFETY: everything read lives with the topic.
+    unsafe {
+        let error = sys::rd_kafka_TopicDescription_error(topic);
+        let code = sys::rd_kafka_error_code(error);
+        if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART {
+            return Ok(TopicState::Absent);
+        }
+        let reason = text(sys::rd_kafka_error_string(error));
+        check(code, format_args!("cannot describe topic {name}"), &reason)?;
+        let mut count = 0;
+        let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
+        let led = array(partitions.cast_const(), count)
+            .iter()
+            .all(|partition| !sys::rd_kafka_TopicPartitionInfo_leader(*partition).is_null());
+        Ok(TopicState::Present { partitions: i32::try_from(count).unwrap_or(i32::MAX), led })
+    }
+}
+
+/// # Safety
+/// The results must be live.
+unsafe fn topic_results(results: &[*const RDKafkaTopicResult], verb: &str) -> TopicResults {
+    results
+        .iter()
+        .map(|result| {
+            // SAFETY: the caller vouches for it.
+            let (name, error, reason) = unsafe {
+                (
+                    text(sys::rd_kafka_topic_result_name(*result)),
+                    sys::rd_kafka_topic_result_error(*result),
+                    text(sys::rd_kafka_topic_result_error_string(*result)),
+                )
+            };
+            let outcome = check(error, format_args!("cannot {verb} topic {name}"), &reason);
+            (name, outcome)
+        })
+        .collect()
+}
+
+/// A topic in librdkafka's form.
+struct Creation(NonNull<sys::rd_kafka_NewTopic_t>);
+
+impl Creation {
+    fn new(topic: &NewTopic) -> Result<Self, BrokerError> {
+        let name = c_string(&topic.name)?;
+        let mut reason = [0; REASON_LEN];
+        // SAFETY: the name is copied, and the buffer has the length given.
+        let creation = unsafe {
+            sys::rd_kafka_NewTopic_new(
+                name.as_ptr(),
+                topic.partitions,
+                topic.replication_factor,
+                reason.as_mut_ptr(),
+                reason.len(),
+            )
+        };
+        let Some(creation) = NonNull::new(creation).map(Self) else {
+            let message = format!("cannot create topic {}: {}", topic.name, text(reason.as_ptr()));
+            return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
+        };
+        for (key, value) in &topic.configs {
+            let (key, value) = (c_string(key)?, c_string(value)?);
+            // SAFETY: the topic is live, and key and value are copied.
+            let error = unsafe {
+                sys::rd_kafka_NewTopic_set_config(creation.0.as_ptr(), key.as_ptr(), value.as_ptr())
+            };
+            check(error, format_args!("cannot create topic {}", topic.name), "")?;
+        }
+        Ok(creation)
+    }
+}
+
+impl Drop for Creation {
+    fn drop(&mut self) {
+        // SAFETY: ours, and destroyed once.
+        unsafe { sys::rd_kafka_NewTopic_destroy(self.0.as_ptr()) };
+    }
+}

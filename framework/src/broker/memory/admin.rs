@@ -1,0 +1,60 @@
+//! The admin client: topics, their configs and their offsets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Shared;
+use crate::broker::{Admin, BrokerError, CommittedOffset, NewTopic};
+use crate::ids::TopicPartition;
+
+#[derive(Debug)]
+pub(super) struct MemoryAdmin {
+    shared: Arc<Shared>,
+}
+
+impl MemoryAdmin {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl Admin for MemoryAdmin {
+    fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError> {
+        let count =
+            |name: &&str| self.shared.topics.find(name).map(|topic| topic.partition_count());
+        Ok(topics.iter().map(count).collect())
+    }
+
+    fn topic_configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError> {
+        Ok(self.shared.topics.get(topic)?.configs().all())
+    }
+
+    fn create_topics(
+        &self,
+        topics: &[NewTopic],
+    ) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
+        Ok(topics.iter().map(|topic| self.shared.topics.create(topic)).collect())
+    }
+
+    fn delete_topics(&self, topics: &[&str]) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
+        Ok(topics.iter().map(|name| self.shared.delete_topic(name)).collect())
+    }
+
+    fn end_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError> {
+        let end = |name| Ok(self.shared.topics.partition(name)?.end_offset());
+        partitions.iter().map(end).collect()
+    }
+
+    fn beginning_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError> {
+        let start = |name| Ok(self.shared.topics.partition(name)?.start_offset());
+        partitions.iter().map(start).collect()
+    }
+
+    fn group_offsets(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<CommittedOffset>>, BrokerError> {
+        Ok(self.shared.group_offsets(group, partitions))
+    }
+}

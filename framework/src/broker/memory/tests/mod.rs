@@ -1,0 +1,5 @@
+//! The memory broker beside what the conformance body says of every broker.
+
+mod cleaning;
+mod clients;
+mod model;

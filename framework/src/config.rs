@@ -1,0 +1,217 @@
+//! The settings of an application: typed, with Kafka Streams' names and defaults where it has them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use std::net::SocketAddr;
+
+use crate::processor::handler::{DeserializationHandler, FailOnBadRecord};
+
+/// The settings of one application instance.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use kstream::StreamsConfig;
+///
+/// let config = StreamsConfig::new("geo-aggregation")
+///     .num_stream_threads(2)
+///     .commit_interval(Duration::from_secs(1));
+/// ```
+///
+/// # Source
+/// `org.apache.kafka.streams.StreamsConfig`.
+#[derive(Debug, Clone)]
+pub struct StreamsConfig {
+    pub(crate) application_id: String,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) num_stream_threads: usize,
+    pub(crate) commit_interval: Duration,
+    pub(crate) statestore_cache_max_bytes: usize,
+    pub(crate) statestore_uncommitted_max_bytes: usize,
+    pub(crate) statestore_row_cache_max_bytes: usize,
+    pub(crate) rocksdb_memory_bytes: usize,
+    pub(crate) replication_factor: i32,
+    pub(crate) session_timeout: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) max_poll_interval: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) deserialization_handler: Arc<dyn DeserializationHandler>,
+    pub(crate) dead_letter_topic: Option<String>,
+    pub(crate) http_listen: Option<SocketAddr>,
+}
+
+const MIB: usize = 1 << 20;
+
+impl StreamsConfig {
+    /// The defaults for this application id: the consumer group, and the beginning of the names of all
+    /// internal topics.
+    pub fn new(application_id: impl Into<String>) -> Self {
+        Self {
+            application_id: application_id.into(),
+            state_dir: std::env::temp_dir().join("kstream"),
+            num_stream_threads: 1,
+            commit_interval: Duration::from_secs(30),
+            statestore_cache_max_bytes: 10 * MIB,
+            statestore_uncommitted_max_bytes: 64 * MIB,
+            statestore_row_cache_max_bytes: 32 * MIB,
+            rocksdb_memory_bytes: 256 * MIB,
+            replication_factor: -1,
+            session_timeout: Duration::from_secs(10),
+            heartbeat_interval: Duration::from_secs(1),
+            max_poll_interval: Duration::from_secs(120),
+            close_timeout: Duration::from_secs(30),
+            deserialization_handler: Arc::new(FailOnBadRecord),
+            dead_letter_topic: None,
+            http_listen: None,
+        }
+    }
+
+    /// Where local state is kept (`state.dir`); by default a folder of the system's temporary one, which
+    /// a restart of the machine may empty: set it in production.
+    #[must_use]
+    pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.state_dir = folder.into();
+        self
+    }
+
+    /// How many threads process records (`num.stream.threads`); 1 by default.
+    #[must_use]
+    pub fn num_stream_threads(mut self, threads: usize) -> Self {
+        self.num_stream_threads = threads;
+        self
+    }
+
+    /// How often offsets and state are committed (`commit.interval.ms`); 30 s by default. The record cache
+    /// holds updates back until then.
+    #[must_use]
+    pub fn commit_interval(mut self, interval: Duration) -> Self {
+        self.commit_interval = interval;
+        self
+    }
+
+    /// The record cache of all stores together (`statestore.cache.max.bytes`); 10 MiB by default. 0 forwards
+    /// every update at once.
+    #[must_use]
+    pub fn statestore_cache_max_bytes(mut self, bytes: usize) -> Self {
+        self.statestore_cache_max_bytes = bytes;
+        self
+    }
+
+    /// Memory for rows written since the last commit, per thread (`statestore.uncommitted.max.bytes`,
+    /// KIP-892); 64 MiB by default. Above it the thread commits early.
+    #[must_use]
+    pub fn statestore_uncommitted_max_bytes(mut self, bytes: usize) -> Self {
+        self.statestore_uncommitted_max_bytes = bytes;
+        self
+    }
+
+    /// Memory for committed rows that are kept as values, per store of a task; 32 MiB by default. It saves
+    /// reading and deserializing rows that are used often; 0 keeps none. (Kafka Streams has no such
+    /// setting.)
+    #[must_use]
+    pub fn statestore_row_cache_max_bytes(mut self, bytes: usize) -> Self {
+        self.statestore_row_cache_max_bytes = bytes;
+        self
+    }
+
+    /// RocksDB's memory for all stores together, block cache and write buffers; 256 MiB by default.
+    #[must_use]
+    pub fn rocksdb_memory_bytes(mut self, bytes: usize) -> Self {
+        self.rocksdb_memory_bytes = bytes;
+        self
+    }
+
+    /// Copies of each internal topic's partitions (`replication.factor`); −1, the default, is the broker's
+    /// own default.
+    #[must_use]
+    pub fn replication_factor(mut self, copies: i32) -> Self {
+        self.replication_factor = copies;
+        self
+    }
+
+    /// After this time without a heartbeat the group gives this instance's tasks to others
+    /// (`session.timeout.ms`); 10 s by default.
+    #[must_use]
+    pub fn session_timeout(mut self, timeout: Duration) -> Self {
+        self.session_timeout = timeout;
+        self
+    }
+
+    /// Time between heartbeats (`heartbeat.interval.ms`); 1 s by default.
+    #[must_use]
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.heartbeat_interval = interval;
+        self
+    }
+
+    /// How long giving tasks up may take before the group goes on without this instance
+    /// (`max.poll.interval.ms`); 2 minutes by default.
+    #[must_use]
+    pub fn max_poll_interval(mut self, interval: Duration) -> Self {
+        self.max_poll_interval = interval;
+        self
+    }
+
+    /// How long a graceful stop may take; 30 s by default.
+    #[must_use]
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// Decides about records that cannot be read (`deserialization.exception.handler`);
+    /// [`FailOnBadRecord`] by default.
+    #[must_use]
+    pub fn deserialization_handler(mut self, handler: impl DeserializationHandler) -> Self {
+        self.deserialization_handler = Arc::new(handler);
+        self
+    }
+
+    /// Where records go that the handler skips (`errors.dead.letter.queue.topic.name`, KIP-1034); nowhere
+    /// by default. The topic has to exist.
+    #[must_use]
+    pub fn dead_letter_topic(mut self, topic: impl Into<String>) -> Self {
+        self.dead_letter_topic = Some(topic.into());
+        self
+    }
+
+    /// Serves metrics, health and the topology by HTTP on this address; not by default.
+    #[must_use]
+    pub fn http_listen(mut self, address: SocketAddr) -> Self {
+        self.http_listen = Some(address);
+        self
+    }
+
+    /// Everything that is wrong with the settings.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if self.application_id.is_empty() || !self.application_id.chars().all(allowed) {
+            problems.push(format!(
+                "application_id: `{}` must be letters, digits, dots, dashes and underscores, at least one",
+                self.application_id
+            ));
+        }
+        if self.num_stream_threads == 0 {
+            problems.push("num_stream_threads: must be at least 1".to_owned());
+        }
+        if self.heartbeat_interval * 3 > self.session_timeout {
+            problems.push(format!(
+                "heartbeat_interval: {:?} must be at most a third of session_timeout, {:?}",
+                self.heartbeat_interval, self.session_timeout
+            ));
+        }
+        if self.max_poll_interval < self.session_timeout {
+            problems.push(format!(
+                "max_poll_interval: {:?} must be at least session_timeout, {:?}",
+                self.max_poll_interval, self.session_timeout
+            ));
+        }
+        if self.replication_factor == 0 || self.replication_factor < -1 {
+            problems.push("replication_factor: must be at least 1, or -1".to_owned());
+        }
+        problems
+    }
+}

@@ -1,0 +1,58 @@
+//! How a topic is read.
+
+use super::debug_by_name;
+use crate::serdes::{ArcSerde, DefaultSerde};
+use crate::topology::AutoOffsetReset;
+
+/// How a source reads its topics: serdes, name, and where it starts.
+///
+/// # Source
+/// `org.apache.kafka.streams.kstream.Consumed`.
+#[derive(Clone)]
+pub struct Consumed<K, V> {
+    pub(crate) key_serde: ArcSerde<K>,
+    pub(crate) value_serde: ArcSerde<V>,
+    pub(crate) name: Option<String>,
+    pub(crate) reset: AutoOffsetReset,
+}
+
+debug_by_name!(Consumed<K, V> { name, reset });
+
+impl<K: DefaultSerde, V: DefaultSerde> Consumed<K, V> {
+    /// Default serdes.
+    pub fn new() -> Self {
+        Self::with(K::default_serde(), V::default_serde())
+    }
+
+    /// Default serdes, and a name for the source node.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self::new().with_name(name)
+    }
+}
+
+impl<K: DefaultSerde, V: DefaultSerde> Default for Consumed<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K, V> Consumed<K, V> {
+    /// These serdes.
+    pub fn with(key_serde: ArcSerde<K>, value_serde: ArcSerde<V>) -> Self {
+        Self { key_serde, value_serde, name: None, reset: AutoOffsetReset::default() }
+    }
+
+    /// Names the source node.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Where to start in a partition that the group has no offset for; the oldest record by default.
+    #[must_use]
+    pub fn with_offset_reset(mut self, reset: AutoOffsetReset) -> Self {
+        self.reset = reset;
+        self
+    }
+}

@@ -1,0 +1,34 @@
+//! The options that operators take, one object each, as in Kafka Streams.
+//!
+//! An option object comes with default serdes (`new`, `named`) where the types have them, or with serdes
+//! of one's own (`with`).
+
+mod branched;
+mod consumed;
+mod grouped;
+mod materialized;
+mod named;
+mod produced;
+mod repartitioned;
+
+pub use branched::Branched;
+pub use consumed::Consumed;
+pub use grouped::Grouped;
+pub use materialized::Materialized;
+pub use named::Named;
+pub use produced::Produced;
+pub use repartitioned::Repartitioned;
+
+/// Hides serdes in `Debug` output.
+macro_rules! debug_by_name {
+    ($type:ident<$($param:ident),+> { $($field:ident),* }) => {
+        impl<$($param),+> std::fmt::Debug for $type<$($param),+> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type))
+                    $(.field(stringify!($field), &self.$field))*
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(crate) use debug_by_name;

@@ -1,0 +1,57 @@
+//! How a stream is repartitioned.
+
+use super::debug_by_name;
+use crate::serdes::{ArcSerde, DefaultSerde};
+
+/// How a stream goes through a topic of its own: serdes, the topic's name and number of partitions.
+///
+/// # Source
+/// `org.apache.kafka.streams.kstream.Repartitioned` (KIP-221).
+#[derive(Clone)]
+pub struct Repartitioned<K, V> {
+    pub(crate) key_serde: ArcSerde<K>,
+    pub(crate) value_serde: ArcSerde<V>,
+    pub(crate) name: Option<String>,
+    pub(crate) partitions: Option<i32>,
+}
+
+debug_by_name!(Repartitioned<K, V> { name, partitions });
+
+impl<K: DefaultSerde, V: DefaultSerde> Repartitioned<K, V> {
+    /// Default serdes.
+    pub fn new() -> Self {
+        Self::with(K::default_serde(), V::default_serde())
+    }
+
+    /// Default serdes, and the topic `<application id>-<name>-repartition`.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self::new().with_name(name)
+    }
+}
+
+impl<K: DefaultSerde, V: DefaultSerde> Default for Repartitioned<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K, V> Repartitioned<K, V> {
+    /// These serdes.
+    pub fn with(key_serde: ArcSerde<K>, value_serde: ArcSerde<V>) -> Self {
+        Self { key_serde, value_serde, name: None, partitions: None }
+    }
+
+    /// Names the topic.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The topic's number of partitions; by default the largest of the topics upstream.
+    #[must_use]
+    pub fn with_number_of_partitions(mut self, partitions: i32) -> Self {
+        self.partitions = Some(partitions);
+        self
+    }
+}

@@ -1,0 +1,40 @@
+//! A repartition: a filter for null keys and a sink, a topic, and a source behind it.
+
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::kstream::SinkSpec;
+use super::streams_builder::source_supplier;
+use crate::graph::{GraphNodeId, GraphNodeKind, Plan, RepartitionNames, RepartitionNode};
+use crate::processor::Data;
+use crate::processor::operators::repartition_filter::RepartitionFilter;
+use crate::serdes::ArcSerde;
+use crate::topology::link::node;
+
+/// The serdes of a repartition topic.
+pub(crate) struct RepartitionSerdes<K, V> {
+    pub(crate) key_serde: ArcSerde<K>,
+    pub(crate) value_serde: ArcSerde<V>,
+}
+
+/// Adds a repartition behind `parent`.
+pub(crate) fn add_repartition<K: Data, V: Data>(
+    plan: &mut Plan,
+    parent: GraphNodeId,
+    names: RepartitionNames,
+    partitions: Option<i32>,
+    serdes: RepartitionSerdes<K, V>,
+    location: &'static Location<'static>,
+) -> GraphNodeId {
+    let RepartitionSerdes { key_serde, value_serde } = serdes;
+    let filter_serde = Arc::clone(&key_serde);
+    let filter = node(move |linker| {
+        let key_serde = Arc::clone(&filter_serde);
+        Ok(RepartitionFilter::<K, V> { key_serde, next: linker.outlet()? })
+    });
+    let sink = SinkSpec { name: names.sink.clone(), topic: names.topic.clone(), internal: true }
+        .supplier(Arc::clone(&key_serde), Arc::clone(&value_serde));
+    let source = source_supplier(names.source.clone(), key_serde, value_serde);
+    let node = RepartitionNode { names, partitions, filter, sink, source };
+    plan.add_node(vec![parent], GraphNodeKind::Repartition(node), location)
+}

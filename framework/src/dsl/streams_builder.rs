@@ -1,0 +1,239 @@
+//! Where a topology begins: topics in, a checked topology out.
+
+use std::any::TypeId;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::kstream::KStream;
+use super::ktable::KTable;
+use super::options::{Consumed, Materialized};
+use super::stores::add_store;
+use crate::error::TopologyErrors;
+use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode};
+use crate::processor::Data;
+use crate::processor::operators::source::Source;
+use crate::processor::operators::table_source::{TableSource, TableStore};
+use crate::serdes::{ArcSerde, DefaultSerde, OptionSerde};
+use crate::topology::link::{BuiltNode, NodeSupplier, flushing_node};
+use crate::topology::{StoreKind, Topology};
+
+/// One topic or several.
+pub trait Topics {
+    /// Their names.
+    fn into_topics(self) -> Vec<String>;
+}
+
+impl Topics for &str {
+    fn into_topics(self) -> Vec<String> {
+        vec![self.to_owned()]
+    }
+}
+
+impl Topics for String {
+    fn into_topics(self) -> Vec<String> {
+        vec![self]
+    }
+}
+
+impl Topics for &String {
+    fn into_topics(self) -> Vec<String> {
+        vec![self.clone()]
+    }
+}
+
+impl Topics for &[&str] {
+    fn into_topics(self) -> Vec<String> {
+        self.iter().map(|&topic| topic.to_owned()).collect()
+    }
+}
+
+impl<const N: usize> Topics for [&str; N] {
+    fn into_topics(self) -> Vec<String> {
+        self.as_slice().into_topics()
+    }
+}
+
+impl Topics for Vec<String> {
+    fn into_topics(self) -> Vec<String> {
+        self
+    }
+}
+
+/// Builds a topology from sources to sinks.
+///
+/// No call fails or panics on a mistake: [`StreamsBuilder::build`] reports all of them together, each with
+/// the line of code that asked for it.
+///
+/// # Examples
+/// ```
+/// use kstream::{KStream, StreamsBuilder};
+///
+/// let builder = StreamsBuilder::new();
+/// let lines: KStream<(), String> = builder.stream("lines");
+/// lines
+///     .flat_map_values(|line: String| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+///     .group_by(|_, word| word.clone())
+///     .count()
+///     .to_stream()
+///     .to("word-counts");
+/// let topology = builder.build()?;
+/// assert_eq!(topology.subtopologies().len(), 2);
+/// # Ok::<(), kstream::TopologyErrors>(())
+/// ```
+///
+/// # Source
+/// `org.apache.kafka.streams.StreamsBuilder`.
+#[derive(Default)]
+pub struct StreamsBuilder {
+    plan: SharedPlan,
+}
+
+impl std::fmt::Debug for StreamsBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamsBuilder").finish_non_exhaustive()
+    }
+}
+
+impl StreamsBuilder {
+    /// An empty builder.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads topics as a stream, with default serdes.
+    ///
+    /// **Shape**: one record out per record in. A null key or value that `K` or `V` does not have is
+    /// dropped and counted; `Option` has it.
+    #[track_caller]
+    pub fn stream<K, V>(&self, topics: impl Topics) -> KStream<K, V>
+    where
+        K: Data + DefaultSerde,
+        V: Data + DefaultSerde,
+    {
+        self.stream_with(topics, Consumed::new())
+    }
+
+    /// Reads topics as a stream.
+    #[track_caller]
+    pub fn stream_with<K: Data, V: Data>(
+        &self,
+        topics: impl Topics,
+        consumed: Consumed<K, V>,
+    ) -> KStream<K, V> {
+        let name = self.plan.borrow_mut().name_or(consumed.name, "KSTREAM-SOURCE-");
+        let (key_serde, value_serde) = (consumed.key_serde, consumed.value_serde);
+        let supplier = source_supplier(name.clone(), key_serde, value_serde);
+        let types = TypeId::of::<(K, V)>();
+        let topics = topics.into_topics();
+        let node = self.add_source(SourceNode { name, topics, reset: consumed.reset, types, supplier });
+        KStream::new(Rc::clone(&self.plan), node, false)
+    }
+
+    /// Reads a topic as a table that is not kept: each record is the new value of its key, null deletes
+    /// it.
+    #[track_caller]
+    pub fn table<K, V>(&self, topic: &str) -> KTable<K, V>
+    where
+        K: Data + DefaultSerde,
+        V: Data + DefaultSerde,
+    {
+        self.table_with(topic, Consumed::new(), Materialized::new())
+    }
+
+    /// Reads a topic as a table; it is kept in a store if `materialized` names one.
+    ///
+    /// **Shape**: records with a null key are dropped. The store has a changelog topic.
+    #[track_caller]
+    pub fn table_with<K: Data, V: Data>(
+        &self,
+        topic: &str,
+        consumed: Consumed<K, V>,
+        materialized: Materialized<K, V>,
+    ) -> KTable<K, V> {
+        let Consumed { key_serde, value_serde, name, reset } = consumed;
+        let location = Location::caller();
+        let store_key_serde = materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&key_serde));
+        let caching = materialized.caching;
+        let store = if materialized.name.is_some() {
+            let mut plan = self.plan.borrow_mut();
+            Some(add_store(&mut plan, materialized, StoreKind::KeyValue, location))
+        } else {
+            self.plan.borrow_mut().store_name(&format!("{topic}-"));
+            None
+        };
+        let mut plan = self.plan.borrow_mut();
+        let source_name = name.as_ref().map(|name| format!("{name}-source"));
+        let source_name = plan.name_or(source_name, "KSTREAM-SOURCE-");
+        let table_name = plan.name_or(name, "KTABLE-SOURCE-");
+        drop(plan);
+        let nullable: ArcSerde<Option<V>> = Arc::new(OptionSerde::new(value_serde));
+        let supplier = source_supplier(source_name.clone(), key_serde, nullable);
+        let source = self.add_source(SourceNode {
+            name: source_name,
+            topics: vec![topic.to_owned()],
+            reset,
+            types: TypeId::of::<(K, Option<V>)>(),
+            supplier,
+        });
+        let node_name = table_name.clone();
+        let supplier = flushing_node(move |linker| {
+            let store = match store {
+                Some(id) => Some(TableStore {
+                    rows: linker.rows::<V>(id)?,
+                    caching: caching && linker.record_cache(),
+                }),
+                None => None,
+            };
+            Ok(TableSource {
+                name: node_name.clone(),
+                key_serde: Arc::clone(&store_key_serde),
+                store,
+                next: linker.outlet()?,
+                key_bytes: Vec::new(),
+            })
+        });
+        let kind = GraphNodeKind::Processor {
+            name: table_name,
+            supplier,
+            stores: store.into_iter().collect(),
+        };
+        let node = self.plan.borrow_mut().add_node(vec![source], kind, location);
+        KTable::new(Rc::clone(&self.plan), node)
+    }
+
+    /// Checks everything and makes the topology.
+    ///
+    /// # Errors
+    /// Every mistake that the calls on this builder and its streams have made, together.
+    pub fn build(self) -> Result<Topology, TopologyErrors> {
+        std::mem::take(&mut *self.plan.borrow_mut()).lower()
+    }
+
+    #[track_caller]
+    fn add_source(&self, source: SourceNode) -> GraphNodeId {
+        let location = Location::caller();
+        let mut plan = self.plan.borrow_mut();
+        if source.topics.is_empty() || source.topics.iter().any(String::is_empty) {
+            let problem = "it needs at least one topic, and no topic's name is empty".to_owned();
+            plan.report(format!("source {}", source.name), problem, location);
+        }
+        plan.add_node(Vec::new(), GraphNodeKind::Source(source), location)
+    }
+}
+
+/// A supplier of source nodes.
+pub(crate) fn source_supplier<K: Data, V: Data>(
+    name: String,
+    key_serde: ArcSerde<K>,
+    value_serde: ArcSerde<V>,
+) -> NodeSupplier {
+    Arc::new(move |linker| {
+        Ok(BuiltNode::Source(Rc::new(std::cell::RefCell::new(Source {
+            name: name.clone(),
+            key_serde: Arc::clone(&key_serde),
+            value_serde: Arc::clone(&value_serde),
+            next: linker.outlet()?,
+        }))))
+    })
+}

@@ -1,0 +1,105 @@
+//! Tumbling and hopping windows.
+
+use std::time::Duration;
+
+use super::Window;
+use crate::record::Timestamp;
+
+/// Windows of a fixed size: tumbling ones follow each other, hopping ones overlap.
+///
+/// Windows start at multiples of the advance since the epoch. A window takes in timestamps from its start,
+/// inclusive, to its end, exclusive; it is closed for late records when its end is at or before stream time
+/// minus grace. Durations count in whole milliseconds.
+///
+/// # Errors
+/// A size of zero, or an advance that is zero or longer than the size, is reported by
+/// [`StreamsBuilder::build`](crate::StreamsBuilder::build).
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use kstream::TimeWindows;
+///
+/// let minutes = TimeWindows::of_size_with_no_grace(Duration::from_secs(60));
+/// let sliding = TimeWindows::of_size_and_grace(Duration::from_secs(60), Duration::from_secs(5))
+///     .advance_by(Duration::from_secs(10));
+/// assert_eq!(minutes.windows_for(61_000).count(), 1);
+/// assert_eq!(sliding.windows_for(61_000).count(), 6);
+/// ```
+///
+/// # Source
+/// `org.apache.kafka.streams.kstream.TimeWindows`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeWindows {
+    size_ms: i64,
+    advance_ms: i64,
+    grace_ms: i64,
+}
+
+impl TimeWindows {
+    /// Tumbling windows that take late records in until `grace` behind their end.
+    #[must_use]
+    pub fn of_size_and_grace(size: Duration, grace: Duration) -> Self {
+        let size_ms = whole_ms(size);
+        Self { size_ms, advance_ms: size_ms, grace_ms: whole_ms(grace) }
+    }
+
+    /// Tumbling windows that close at their end.
+    #[must_use]
+    pub fn of_size_with_no_grace(size: Duration) -> Self {
+        Self::of_size_and_grace(size, Duration::ZERO)
+    }
+
+    /// Hopping windows: one begins every `advance`.
+    #[must_use]
+    pub fn advance_by(self, advance: Duration) -> Self {
+        Self { advance_ms: whole_ms(advance), ..self }
+    }
+
+    /// The windows that take this timestamp in, the earliest first.
+    pub fn windows_for(&self, timestamp: Timestamp) -> impl Iterator<Item = Window> + use<> {
+        let Self { size_ms, advance_ms, .. } = *self;
+        let earliest = (timestamp.saturating_sub(size_ms).saturating_add(advance_ms)).max(0);
+        let mut start = earliest / advance_ms.max(1) * advance_ms;
+        std::iter::from_fn(move || {
+            if start > timestamp || advance_ms < 1 {
+                return None;
+            }
+            let window = Window { start, end: start.saturating_add(size_ms) };
+            start = start.saturating_add(advance_ms);
+            Some(window)
+        })
+    }
+
+    /// The length of a window in milliseconds.
+    pub fn size_ms(&self) -> i64 {
+        self.size_ms
+    }
+
+    /// How long a window takes late records in, in milliseconds behind its end.
+    pub fn grace_ms(&self) -> i64 {
+        self.grace_ms
+    }
+
+    pub(crate) fn window_at(&self, start: Timestamp) -> Window {
+        Window { start, end: start.saturating_add(self.size_ms) }
+    }
+
+    /// What is wrong with the windows, if anything.
+    pub(crate) fn problem(&self) -> Option<String> {
+        if self.size_ms < 1 {
+            return Some("the window size must be at least one millisecond".to_owned());
+        }
+        if self.advance_ms < 1 || self.advance_ms > self.size_ms {
+            return Some(format!(
+                "the windows advance by {} ms; that must be more than zero and at most the size, {} ms",
+                self.advance_ms, self.size_ms
+            ));
+        }
+        None
+    }
+}
+
+fn whole_ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,168 @@
+//! From the logical to the physical plan: every DSL call becomes its nodes, duplicate sources become
+//! one, and all that is wrong is reported together.
+
+use std::collections::BTreeMap;
+
+use super::{GraphNodeId, GraphNodeKind, Plan, RepartitionNode, SourceNode};
+use crate::error::{TopologyError, TopologyErrors};
+use crate::topology::link::NodeSupplier;
+use crate::topology::{
+    NodeId, NodeKind, RepartitionTopic, StoreId, Topology, TopicName, TopologyNode, assign_subtopologies,
+};
+
+/// A topology in the making.
+struct Lowering {
+    topology: Topology,
+    /// For each node of the plan, the node that its children are behind.
+    ends: Vec<NodeId>,
+    errors: Vec<TopologyError>,
+}
+
+/// One node to be added.
+struct NewNode {
+    name: String,
+    kind: NodeKind,
+    stores: Vec<StoreId>,
+    supplier: NodeSupplier,
+}
+
+impl Plan {
+    /// Makes the topology, or reports every mistake.
+    pub(crate) fn lower(self) -> Result<Topology, TopologyErrors> {
+        let topology = Topology {
+            nodes: Vec::new(),
+            stores: self.stores,
+            repartition_topics: Vec::new(),
+            subtopologies: Vec::new(),
+        };
+        let mut lowering = Lowering { topology, ends: Vec::new(), errors: self.errors };
+        let mut seen: BTreeMap<String, (NodeId, std::any::TypeId)> = BTreeMap::new();
+        let mut locations = Vec::new();
+        for node in self.nodes {
+            let parents = lowering.ends_of(&node.parents);
+            let end = match node.kind {
+                GraphNodeKind::Source(source) => {
+                    lowering.add_source(source, &mut seen, node.location)
+                }
+                GraphNodeKind::Processor { name, supplier, stores } => {
+                    let kind = NodeKind::Processor;
+                    lowering.add(&parents, NewNode { name, kind, stores, supplier })
+                }
+                GraphNodeKind::Sink { name, topic, supplier } => {
+                    let kind = NodeKind::Sink { topic: TopicName::External(topic) };
+                    lowering.add(&parents, NewNode { name, kind, stores: Vec::new(), supplier })
+                }
+                GraphNodeKind::Repartition(node) => lowering.add_repartition(&parents, node),
+            };
+            lowering.ends.push(end);
+            locations.resize(lowering.topology.nodes.len(), node.location);
+        }
+        lowering.check_names(&locations);
+        if lowering.topology.nodes.is_empty() {
+            lowering.errors.push(TopologyError {
+                subject: "topology".to_owned(),
+                problem: "it reads no topic; begin with StreamsBuilder::stream or table".to_owned(),
+                location: None,
+            });
+        }
+        if !lowering.errors.is_empty() {
+            return Err(TopologyErrors(lowering.errors));
+        }
+        assign_subtopologies(&mut lowering.topology);
+        Ok(lowering.topology)
+    }
+}
+
+impl Lowering {
+    fn ends_of(&self, nodes: &[GraphNodeId]) -> Vec<NodeId> {
+        nodes.iter().filter_map(|node| self.ends.get(node.0).copied()).collect()
+    }
+
+    fn add(&mut self, parents: &[NodeId], new: NewNode) -> NodeId {
+        let id = NodeId(self.topology.nodes.len());
+        for parent in parents {
+            if let Some(parent) = self.topology.nodes.get_mut(parent.0) {
+                parent.children.push(id);
+            }
+        }
+        self.topology.nodes.push(TopologyNode {
+            name: new.name,
+            kind: new.kind,
+            parents: parents.to_vec(),
+            children: Vec::new(),
+            stores: new.stores,
+            subtopology: 0,
+            supplier: new.supplier,
+        });
+        id
+    }
+
+    /// A topic that is read twice with the same types has one source node.
+    fn add_source(
+        &mut self,
+        source: SourceNode,
+        seen: &mut BTreeMap<String, (NodeId, std::any::TypeId)>,
+        location: &'static std::panic::Location<'static>,
+    ) -> NodeId {
+        let SourceNode { name, topics, reset, types, supplier } = source;
+        if let [topic] = topics.as_slice()
+            && let Some((node, seen_types)) = seen.get(topic)
+            && *seen_types == types
+            && matches!(&self.topology.node(*node).kind, NodeKind::Source { topics, .. } if topics.len() == 1)
+        {
+            return *node;
+        }
+        let taken: Vec<&str> =
+            topics.iter().filter(|topic| seen.contains_key(*topic)).map(String::as_str).collect();
+        if !taken.is_empty() {
+            self.errors.push(TopologyError {
+                subject: format!("source {name}"),
+                problem: format!(
+                    "topic {} is read by another source with other types or topics; read it once and share the stream",
+                    taken.join(", ")
+                ),
+                location: Some(location),
+            });
+        }
+        let id = NodeId(self.topology.nodes.len());
+        for topic in &topics {
+            seen.insert(topic.clone(), (id, types));
+        }
+        let topics = topics.into_iter().map(TopicName::External).collect();
+        let kind = NodeKind::Source { topics, reset };
+        self.add(&[], NewNode { name, kind, stores: Vec::new(), supplier })
+    }
+
+    fn add_repartition(&mut self, parents: &[NodeId], node: RepartitionNode) -> NodeId {
+        let RepartitionNode { names, partitions, filter, sink, source } = node;
+        let topic = TopicName::Internal(names.topic);
+        if partitions.is_some_and(|partitions| partitions < 1) {
+            self.errors.push(TopologyError {
+                subject: format!("repartition topic {}", topic.bare()),
+                problem: "the number of partitions must be at least 1".to_owned(),
+                location: None,
+            });
+        }
+        let processor =
+            |name, supplier| NewNode { name, kind: NodeKind::Processor, stores: Vec::new(), supplier };
+        let filter = self.add(parents, processor(names.filter, filter));
+        let kind = NodeKind::Sink { topic: topic.clone() };
+        self.add(&[filter], NewNode { name: names.sink, kind, stores: Vec::new(), supplier: sink });
+        self.topology.repartition_topics.push(RepartitionTopic { topic: topic.clone(), partitions });
+        let kind = NodeKind::Source { topics: vec![topic], reset: Default::default() };
+        self.add(&[], NewNode { name: names.source, kind, stores: Vec::new(), supplier: source })
+    }
+
+    fn check_names(&mut self, locations: &[&'static std::panic::Location<'static>]) {
+        let mut names = BTreeMap::new();
+        for (index, node) in self.topology.nodes.iter().enumerate() {
+            if names.insert(node.name.as_str(), index).is_some() {
+                self.errors.push(TopologyError {
+                    subject: format!("node {}", node.name),
+                    problem: "another node has this name; name one of them differently".to_owned(),
+                    location: locations.get(index).copied(),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The logical plan: what the DSL calls asked for, in the order of the calls, and what was wrong with
+//! them.
+//!
+//! The plan knows names and edges, and keeps operators as opaque suppliers; types stay in the DSL.
+
+mod lower;
+mod naming;
+
+use std::any::TypeId;
+use std::cell::RefCell;
+use std::panic::Location;
+use std::rc::Rc;
+
+use crate::error::TopologyError;
+use crate::topology::link::NodeSupplier;
+use crate::topology::{AutoOffsetReset, StoreId, TopologyStore};
+pub(crate) use naming::RepartitionNames;
+
+/// The plan as the DSL's handles share it.
+pub(crate) type SharedPlan = Rc<RefCell<Plan>>;
+
+/// A node of the plan, by its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GraphNodeId(usize);
+
+/// A node of the plan: one DSL call, or the repartition that it needs.
+pub(crate) struct GraphNode {
+    pub(crate) parents: Vec<GraphNodeId>,
+    pub(crate) kind: GraphNodeKind,
+    pub(crate) location: &'static Location<'static>,
+}
+
+/// What a node of the plan becomes.
+pub(crate) enum GraphNodeKind {
+    Source(SourceNode),
+    Processor { name: String, supplier: NodeSupplier, stores: Vec<StoreId> },
+    Repartition(RepartitionNode),
+    Sink { name: String, topic: String, supplier: NodeSupplier },
+}
+
+/// A source node.
+pub(crate) struct SourceNode {
+    pub(crate) name: String,
+    pub(crate) topics: Vec<String>,
+    pub(crate) reset: AutoOffsetReset,
+    /// The key and value types, for a topic that is read twice.
+    pub(crate) types: TypeId,
+    pub(crate) supplier: NodeSupplier,
+}
+
+/// A repartition: a filter and a sink in one sub-topology, a source in the next.
+pub(crate) struct RepartitionNode {
+    pub(crate) names: RepartitionNames,
+    pub(crate) partitions: Option<i32>,
+    pub(crate) filter: NodeSupplier,
+    pub(crate) sink: NodeSupplier,
+    pub(crate) source: NodeSupplier,
+}
+
+/// What the DSL calls of one builder asked for.
+#[derive(Default)]
+pub(crate) struct Plan {
+    /// The next number of a generated name.
+    counter: u32,
+    nodes: Vec<GraphNode>,
+    stores: Vec<TopologyStore>,
+    errors: Vec<TopologyError>,
+}
+
+impl Plan {
+    /// Adds a node behind its parents.
+    pub(crate) fn add_node(
+        &mut self,
+        parents: Vec<GraphNodeId>,
+        kind: GraphNodeKind,
+        location: &'static Location<'static>,
+    ) -> GraphNodeId {
+        self.nodes.push(GraphNode { parents, kind, location });
+        GraphNodeId(self.nodes.len() - 1)
+    }
+
+    /// Adds a store; a name that is taken is reported by `build`.
+    pub(crate) fn add_store(
+        &mut self,
+        store: TopologyStore,
+        location: &'static Location<'static>,
+    ) -> StoreId {
+        if self.stores.iter().any(|other| other.name == store.name) {
+            let problem = "another store has this name; name one of them differently".to_owned();
+            self.report(format!("store {}", store.name), problem, location);
+        }
+        self.stores.push(store);
+        StoreId(self.stores.len() - 1)
+    }
+
+    /// Notes a mistake; `build` returns all of them.
+    pub(crate) fn report(
+        &mut self,
+        subject: String,
+        problem: String,
+        location: &'static Location<'static>,
+    ) {
+        self.errors.push(TopologyError { subject, problem, location: Some(location) });
+    }
+}

@@ -1,0 +1,86 @@
+//! Operators at work: typed nodes that take one record and forward others, and what they see of their
+//! task.
+//!
+//! An edge is an [`Outlet`]: the ports of the nodes behind it. Edges are typed and resolved once, when a
+//! task is linked; forwarding is one virtual call, and a record is cloned only where a stream forks, not
+//! for its last branch. Nodes of a task live on one thread, and the graph has no cycle, so no node is
+//! ever entered twice at a time.
+
+pub(crate) mod collector;
+pub(crate) mod context;
+pub(crate) mod handler;
+pub(crate) mod operators;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::error::Error;
+use crate::record::Record;
+use context::TaskContext;
+
+/// What keys and values have to be able to do: a fork clones them, and a task may be built on any
+/// thread. Implemented for every type that can.
+pub trait Data: Clone + Send + 'static {}
+
+impl<T: Clone + Send + 'static> Data for T {}
+
+/// A node that takes records of this type.
+pub(crate) trait Node<K, V> {
+    /// Handles one record to the end: when it returns, everything it caused has happened.
+    fn process(&mut self, task: &mut TaskContext, record: Record<K, V>) -> Result<(), Error>;
+}
+
+/// A node that a parent forwards to.
+pub(crate) type Port<K, V> = Rc<RefCell<dyn Node<K, V>>>;
+
+/// The typed edge behind a node: its children, in the order they were added.
+pub(crate) struct Outlet<K, V> {
+    ports: Vec<Port<K, V>>,
+}
+
+impl<K: Data, V: Data> Outlet<K, V> {
+    pub(crate) fn new(ports: Vec<Port<K, V>>) -> Self {
+        Self { ports }
+    }
+
+    /// Whether anyone listens.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ports.is_empty()
+    }
+
+    /// Forwards to all children.
+    #[inline]
+    pub(crate) fn forward(&self, task: &mut TaskContext, record: Record<K, V>) -> Result<(), Error> {
+        let Some((last, rest)) = self.ports.split_last() else { return Ok(()) };
+        for port in rest {
+            port.borrow_mut().process(task, record.clone())?;
+        }
+        last.borrow_mut().process(task, record)
+    }
+
+    /// Forwards to one child.
+    pub(crate) fn forward_to(
+        &self,
+        child: usize,
+        task: &mut TaskContext,
+        record: Record<K, V>,
+    ) -> Result<(), Error> {
+        match self.ports.get(child) {
+            Some(port) => port.borrow_mut().process(task, record),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A node that has something to do when its task commits.
+pub(crate) trait Flush {
+    /// Forwards what a record cache holds back.
+    fn flush(&mut self, task: &mut TaskContext) -> Result<(), Error>;
+}
+
+/// An update of a table: the row's new value and, where a later node needs it, the old one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change<V> {
+    pub(crate) new: Option<V>,
+    pub(crate) old: Option<V>,
+}

@@ -1,0 +1,15 @@
+//! One operator per file.
+
+pub(crate) mod aggregate;
+pub(crate) mod branch;
+pub(crate) mod filter;
+pub(crate) mod flat_map;
+pub(crate) mod map;
+pub(crate) mod merge;
+pub(crate) mod peek;
+pub(crate) mod repartition_filter;
+pub(crate) mod sink;
+pub(crate) mod source;
+pub(crate) mod table_source;
+pub(crate) mod to_stream;
+pub(crate) mod windowed_aggregate;

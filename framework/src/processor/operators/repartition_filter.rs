@@ -1,0 +1,22 @@
+//! In front of a repartition topic: records without a key have no partition to go to.
+
+use crate::error::Error;
+use crate::processor::context::TaskContext;
+use crate::processor::{Data, Node, Outlet};
+use crate::record::Record;
+use crate::serdes::ArcSerde;
+
+/// Drops records with a null key, silently, as Kafka Streams does.
+pub(crate) struct RepartitionFilter<K, V> {
+    pub(crate) key_serde: ArcSerde<K>,
+    pub(crate) next: Outlet<K, V>,
+}
+
+impl<K: Data, V: Data> Node<K, V> for RepartitionFilter<K, V> {
+    fn process(&mut self, task: &mut TaskContext, record: Record<K, V>) -> Result<(), Error> {
+        if self.key_serde.is_null(&record.key) {
+            return Ok(());
+        }
+        self.next.forward(task, record)
+    }
+}

@@ -1,0 +1,67 @@
+//! A topic as a table: each record is the row's new value.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::aggregate::{unreadable_key, unwritable_key};
+use crate::error::Error;
+use crate::processor::context::{DropReason, TaskContext};
+use crate::processor::{Change, Data, Flush, Node, Outlet};
+use crate::record::Record;
+use crate::serdes::ArcSerde;
+use crate::state::rows::{Rows, Stamped};
+
+/// The store of a table, if it has one.
+pub(crate) struct TableStore<V> {
+    pub(crate) rows: Rc<RefCell<Rows<V>>>,
+    pub(crate) caching: bool,
+}
+
+/// Turns records into updates, and keeps the rows if the table is materialized. Records with a null
+/// key are dropped; a null value deletes the row.
+pub(crate) struct TableSource<K, V> {
+    pub(crate) name: String,
+    pub(crate) key_serde: ArcSerde<K>,
+    pub(crate) store: Option<TableStore<V>>,
+    pub(crate) next: Outlet<K, Change<V>>,
+    pub(crate) key_bytes: Vec<u8>,
+}
+
+impl<K: Data, V: Data> Node<K, Option<V>> for TableSource<K, V> {
+    fn process(&mut self, task: &mut TaskContext, record: Record<K, Option<V>>) -> Result<(), Error> {
+        if self.key_serde.is_null(&record.key) {
+            return Ok(task.drop_record(DropReason::NullKey));
+        }
+        let Record { key, value: new, timestamp, headers } = record;
+        if let Some(store) = &self.store {
+            self.key_bytes.clear();
+            self.key_serde
+                .serialize(&key, &mut self.key_bytes)
+                .map_err(|error| unwritable_key(&self.name, error))?;
+            let mut rows = store.rows.borrow_mut();
+            let id = rows.find(&self.key_bytes)?;
+            rows.put(id, new.clone().map(|value| Stamped { value, timestamp }), timestamp);
+            if store.caching {
+                rows.hold_back(id, headers);
+                return Ok(());
+            }
+        }
+        let value = Change { new, old: None };
+        self.next.forward(task, Record { key, value, timestamp, headers })
+    }
+}
+
+impl<K: Data, V: Data> Flush for TableSource<K, V> {
+    fn flush(&mut self, task: &mut TaskContext) -> Result<(), Error> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let (key_serde, next, name) = (&self.key_serde, &self.next, &self.name);
+        store.rows.borrow_mut().take_pending(|update| {
+            let key = key_serde.deserialize(&update.key).map_err(|error| unreadable_key(name, error))?;
+            let value = Change { new: update.new, old: None };
+            next.forward(
+                task,
+                Record { key, value, timestamp: update.timestamp, headers: update.headers },
+            )
+        })
+    }
+}

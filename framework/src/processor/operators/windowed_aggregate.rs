@@ -1,0 +1,111 @@
+//! Folds the records of a key and a window of time into one row: tumbling and hopping windows.
+//!
+//! A window is closed when its end is at or before stream time − grace; stream time here is the highest
+//! timestamp that this operator has seen, taken before lateness is checked.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::aggregate::{Update, unreadable_key, unwritable_key};
+use crate::dsl::windows::{TimeWindows, Window, Windowed};
+use crate::error::Error;
+use crate::processor::context::{DropReason, TaskContext};
+use crate::processor::{Change, Data, Flush, Node, Outlet};
+use crate::record::{Record, Timestamp};
+use crate::serdes::ArcSerde;
+use crate::state::key_layout::{window_record_key, window_start, write_window_suffix};
+use crate::state::rows::{Rows, Stamped};
+
+/// An aggregation in time windows. Records with a null key are dropped; null values count.
+pub(crate) struct WindowedAggregate<K, V, A> {
+    pub(crate) name: String,
+    pub(crate) windows: TimeWindows,
+    pub(crate) key_serde: ArcSerde<K>,
+    pub(crate) update: Update<K, V, A>,
+    pub(crate) rows: Rc<RefCell<Rows<A>>>,
+    /// Whether updates are held back until the task commits.
+    pub(crate) caching: bool,
+    pub(crate) next: Outlet<Windowed<K>, Change<A>>,
+    pub(crate) key_bytes: Vec<u8>,
+    pub(crate) stream_time: Timestamp,
+}
+
+impl<K: Data, V: Data, A: Data> Node<K, V> for WindowedAggregate<K, V, A> {
+    fn process(&mut self, task: &mut TaskContext, record: Record<K, V>) -> Result<(), Error> {
+        if self.key_serde.is_null(&record.key) {
+            return Ok(task.drop_record(DropReason::NullKey));
+        }
+        self.stream_time = self.stream_time.max(record.timestamp);
+        let close_time = self.stream_time.saturating_sub(self.windows.grace_ms());
+        self.key_bytes.clear();
+        self.key_serde
+            .serialize(&record.key, &mut self.key_bytes)
+            .map_err(|error| unwritable_key(&self.name, error))?;
+        let key_length = self.key_bytes.len();
+        let mut windows = self.windows.windows_for(record.timestamp).peekable();
+        let mut record = Some(record);
+        while let Some(window) = windows.next() {
+            let current = if windows.peek().is_some() { record.clone() } else { record.take() };
+            let Some(current) = current else { break };
+            if window.end <= close_time {
+                task.drop_record(DropReason::Late);
+                continue;
+            }
+            self.key_bytes.truncate(key_length);
+            write_window_suffix(window.start, &mut self.key_bytes);
+            self.update_window(task, window, current)?;
+        }
+        Ok(())
+    }
+}
+
+impl<K: Data, V: Data, A: Data> WindowedAggregate<K, V, A> {
+    fn update_window(
+        &mut self,
+        task: &mut TaskContext,
+        window: Window,
+        record: Record<K, V>,
+    ) -> Result<(), Error> {
+        let Record { key, value, timestamp, headers } = record;
+        let mut rows = self.rows.borrow_mut();
+        let id = rows.find(&self.key_bytes)?;
+        let (old, result_timestamp) = match rows.take(id) {
+            Some(old) => (Some(old.value), old.timestamp.max(timestamp)),
+            None => (None, timestamp),
+        };
+        let new = (self.update)(&key, value, old).filter(|new| !rows.is_null(new));
+        let forwarded = if self.caching || self.next.is_empty() { None } else { Some(new.clone()) };
+        let row = new.map(|value| Stamped { value, timestamp: result_timestamp });
+        rows.put(id, row, timestamp);
+        match forwarded {
+            None => {
+                if self.caching {
+                    rows.hold_back(id, headers);
+                }
+                Ok(())
+            }
+            Some(new) => {
+                drop(rows);
+                let value = Change { new, old: None };
+                let key = Windowed { key, window };
+                self.next.forward(task, Record { key, value, timestamp: result_timestamp, headers })
+            }
+        }
+    }
+}
+
+impl<K: Data, V: Data, A: Data> Flush for WindowedAggregate<K, V, A> {
+    fn flush(&mut self, task: &mut TaskContext) -> Result<(), Error> {
+        let (key_serde, next, name) = (&self.key_serde, &self.next, &self.name);
+        let windows = &self.windows;
+        self.rows.borrow_mut().take_pending(|update| {
+            let key = key_serde
+                .deserialize(window_record_key(&update.key))
+                .map_err(|error| unreadable_key(name, error))?;
+            let window = windows.window_at(window_start(&update.key));
+            let value = Change { new: update.new, old: None };
+            let (timestamp, headers) = (update.timestamp, update.headers);
+            next.forward(task, Record { key: Windowed { key, window }, value, timestamp, headers })
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! The runtime: tasks, threads, commit, restore, membership.
+
+pub(crate) mod task;

@@ -1,0 +1,234 @@
+//! A stream task: one sub-topology on one partition, with its stores. It belongs to one thread.
+//!
+//! ```text
+//!            ┌─────────┐ link  ┌───────────┐ restored ┌─────────┐
+//!            │ created ├──────►│ restoring ├─────────►│ running │◄─┐ resume
+//!            └─────────┘       └─────┬─────┘          └──┬───┬──┘  │
+//!                                    │              suspend  │ ┌───┴───────┐
+//!                                    │                   └───┼►│ suspended │
+//!                                    ▼                       ▼ └───┬───────┘
+//!                                 closed ◄───────────────────┴─────┘
+//! ```
+//! Closed is the end of the value: a task is dropped.
+
+pub(crate) mod partition_group;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::broker::{CommittedOffset, TopicHandle};
+use crate::error::{Error, ErrorKind};
+use crate::ids::{TaskId, TopicPartition};
+use crate::processor::collector::{Outgoing, SharedProducer};
+use crate::processor::context::TaskContext;
+use crate::record::{Headers, Timestamp};
+use crate::state::StorePosition;
+use crate::topology::Topology;
+use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, link};
+use partition_group::PartitionGroup;
+
+/// A store of a task, with its changelog.
+pub(crate) struct TaskStore {
+    pub(crate) name: String,
+    pub(crate) built: BuiltStore,
+    pub(crate) changelog: Option<Changelog>,
+}
+
+/// The changelog partition of a store.
+pub(crate) struct Changelog {
+    pub(crate) partition: TopicPartition,
+    /// Looked up at the first commit.
+    handle: Option<TopicHandle>,
+}
+
+/// A task with everything it needs to process records.
+pub(crate) struct StreamTask {
+    pub(crate) id: TaskId,
+    pub(crate) context: TaskContext,
+    pub(crate) group: PartitionGroup,
+    pub(crate) stores: Vec<TaskStore>,
+    linked: Flushers,
+    /// Whether there is anything to commit.
+    dirty: bool,
+}
+
+type Flushers = Vec<std::rc::Rc<std::cell::RefCell<dyn crate::processor::Flush>>>;
+
+/// A source partition of a task: the topic's name at the broker, and the partition.
+pub(crate) fn source_partitions(
+    topology: &Topology,
+    task: TaskId,
+    settings: &LinkSettings,
+    partition_count: &dyn Fn(&str) -> i32,
+) -> Vec<TopicPartition> {
+    use crate::topology::link::TaskScope;
+    let mut partitions = Vec::new();
+    for subtopology in &topology.subtopologies {
+        if settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology {
+            continue;
+        }
+        for topic in &subtopology.sources {
+            let topic = topic.resolve(&settings.application_id);
+            if task.partition < partition_count(&topic) {
+                partitions.push(TopicPartition::new(topic, task.partition));
+            }
+        }
+    }
+    partitions
+}
+
+impl StreamTask {
+    /// Links the task; `partitions` are its source partitions.
+    pub(crate) fn new(
+        topology: &Topology,
+        context: TaskContext,
+        settings: &LinkSettings,
+        partitions: Vec<TopicPartition>,
+        open_rows: &mut OpenRows<'_>,
+    ) -> Result<Self, Error> {
+        let id = context.task;
+        let LinkedTask { sources, flushers, stores } = link(topology, id, settings, open_rows)?;
+        let mut group = PartitionGroup::default();
+        for partition in partitions {
+            let source = sources.iter().find(|(node, _)| {
+                topology.reads(*node, &settings.application_id, &partition.topic)
+            });
+            if let Some((_, source)) = source {
+                group.add(partition, std::rc::Rc::clone(source));
+            }
+        }
+        let stores = stores
+            .into_iter()
+            .map(|linked| {
+                let store = topology.store(linked.id);
+                let changelog = store.changelog().map(|topic| Changelog {
+                    partition: TopicPartition::new(
+                        topic.resolve(&settings.application_id),
+                        id.partition,
+                    ),
+                    handle: None,
+                });
+                TaskStore { name: store.name.clone(), built: linked.built, changelog }
+            })
+            .collect();
+        Ok(Self { id, context, group, stores, linked: flushers, dirty: false })
+    }
+
+    /// Processes up to `max_records`; the answer is how many there were. A panic in user code becomes an
+    /// error that names the record.
+    pub(crate) fn process(&mut self, max_records: usize) -> Result<usize, Error> {
+        let slice = catch_unwind(AssertUnwindSafe(|| self.process_slice(max_records)));
+        let result = slice.unwrap_or_else(|panic| {
+            let text = panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "a panic without a message".to_owned());
+            Err(Error::new(ErrorKind::Fatal, format!("the application's code panicked: {text}")))
+        });
+        result.map_err(|error| {
+            let TaskContext { topic, partition, offset, .. } = &self.context;
+            let place = TopicPartition::new(Arc::clone(topic), *partition);
+            error.at_record(place, *offset).in_task(self.id)
+        })
+    }
+
+    fn process_slice(&mut self, max_records: usize) -> Result<usize, Error> {
+        let alone = self.group.queues().len() == 1;
+        let context = &mut self.context;
+        for processed in 0..max_records {
+            let Some(chosen) = self.group.choose() else { return Ok(processed) };
+            let Some(queue) = self.group.queue_mut(chosen) else { return Ok(processed) };
+            let Some((batch, index)) = queue.head() else { return Ok(processed) };
+            let raw = batch.record(index);
+            if !Arc::ptr_eq(&context.topic, &queue.partition.topic) {
+                context.topic = Arc::clone(&queue.partition.topic);
+            }
+            context.partition = queue.partition.partition;
+            context.offset = raw.offset;
+            context.record_timestamp = raw.timestamp;
+            context.stream_time = context.stream_time.max(raw.timestamp);
+            context.counters.processed += 1;
+            let next_offset = raw.offset + 1;
+            self.dirty = true;
+            queue.source.borrow_mut().process(context, &raw)?;
+            drop(raw);
+            queue.consumed = Some(next_offset);
+            queue.advance(alone);
+        }
+        Ok(max_records)
+    }
+
+    /// Whether records have been processed since the last commit.
+    pub(crate) fn needs_commit(&self) -> bool {
+        self.dirty
+    }
+
+    /// Forwards what the record cache holds back.
+    pub(crate) fn flush_caches(&mut self) -> Result<(), Error> {
+        for node in &self.linked {
+            node.borrow_mut().flush(&mut self.context).map_err(|error| error.in_task(self.id))?;
+        }
+        Ok(())
+    }
+
+    /// Sends the rows written since the last commit to the changelogs.
+    pub(crate) fn send_changelogs(&mut self) -> Result<(), Error> {
+        let no_headers = Headers::new();
+        for store in &mut self.stores {
+            let mut managed = store.built.managed.borrow_mut();
+            let Some(changelog) = &mut store.changelog else {
+                managed.prepare_commit(&mut |_, _, _| Ok(()))?;
+                continue;
+            };
+            let collector = &mut self.context.collector;
+            let partition = changelog.partition.partition;
+            let handle = match changelog.handle {
+                Some(handle) => handle,
+                None => *changelog.handle.insert(collector.topic(&changelog.partition.topic)?),
+            };
+            managed.prepare_commit(&mut |key, value, timestamp| {
+                let record =
+                    Outgoing { key: Some(key), value, timestamp, headers: &no_headers };
+                collector.send_to(handle, partition, record)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rows to the stores, with the changelog positions that the broker has acknowledged.
+    pub(crate) fn write_stores(
+        &mut self,
+        producer: &SharedProducer,
+        now_ms: Timestamp,
+    ) -> Result<(), Error> {
+        for store in &self.stores {
+            let acked = store.changelog.as_ref().and_then(|changelog| {
+                let partition = changelog.partition.partition;
+                producer.borrow().last_acked(changelog.handle?, partition)
+            });
+            let position =
+                acked.map(|acked| StorePosition { next_offset: acked + 1, written_at_ms: now_ms });
+            store.built.managed.borrow_mut().finish_commit(position, now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// The offsets to commit: behind the last processed record of each partition.
+    pub(crate) fn consumed_offsets(&self) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> {
+        self.group.queues().iter().filter_map(|queue| {
+            let offset = queue.consumed?;
+            Some((queue.partition.clone(), CommittedOffset { offset, metadata: String::new() }))
+        })
+    }
+
+    /// Notes that everything processed so far is committed.
+    pub(crate) fn committed(&mut self) {
+        self.dirty = false;
+    }
+
+    /// Bytes of rows written since the last commit.
+    pub(crate) fn uncommitted_bytes(&self) -> usize {
+        self.stores.iter().map(|store| store.built.managed.borrow().uncommitted_bytes()).sum()
+    }
+}

@@ -1,0 +1,521 @@
+//! The typed layer of a store: rows as values, in memory, above a [`RowStore`] of bytes.
+//!
+//! It is a read cache and the overlay of uncommitted rows in one table, found by the key's bytes. A
+//! value is deserialized when it is first read and serialized when it is committed, however often it
+//! changes in between.
+//!
+//! INVARIANT: a row marked dirty is in memory until it is committed or rolled back; the [`RowStore`]
+//! only ever holds committed rows.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use super::key_layout::KeyLayout;
+use super::{RowStore, StateError, StorePosition};
+use crate::broker::RecordBatch;
+use crate::error::{Error, ErrorKind};
+use crate::record::{Headers, Timestamp};
+use crate::serdes::ArcSerde;
+
+/// A value and the timestamp of its row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stamped<V> {
+    pub(crate) value: V,
+    pub(crate) timestamp: Timestamp,
+}
+
+/// Where a row is in memory; valid until the store is next committed, rolled back or trimmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowId(u32);
+
+/// What a row is waiting for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flags {
+    /// Written since the last commit.
+    dirty: bool,
+    /// Held back by the record cache: to be forwarded at the next flush.
+    pending: bool,
+    /// The row existed when it was first held back: deleting it is news to those downstream.
+    existed: bool,
+    /// Used since the last trim.
+    used: bool,
+}
+
+struct Slot<V> {
+    key: Box<[u8]>,
+    row: Option<Stamped<V>>,
+    /// Timestamp of the record that wrote the row last: that of a deletion's changelog record.
+    written_at: Timestamp,
+    /// Headers of that record, kept only while the row is pending.
+    headers: Headers,
+    bytes: u32,
+    flags: Flags,
+}
+
+/// One row of the commit in progress.
+struct Committing {
+    slot: u32,
+    /// Where its timestamp and value are in the arena; empty for a deletion.
+    from: usize,
+    to: usize,
+}
+
+/// An update that the record cache gives out at a flush.
+pub(crate) struct Pending<V> {
+    pub(crate) key: Box<[u8]>,
+    pub(crate) new: Option<V>,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) headers: Headers,
+}
+
+/// Memory bounds of one store's typed rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowBudget {
+    /// Committed rows are dropped from memory above this many bytes.
+    pub(crate) cached_bytes: usize,
+}
+
+/// The typed rows of one store.
+pub(crate) struct Rows<V> {
+    slots: Vec<Slot<V>>,
+    free: Vec<u32>,
+    index: HashTable<u32>,
+    hasher: RandomState,
+    /// Rows written since the last commit, in the order of their first write.
+    dirty: Vec<u32>,
+    /// Rows held back by the record cache, in the order of their first write.
+    pending: Vec<u32>,
+    bytes: usize,
+    uncommitted_bytes: usize,
+    budget: RowBudget,
+    layout: KeyLayout,
+    value_serde: ArcSerde<V>,
+    backing: Box<dyn RowStore>,
+    committing: Vec<Committing>,
+    arena: Vec<u8>,
+    /// Scratch for keys of the backing store.
+    key_bytes: Vec<u8>,
+}
+
+/// Memory that a row takes beside its key and value: its slot and its place in the index.
+const fn slot_bytes<V>() -> usize {
+    size_of::<Slot<V>>() + 8
+}
+
+impl<V: Clone + 'static> Rows<V> {
+    pub(crate) fn new(
+        backing: Box<dyn RowStore>,
+        layout: KeyLayout,
+        value_serde: ArcSerde<V>,
+        budget: RowBudget,
+    ) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            index: HashTable::new(),
+            hasher: RandomState::default(),
+            dirty: Vec::new(),
+            pending: Vec::new(),
+            bytes: 0,
+            uncommitted_bytes: 0,
+            budget,
+            layout,
+            value_serde,
+            backing,
+            committing: Vec::new(),
+            arena: Vec::new(),
+            key_bytes: Vec::new(),
+        }
+    }
+
+    /// Whether a value is one that the store keeps as "no row".
+    pub(crate) fn is_null(&self, value: &V) -> bool {
+        self.value_serde.is_null(value)
+    }
+
+    /// Brings the row of `key` into memory, from the backing store if need be. A key without a row
+    /// has a place too.
+    #[inline]
+    pub(crate) fn find(&mut self, key: &[u8]) -> Result<RowId, Error> {
+        let hash = self.hasher.hash_one(key);
+        let slots = &mut self.slots;
+        let found = self.index.find(hash, |slot| {
+            slots.get(*slot as usize).is_some_and(|slot| &*slot.key == key)
+        });
+        if let Some(&id) = found {
+            if let Some(slot) = slots.get_mut(id as usize) {
+                slot.flags.used = true;
+            }
+            return Ok(RowId(id));
+        }
+        self.load(hash, key)
+    }
+
+    #[cold]
+    fn load(&mut self, hash: u64, key: &[u8]) -> Result<RowId, Error> {
+        self.layout.row_key(key, &mut self.key_bytes);
+        let serde = &self.value_serde;
+        let mut row = Ok(None);
+        self.backing.get(&self.key_bytes, &mut |bytes| row = decode(serde, bytes).map(Some))?;
+        let row = row?;
+        let bytes = slot_bytes::<V>()
+            + key.len()
+            + row.as_ref().map_or(0, |row| serde.memory_bytes(&row.value));
+        let slot = Slot {
+            key: key.into(),
+            row,
+            written_at: 0,
+            headers: Headers::new(),
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            flags: Flags { used: true, ..Flags::default() },
+        };
+        self.bytes += bytes;
+        let id = match self.free.pop() {
+            Some(id) => {
+                if let Some(place) = self.slots.get_mut(id as usize) {
+                    *place = slot;
+                }
+                id
+            }
+            None => {
+                self.slots.push(slot);
+                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.index.insert_unique(hash, id, |slot| {
+            slots.get(*slot as usize).map_or(0, |slot| hasher.hash_one(&*slot.key))
+        });
+        Ok(RowId(id))
+    }
+
+    /// The row as it is.
+    pub(crate) fn get(&self, id: RowId) -> Option<&Stamped<V>> {
+        self.slots.get(id.0 as usize)?.row.as_ref()
+    }
+
+    /// Takes the row out to change it; [`Rows::put`] follows.
+    #[inline]
+    pub(crate) fn take(&mut self, id: RowId) -> Option<Stamped<V>> {
+        let slot = self.slots.get_mut(id.0 as usize)?;
+        // What `put` would need to know about the row that is now gone.
+        slot.flags.existed |= !slot.flags.pending && slot.row.is_some();
+        slot.row.take()
+    }
+
+    /// Sets or removes a row. `written_at` is the timestamp of the record that causes it.
+    #[inline]
+    pub(crate) fn put(&mut self, id: RowId, row: Option<Stamped<V>>, written_at: Timestamp) {
+        let Some(slot) = self.slots.get_mut(id.0 as usize) else { return };
+        let bytes = slot_bytes::<V>()
+            + slot.key.len()
+            + row.as_ref().map_or(0, |row| self.value_serde.memory_bytes(&row.value));
+        let old_bytes = slot.bytes as usize;
+        slot.bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.bytes = self.bytes + bytes - old_bytes;
+        slot.flags.existed |= !slot.flags.pending && slot.row.is_some();
+        slot.row = row;
+        slot.written_at = written_at;
+        self.layout.observe(&slot.key);
+        if slot.flags.dirty {
+            self.uncommitted_bytes = self.uncommitted_bytes + bytes - old_bytes;
+        } else {
+            slot.flags.dirty = true;
+            self.dirty.push(id.0);
+            self.uncommitted_bytes += bytes;
+        }
+    }
+
+    /// Marks a row that was just put as held back by the record cache.
+    #[inline]
+    pub(crate) fn hold_back(&mut self, id: RowId, headers: Headers) {
+        let Some(slot) = self.slots.get_mut(id.0 as usize) else { return };
+        slot.headers = headers;
+        if !slot.flags.pending {
+            slot.flags.pending = true;
+            self.pending.push(id.0);
+        }
+    }
+
+    /// Gives out the updates held back, in the order of their first write. A row that was created and
+    /// deleted in between is news to nobody: it is neither forwarded nor logged.
+    pub(crate) fn take_pending(&mut self, mut give: impl FnMut(Pending<V>) -> Result<(), Error>) -> Result<(), Error> {
+        let pending = std::mem::take(&mut self.pending);
+        for &id in &pending {
+            let Some(slot) = self.slots.get_mut(id as usize) else { continue };
+            let existed = std::mem::take(&mut slot.flags.existed);
+            slot.flags.pending = false;
+            let headers = std::mem::take(&mut slot.headers);
+            let (new, timestamp) = match &slot.row {
+                Some(row) => (Some(row.value.clone()), row.timestamp),
+                None if existed => (None, slot.written_at),
+                None => {
+                    slot.flags.dirty = false;
+                    continue;
+                }
+            };
+            give(Pending { key: slot.key.clone(), new, timestamp, headers })?;
+        }
+        let mut empty = pending;
+        empty.clear();
+        if self.pending.is_empty() {
+            self.pending = empty;
+        }
+        Ok(())
+    }
+
+    /// Drops committed rows from memory until they are within the budget: first those not used
+    /// since the last time, then all.
+    fn trim(&mut self) {
+        if self.bytes <= self.budget.cached_bytes {
+            return;
+        }
+        self.evict(|flags| !flags.used);
+        if self.bytes > self.budget.cached_bytes {
+            self.evict(|_| true);
+        }
+        for slot in &mut self.slots {
+            slot.flags.used = false;
+        }
+    }
+
+    fn evict(&mut self, which: impl Fn(Flags) -> bool) {
+        let (slots, free, bytes) = (&mut self.slots, &mut self.free, &mut self.bytes);
+        self.index.retain(|id| {
+            let Some(slot) = slots.get_mut(*id as usize) else { return false };
+            if slot.flags.dirty || slot.flags.pending || !which(slot.flags) {
+                return true;
+            }
+            *bytes = bytes.saturating_sub(slot.bytes as usize);
+            slot.key = Box::default();
+            slot.row = None;
+            free.push(*id);
+            false
+        });
+    }
+
+    /// Shows every row, committed or not, in the order of changelog keys.
+    pub(crate) fn for_each_row(
+        &self,
+        show: &mut dyn FnMut(&[u8], &Stamped<V>),
+    ) -> Result<(), Error> {
+        let mut rows = std::collections::BTreeMap::<Vec<u8>, Stamped<V>>::new();
+        let mut failed = None;
+        self.backing.scan(&[], None, false, &mut |key, bytes| match decode(&self.value_serde, bytes) {
+            Ok(row) => {
+                rows.insert(self.layout.changelog_key(key).to_vec(), row);
+                true
+            }
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        for &id in &self.dirty {
+            let Some(slot) = self.slots.get(id as usize) else { continue };
+            match &slot.row {
+                Some(row) => drop(rows.insert(slot.key.to_vec(), row.clone())),
+                None => drop(rows.remove(&*slot.key)),
+            }
+        }
+        for (key, row) in &rows {
+            if self.layout.is_live(key) {
+                show(key, row);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A changelog record of a commit: key, value or deletion, timestamp.
+pub(crate) type EmitChange<'a> =
+    dyn FnMut(&[u8], Option<&[u8]>, Timestamp) -> Result<(), Error> + 'a;
+
+/// A store as its task sees it: something to commit, roll back, and restore.
+pub(crate) trait ManagedStore {
+    /// Serializes the rows written since the last commit and gives them out as changelog records, one
+    /// per row, in the order of their first write.
+    fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error>;
+    /// Writes the prepared rows and the changelog position in one batch; they are committed then.
+    fn finish_commit(&mut self, position: Option<StorePosition>, now_ms: Timestamp) -> Result<(), Error>;
+    /// Forgets all rows in memory: the store is as it was last committed.
+    fn rollback(&mut self);
+    /// Applies changelog records and the position behind them in one batch.
+    fn restore(&mut self, records: &dyn RecordBatch, position: StorePosition) -> Result<(), Error>;
+    /// Where the committed rows stand in the changelog.
+    fn position(&self) -> Result<Option<StorePosition>, Error>;
+    /// Writes committed rows to disk.
+    fn flush(&mut self) -> Result<(), Error>;
+    /// Bytes of rows in memory that are not committed.
+    fn uncommitted_bytes(&self) -> usize;
+    /// Bytes of rows in memory.
+    fn memory_bytes(&self) -> usize;
+    /// About how many committed rows.
+    fn approximate_rows(&self) -> u64;
+    /// About how many bytes of committed rows.
+    fn approximate_bytes(&self) -> u64;
+}
+
+impl<V: Clone + 'static> ManagedStore for Rows<V> {
+    fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error> {
+        self.committing.clear();
+        self.arena.clear();
+        for &id in &self.dirty {
+            let Some(slot) = self.slots.get(id as usize) else { continue };
+            if !slot.flags.dirty {
+                continue;
+            }
+            let from = self.arena.len();
+            let (value, timestamp) = match &slot.row {
+                None => (None, slot.written_at),
+                Some(row) => {
+                    self.arena.extend_from_slice(&row.timestamp.to_be_bytes());
+                    self.value_serde.serialize(&row.value, &mut self.arena).map_err(unwritable)?;
+                    (self.arena.get(from + TIMESTAMP_BYTES..), row.timestamp)
+                }
+            };
+            emit(&slot.key, value, timestamp)?;
+            let to = self.arena.len();
+            self.committing.push(Committing { slot: id, from, to });
+        }
+        self.layout.freeze();
+        Ok(())
+    }
+
+    fn finish_commit(&mut self, position: Option<StorePosition>, now_ms: Timestamp) -> Result<(), Error> {
+        if !self.committing.is_empty() {
+            self.write_batch(position)?;
+        }
+        for &id in &self.dirty {
+            if let Some(slot) = self.slots.get_mut(id as usize) {
+                slot.flags.dirty = false;
+                slot.flags.existed &= slot.flags.pending;
+            }
+        }
+        self.dirty.clear();
+        self.committing.clear();
+        self.uncommitted_bytes = 0;
+        // A burst must not hold its buffers for ever.
+        if self.arena.capacity() > 4 * ARENA_BYTES {
+            self.arena = Vec::new();
+        }
+        self.trim();
+        self.backing.maintain(now_ms)?;
+        Ok(())
+    }
+
+    fn rollback(&mut self) {
+        self.slots.clear();
+        self.free.clear();
+        self.index.clear();
+        self.dirty.clear();
+        self.pending.clear();
+        self.committing.clear();
+        self.bytes = 0;
+        self.uncommitted_bytes = 0;
+        self.layout.roll_back();
+    }
+
+    fn restore(&mut self, records: &dyn RecordBatch, position: StorePosition) -> Result<(), Error> {
+        for index in 0..records.len() {
+            if let Some(key) = records.record(index).key {
+                self.layout.observe(key);
+            }
+        }
+        self.layout.freeze();
+        let mut batch = self.backing.batch();
+        for index in 0..records.len() {
+            let record = records.record(index);
+            let Some(key) = record.key.filter(|key| self.layout.is_live(key)) else { continue };
+            self.layout.row_key(key, &mut self.key_bytes);
+            match record.value {
+                Some(value) => {
+                    self.arena.clear();
+                    self.arena.extend_from_slice(&record.timestamp.to_be_bytes());
+                    self.arena.extend_from_slice(value);
+                    batch.put(&self.key_bytes, &self.arena);
+                }
+                None => batch.delete(&self.key_bytes),
+            }
+        }
+        if let Some((from, to)) = self.layout.expired() {
+            batch.delete_range(&from, &to);
+        }
+        batch.commit(Some(position))?;
+        Ok(())
+    }
+
+    fn position(&self) -> Result<Option<StorePosition>, Error> {
+        Ok(self.backing.position()?)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(self.backing.flush()?)
+    }
+
+    fn uncommitted_bytes(&self) -> usize {
+        self.uncommitted_bytes
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn approximate_rows(&self) -> u64 {
+        self.backing.approximate_rows()
+    }
+
+    fn approximate_bytes(&self) -> u64 {
+        self.backing.approximate_bytes()
+    }
+}
+
+impl<V> Rows<V> {
+    /// Writes the prepared rows, sorted by key, with the position: one batch, so a crash leaves all of
+    /// it or nothing.
+    fn write_batch(&mut self, position: Option<StorePosition>) -> Result<(), StateError> {
+        let slots = &self.slots;
+        let key_of = |entry: &Committing| slots.get(entry.slot as usize).map(|slot| &*slot.key);
+        self.committing.sort_unstable_by(|a, b| self.layout.compare(key_of(a), key_of(b)));
+        let mut batch = self.backing.batch();
+        for entry in &self.committing {
+            let Some(key) = key_of(entry).filter(|key| self.layout.is_live(key)) else { continue };
+            self.layout.row_key(key, &mut self.key_bytes);
+            match self.arena.get(entry.from..entry.to) {
+                Some(bytes) if !bytes.is_empty() => batch.put(&self.key_bytes, bytes),
+                _ => batch.delete(&self.key_bytes),
+            }
+        }
+        if let Some((from, to)) = self.layout.expired() {
+            batch.delete_range(&from, &to);
+        }
+        batch.commit(position)
+    }
+}
+
+/// A commit's buffer is kept for the next one up to about this size.
+const ARENA_BYTES: usize = 4 << 20;
+
+const TIMESTAMP_BYTES: usize = 8;
+
+/// Reads a row of the backing store: its timestamp, then its value.
+fn decode<V: 'static>(serde: &ArcSerde<V>, bytes: &[u8]) -> Result<Stamped<V>, Error> {
+    let Some((timestamp, value)) = bytes.split_first_chunk::<TIMESTAMP_BYTES>() else {
+        return Err(Error::new(ErrorKind::TaskCorrupted, "a stored row is shorter than its timestamp"));
+    };
+    let value = serde.deserialize(value).map_err(|error| {
+        Error::new(ErrorKind::Fatal, "a stored value cannot be read; was the store's type changed?")
+            .with_source(error)
+    })?;
+    Ok(Stamped { value, timestamp: i64::from_be_bytes(*timestamp) })
+}
+
+#[cold]
+fn unwritable(error: crate::serdes::SerdeError) -> Error {
+    Error::new(ErrorKind::Fatal, "a value cannot be written to its store").with_source(error)
+}

@@ -1,0 +1,192 @@
+//! From plan to typed task: one instance of every node and store of a task, edges resolved, once.
+//!
+//! Nodes are built children first, so that a node finds its children's ports. A port is kept without
+//! its type until its parents ask for it; both ends of an edge must agree on the record type, which is
+//! checked here and never again.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::{NodeId, StoreId, Topology};
+use crate::error::{Error, ErrorKind};
+use crate::ids::TaskId;
+use crate::processor::operators::source::RawNode;
+use crate::processor::{Data, Flush, Node, Outlet, Port};
+use crate::state::RowStore;
+use crate::state::rows::{ManagedStore, RowBudget, Rows};
+
+/// Builds one instance of a node for one task.
+pub(crate) type NodeSupplier = Arc<dyn Fn(&mut Linker<'_>) -> Result<BuiltNode, Error> + Send + Sync>;
+
+/// Builds the typed layer of a store for one task.
+pub(crate) type StoreSupplier = Arc<dyn Fn(Box<dyn RowStore>, RowBudget) -> BuiltStore + Send + Sync>;
+
+/// Opens the row store of a store: `(store, its topology entry)`.
+pub(crate) type OpenRows<'a> = dyn FnMut(StoreId) -> Result<Box<dyn RowStore>, Error> + 'a;
+
+/// A node instance.
+pub(crate) enum BuiltNode {
+    /// A source; it takes raw records.
+    Source(Rc<RefCell<dyn RawNode>>),
+    /// Any other node: a boxed `Port<K, V>`.
+    Inner(Box<dyn Any>),
+}
+
+/// A store instance.
+pub(crate) struct BuiltStore {
+    pub(crate) managed: Rc<RefCell<dyn ManagedStore>>,
+    /// An `Rc<RefCell<Rows<V>>>`.
+    pub(crate) rows: Box<dyn Any>,
+}
+
+/// A store of a linked task.
+pub(crate) struct LinkedStore {
+    pub(crate) id: StoreId,
+    pub(crate) built: BuiltStore,
+}
+
+/// A linked task: what a runtime drives.
+pub(crate) struct LinkedTask {
+    /// Source nodes with the topics they read (bare names for internal topics).
+    pub(crate) sources: Vec<(NodeId, Rc<RefCell<dyn RawNode>>)>,
+    /// Nodes that hold records back, in the order a record meets them.
+    pub(crate) flushers: Vec<Rc<RefCell<dyn Flush>>>,
+    pub(crate) stores: Vec<LinkedStore>,
+}
+
+/// What a node's supplier sees while a task is linked.
+pub(crate) struct Linker<'a> {
+    topology: &'a Topology,
+    node: NodeId,
+    ports: Vec<Option<Box<dyn Any>>>,
+    stores: Vec<LinkedStore>,
+    flushers: Vec<Rc<RefCell<dyn Flush>>>,
+    settings: &'a LinkSettings,
+}
+
+/// What a task's stores and nodes have to know of the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkSettings {
+    /// The application id: the names of internal topics begin with it.
+    pub(crate) application_id: String,
+    /// Which nodes the task has.
+    pub(crate) scope: TaskScope,
+    /// Whether the record cache is on: updates are held back until the task commits.
+    pub(crate) record_cache: bool,
+    /// Memory for each store's committed rows.
+    pub(crate) budget: RowBudget,
+}
+
+impl Linker<'_> {
+    /// Whether a store that asks for caching gets it.
+    pub(crate) fn record_cache(&self) -> bool {
+        self.settings.record_cache
+    }
+
+    /// The application id.
+    pub(crate) fn application_id(&self) -> &str {
+        &self.settings.application_id
+    }
+
+    /// The edge to the node's children.
+    pub(crate) fn outlet<K: Data, V: Data>(&self) -> Result<Outlet<K, V>, Error> {
+        let node = self.topology.node(self.node);
+        let mut ports = Vec::with_capacity(node.children.len());
+        for child in &node.children {
+            let port = self.ports.get(child.0).and_then(Option::as_ref);
+            let port = port.and_then(|port| port.downcast_ref::<Port<K, V>>());
+            let Some(port) = port else {
+                let child = &self.topology.node(*child).name;
+                let types = std::any::type_name::<(K, V)>();
+                let message = format!("{} forwards {types}, which {child} does not take", node.name);
+                return Err(Error::new(ErrorKind::Config, message));
+            };
+            ports.push(Rc::clone(port));
+        }
+        Ok(Outlet::new(ports))
+    }
+
+    /// The typed rows of a store that the node is connected to.
+    pub(crate) fn rows<V: 'static>(&self, store: StoreId) -> Result<Rc<RefCell<Rows<V>>>, Error> {
+        let linked = self.stores.iter().find(|linked| linked.id == store);
+        let rows = linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<Rows<V>>>>());
+        rows.map(Rc::clone).ok_or_else(|| {
+            let store = &self.topology.store(store).name;
+            let types = std::any::type_name::<V>();
+            Error::new(ErrorKind::Config, format!("store {store} does not hold {types}"))
+        })
+    }
+}
+
+/// A supplier of a node that only processes.
+pub(crate) fn node<K: Data, V: Data, N: Node<K, V> + 'static>(
+    make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
+) -> NodeSupplier {
+    Arc::new(move |linker| {
+        let port: Port<K, V> = Rc::new(RefCell::new(make(linker)?));
+        Ok(BuiltNode::Inner(Box::new(port)))
+    })
+}
+
+/// A supplier of a node that may hold records back until the task commits.
+pub(crate) fn flushing_node<K: Data, V: Data, N: Node<K, V> + Flush + 'static>(
+    make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
+) -> NodeSupplier {
+    Arc::new(move |linker| {
+        let node = Rc::new(RefCell::new(make(linker)?));
+        let flusher: Rc<RefCell<dyn Flush>> = Rc::<RefCell<N>>::clone(&node);
+        linker.flushers.push(flusher);
+        let port: Port<K, V> = node;
+        Ok(BuiltNode::Inner(Box::new(port)))
+    })
+}
+
+/// Which nodes a task has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TaskScope {
+    /// Those of the sub-topology that the task's id names.
+    Subtopology,
+    /// All of them: the test driver runs every sub-topology in one task, as Kafka's does.
+    Everything,
+}
+
+/// Builds all nodes and stores of a task.
+pub(crate) fn link(
+    topology: &Topology,
+    task: TaskId,
+    settings: &LinkSettings,
+    open_rows: &mut OpenRows<'_>,
+) -> Result<LinkedTask, Error> {
+    let everything = settings.scope == TaskScope::Everything;
+    let belongs = |subtopology: u32| everything || subtopology == task.subtopology;
+    let mut stores = Vec::new();
+    for (index, store) in topology.stores.iter().enumerate() {
+        if belongs(store.subtopology) {
+            let id = StoreId(index);
+            stores.push(LinkedStore { id, built: (store.supplier)(open_rows(id)?, settings.budget) });
+        }
+    }
+    let ports = topology.nodes.iter().map(|_| None).collect();
+    let mut linker = Linker { topology, node: NodeId(0), ports, stores, flushers: Vec::new(), settings };
+    let mut sources = Vec::new();
+    // Parents come before their children in `nodes`: backwards, children come first.
+    for (index, node) in topology.nodes.iter().enumerate().rev() {
+        if !belongs(node.subtopology) {
+            continue;
+        }
+        linker.node = NodeId(index);
+        match (node.supplier)(&mut linker)? {
+            BuiltNode::Source(source) => sources.push((NodeId(index), source)),
+            BuiltNode::Inner(port) => {
+                if let Some(place) = linker.ports.get_mut(index) {
+                    *place = Some(port);
+                }
+            }
+        }
+    }
+    linker.flushers.reverse();
+    sources.reverse();
+    Ok(LinkedTask { sources, flushers: linker.flushers, stores: linker.stores })
+}

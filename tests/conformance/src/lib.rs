@@ -1,0 +1,7 @@
+//! Conformance: what must hold whatever is underneath.
+//!
+//! [`broker`] is one body of cases for every broker port; [`vectors`] compares topologies with recorded
+//! runs of Apache Kafka Streams.
+
+pub mod broker;
+pub mod vectors;

@@ -1,0 +1,22 @@
+//! Real servers and a real browser for tests: [`KafkaServer`], [`PostgresServer`], [`Chromium`].
+//!
+//! What always holds: each server has its own temporary folder and ports, so that tests may run in
+//! parallel; it is ready when its constructor returns; it ends when its value is dropped, and also
+//! when the test process is killed. Nothing here sleeps: [`wait_until`] waits for a condition, up to
+//! a deadline.
+
+mod chromium;
+mod error;
+mod kafka;
+mod ports;
+mod postgres;
+mod process;
+mod wait;
+
+pub use chromium::{Chromium, Page};
+pub use error::SupportError;
+pub use kafka::{KAFKA_VERSION, KafkaOptions, KafkaServer, LocalKafka};
+pub use ports::free_port;
+pub use postgres::PostgresServer;
+pub use process::Process;
+pub use wait::{poll_until, wait_until};
