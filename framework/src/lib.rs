@@ -8,7 +8,6 @@ mod graph;
 mod ids;
 mod processor;
 pub mod http;
-mod ids;
 pub mod metrics;
 mod record;
 mod runtime;
@@ -28,5 +27,6 @@ pub use processor::Data;
 pub use processor::handler::{
     DeserializationHandler, ErrorContext, FailOnBadRecord, HandlerResponse, LogAndContinue,
 };
+pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
 pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
 pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};

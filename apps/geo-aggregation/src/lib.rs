@@ -13,6 +13,7 @@ pub mod sample;
 pub mod stop;
 pub mod tally;
 pub mod topics;
+pub mod topology;
 pub mod totals;
 pub mod user_agent;
 pub mod web;
