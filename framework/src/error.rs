@@ -46,7 +46,14 @@ impl Error {
     /// An error of this kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { kind, message, task: None, node: None, position: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message,
+            task: None,
+            node: None,
+            position: None,
+            source: None,
+        }))
     }
 
     /// The same with the error that led to it.
@@ -181,7 +188,8 @@ pub struct TopologyError {
 impl fmt::Display for TopologyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.subject, self.problem)?;
-        self.location.map_or(Ok(()), |location| write!(f, " ({}:{})", location.file(), location.line()))
+        self.location
+            .map_or(Ok(()), |location| write!(f, " ({}:{})", location.file(), location.line()))
     }
 }
 

@@ -2,13 +2,15 @@
 
 pub mod broker;
 mod config;
+#[cfg(feature = "__test-utils")]
+#[doc(hidden)]
+pub mod driver;
 mod dsl;
 mod error;
 mod graph;
-mod ids;
-mod processor;
 pub mod http;
 pub mod metrics;
+mod processor;
 mod record;
 mod runtime;
 pub mod serdes;
@@ -18,8 +20,9 @@ mod topology;
 
 pub use config::StreamsConfig;
 pub use dsl::{
-    Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized, Named,
-    Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, TimeWindows, Topics, Window, Windowed,
+    Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized,
+    Named, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, TimeWindows, Topics,
+    Window, Windowed,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};

@@ -175,16 +175,12 @@ pub struct TaskMetrics {
 impl TaskMetrics {
     /// Records left out for `reason`.
     pub fn dropped_records(&self, reason: DropReason) -> &IntCounter {
-        let [null_key, null_value, late, deserialization, timestamp, processing, production] =
-            &self.dropped_records;
+        let [null_key, null_value, late, deserialization] = &self.dropped_records;
         match reason {
             DropReason::NullKey => null_key,
             DropReason::NullValue => null_value,
             DropReason::Late => late,
             DropReason::Deserialization => deserialization,
-            DropReason::InvalidTimestamp => timestamp,
-            DropReason::Processing => processing,
-            DropReason::Production => production,
         }
     }
 }
@@ -216,25 +212,12 @@ pub enum DropReason {
     Late,
     /// Its bytes could not be read, and the handler went on.
     Deserialization,
-    /// It has no usable timestamp.
-    InvalidTimestamp,
-    /// An operator failed on it, and the handler went on.
-    Processing,
-    /// It could not be sent, and the handler went on.
-    Production,
 }
 
 impl DropReason {
     /// Every reason, in the order of the handles.
-    const ALL: [Self; 7] = [
-        Self::NullKey,
-        Self::NullValue,
-        Self::Late,
-        Self::Deserialization,
-        Self::InvalidTimestamp,
-        Self::Processing,
-        Self::Production,
-    ];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::NullKey, Self::NullValue, Self::Late, Self::Deserialization];
 
     /// The value of the label `reason`.
     pub fn name(self) -> &'static str {
@@ -243,9 +226,6 @@ impl DropReason {
             Self::NullValue => "null_value",
             Self::Late => "late",
             Self::Deserialization => "deserialization",
-            Self::InvalidTimestamp => "invalid_timestamp",
-            Self::Processing => "processing",
-            Self::Production => "production",
         }
     }
 }

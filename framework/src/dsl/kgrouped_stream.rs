@@ -88,7 +88,12 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
     /// ```
     #[track_caller]
     pub fn count(&self) -> KTable<K, i64> {
-        self.aggregate_rows(count_update(), "KSTREAM-AGGREGATE-", Named::default(), Materialized::new())
+        self.aggregate_rows(
+            count_update(),
+            "KSTREAM-AGGREGATE-",
+            Named::default(),
+            Materialized::new(),
+        )
     }
 
     /// [`KGroupedStream::count`] with options.

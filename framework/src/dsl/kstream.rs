@@ -72,7 +72,11 @@ impl<K: Data, V: Data> KStream<K, V> {
 
     /// Adds an operator behind this stream.
     #[track_caller]
-    fn add<K2: Data, V2: Data>(&self, operator: Operator, supplier: NodeSupplier) -> KStream<K2, V2> {
+    fn add<K2: Data, V2: Data>(
+        &self,
+        operator: Operator,
+        supplier: NodeSupplier,
+    ) -> KStream<K2, V2> {
         let mut plan = self.plan.borrow_mut();
         let name = plan.name_or(operator.named.0, operator.prefix);
         let kind = GraphNodeKind::Processor { name, supplier, stores: Vec::new() };
@@ -196,8 +200,9 @@ impl<K: Data, V: Data> KStream<K, V> {
         mapper: Arc<dyn Fn(&K, V) -> V2 + Send + Sync>,
         named: Named,
     ) -> KStream<K, V2> {
-        let supplier =
-            node(move |linker| Ok(MapValues { mapper: Arc::clone(&mapper), next: linker.outlet()? }));
+        let supplier = node(move |linker| {
+            Ok(MapValues { mapper: Arc::clone(&mapper), next: linker.outlet()? })
+        });
         self.add(Operator { prefix: "KSTREAM-MAPVALUES-", named, changes_key: false }, supplier)
     }
 
@@ -275,8 +280,9 @@ impl<K: Data, V: Data> KStream<K, V> {
         named: impl Into<Named>,
     ) -> KStream<K2, V> {
         let mapper: Arc<dyn Fn(&K, &V) -> K2 + Send + Sync> = Arc::new(mapper);
-        let supplier =
-            node(move |linker| Ok(SelectKey { mapper: Arc::clone(&mapper), next: linker.outlet()? }));
+        let supplier = node(move |linker| {
+            Ok(SelectKey { mapper: Arc::clone(&mapper), next: linker.outlet()? })
+        });
         let named = named.into();
         self.add(Operator { prefix: "KSTREAM-KEY-SELECT-", named, changes_key: true }, supplier)
     }

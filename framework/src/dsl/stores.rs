@@ -39,7 +39,8 @@ fn supplier<V: Data>(value_serde: ArcSerde<V>, kind: StoreKind) -> StoreSupplier
             StoreKind::KeyValue => KeyLayout::Plain,
             StoreKind::Window { retention_ms } => KeyLayout::windowed(retention_ms),
         };
-        let rows = Rc::new(RefCell::new(Rows::new(backing, layout, Arc::clone(&value_serde), budget)));
+        let rows =
+            Rc::new(RefCell::new(Rows::new(backing, layout, Arc::clone(&value_serde), budget)));
         let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
         BuiltStore { managed, rows: Box::new(rows) }
     })

@@ -128,7 +128,8 @@ impl StreamsBuilder {
             source_supplier(name.clone(), key_serde, value_serde, consumed.timestamps);
         let types = TypeId::of::<(K, V)>();
         let topics = topics.into_topics();
-        let node = self.add_source(SourceNode { name, topics, reset: consumed.reset, types, supplier });
+        let node =
+            self.add_source(SourceNode { name, topics, reset: consumed.reset, types, supplier });
         KStream::new(Rc::clone(&self.plan), node, false)
     }
 
@@ -155,7 +156,8 @@ impl StreamsBuilder {
     ) -> KTable<K, V> {
         let Consumed { key_serde, value_serde, name, reset, timestamps } = consumed;
         let location = Location::caller();
-        let store_key_serde = materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&key_serde));
+        let store_key_serde =
+            materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&key_serde));
         let caching = materialized.caching;
         let store = if materialized.name.is_some() {
             let mut plan = self.plan.borrow_mut();

@@ -31,7 +31,9 @@ pub struct TimeWindowedKStream<K, V> {
 
 impl<K, V> std::fmt::Debug for TimeWindowedKStream<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TimeWindowedKStream").field("windows", &self.windows).finish_non_exhaustive()
+        f.debug_struct("TimeWindowedKStream")
+            .field("windows", &self.windows)
+            .finish_non_exhaustive()
     }
 }
 
@@ -45,7 +47,12 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
     /// **Shape**: `(K, V)` records → `(Windowed<K>, i64)` rows; a window store with a changelog.
     #[track_caller]
     pub fn count(&self) -> KTable<Windowed<K>, i64> {
-        self.aggregate_windows(count_update(), "KSTREAM-AGGREGATE-", Named::default(), Materialized::new())
+        self.aggregate_windows(
+            count_update(),
+            "KSTREAM-AGGREGATE-",
+            Named::default(),
+            Materialized::new(),
+        )
     }
 
     /// [`TimeWindowedKStream::count`] with options.
@@ -81,7 +88,12 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
         named: impl Into<Named>,
         materialized: Materialized<K, V>,
     ) -> KTable<Windowed<K>, V> {
-        self.aggregate_windows(reduce_update(reducer), "KSTREAM-REDUCE-", named.into(), materialized)
+        self.aggregate_windows(
+            reduce_update(reducer),
+            "KSTREAM-REDUCE-",
+            named.into(),
+            materialized,
+        )
     }
 
     /// Folds the values of each key and window, beginning with `initializer`'s. `None` deletes the row.
@@ -137,7 +149,8 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
         let key_serde = materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(group_serde));
         let caching = materialized.caching;
         materialized.name = Some(store_name);
-        let store = add_store(&mut plan, materialized, StoreKind::Window { retention_ms }, location);
+        let store =
+            add_store(&mut plan, materialized, StoreKind::Window { retention_ms }, location);
         let node_name = name.clone();
         let supplier = flushing_node(move |linker| {
             Ok(WindowedAggregate {

@@ -7,7 +7,8 @@ use super::{GraphNodeId, GraphNodeKind, Plan, RepartitionNode, SourceNode};
 use crate::error::{TopologyError, TopologyErrors};
 use crate::topology::link::NodeSupplier;
 use crate::topology::{
-    NodeId, NodeKind, RepartitionTopic, StoreId, Topology, TopicName, TopologyNode, assign_subtopologies,
+    NodeId, NodeKind, RepartitionTopic, StoreId, TopicName, Topology, TopologyNode,
+    assign_subtopologies,
 };
 
 /// A topology in the making.
@@ -143,12 +144,18 @@ impl Lowering {
                 location: None,
             });
         }
-        let processor =
-            |name, supplier| NewNode { name, kind: NodeKind::Processor, stores: Vec::new(), supplier };
+        let processor = |name, supplier| NewNode {
+            name,
+            kind: NodeKind::Processor,
+            stores: Vec::new(),
+            supplier,
+        };
         let filter = self.add(parents, processor(names.filter, filter));
         let kind = NodeKind::Sink { topic: topic.clone() };
         self.add(&[filter], NewNode { name: names.sink, kind, stores: Vec::new(), supplier: sink });
-        self.topology.repartition_topics.push(RepartitionTopic { topic: topic.clone(), partitions });
+        self.topology
+            .repartition_topics
+            .push(RepartitionTopic { topic: topic.clone(), partitions });
         let kind = NodeKind::Source { topics: vec![topic], reset: Default::default() };
         self.add(&[], NewNode { name: names.source, kind, stores: Vec::new(), supplier: source })
     }

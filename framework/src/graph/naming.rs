@@ -57,7 +57,7 @@ impl Plan {
 /// Whether a name is one of ours: `KSTREAM…-` and ten digits.
 fn is_generated(name: &str) -> bool {
     name.starts_with("KSTREAM")
-        && name
-            .rsplit_once('-')
-            .is_some_and(|(_, digits)| digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        && name.rsplit_once('-').is_some_and(|(_, digits)| {
+            digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit())
+        })
 }

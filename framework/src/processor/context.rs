@@ -5,36 +5,8 @@ use std::sync::Arc;
 use super::collector::RecordCollector;
 use super::handler::DeserializationHandler;
 use crate::ids::TaskId;
+pub(crate) use crate::metrics::DropReason;
 use crate::record::{RecordMetadata, Timestamp};
-
-/// Why a record was dropped; the `reason` label of `kstream_task_dropped_records_total`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DropReason {
-    /// A null key where the operator or the type has none.
-    NullKey,
-    /// A null value where the operator or the type has none.
-    NullValue,
-    /// Bytes that the serde refused, with a handler that continues.
-    Deserialization,
-    /// A record for a window that is closed.
-    Late,
-}
-
-impl DropReason {
-    /// Every reason, in the order of their counters.
-    pub(crate) const ALL: [Self; 4] =
-        [Self::NullKey, Self::NullValue, Self::Deserialization, Self::Late];
-
-    /// The label's text.
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::NullKey => "null_key",
-            Self::NullValue => "null_value",
-            Self::Deserialization => "deserialization",
-            Self::Late => "late",
-        }
-    }
-}
 
 /// Plain counters of one task; published when a slice of records is done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,12 +35,8 @@ pub(crate) struct TaskContext {
 impl TaskContext {
     /// Counts a dropped record.
     pub(crate) fn drop_record(&mut self, reason: DropReason) {
-        let [null_key, null_value, deserialization, late] = &mut self.counters.dropped;
-        match reason {
-            DropReason::NullKey => *null_key += 1,
-            DropReason::NullValue => *null_value += 1,
-            DropReason::Deserialization => *deserialization += 1,
-            DropReason::Late => *late += 1,
+        if let Some(count) = self.counters.dropped.get_mut(reason as usize) {
+            *count += 1;
         }
     }
 

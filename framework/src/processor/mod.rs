@@ -51,7 +51,11 @@ impl<K: Data, V: Data> Outlet<K, V> {
 
     /// Forwards to all children.
     #[inline]
-    pub(crate) fn forward(&self, task: &mut TaskContext, record: Record<K, V>) -> Result<(), Error> {
+    pub(crate) fn forward(
+        &self,
+        task: &mut TaskContext,
+        record: Record<K, V>,
+    ) -> Result<(), Error> {
         let Some((last, rest)) = self.ports.split_last() else { return Ok(()) };
         for port in rest {
             port.borrow_mut().process(task, record.clone())?;

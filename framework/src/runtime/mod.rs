@@ -1,3 +1,4 @@
 //! The runtime: tasks, threads, commit, restore, membership.
 
+pub(crate) mod commit;
 pub(crate) mod task;

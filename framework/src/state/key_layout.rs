@@ -103,7 +103,8 @@ impl KeyLayout {
         match self {
             Self::Plain => true,
             Self::Windowed(segments) => {
-                window_start(changelog_key) > segments.observed.saturating_sub(segments.retention_ms)
+                window_start(changelog_key)
+                    > segments.observed.saturating_sub(segments.retention_ms)
             }
         }
     }

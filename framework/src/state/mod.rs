@@ -3,13 +3,13 @@
 //! A store of a task is, from top to bottom: typed rows in memory (what was read and what has been
 //! written since the last commit), and a [`RowStore`] of bytes that only ever holds committed rows.
 
-pub(crate) mod key_layout;
-pub(crate) mod rows;
 mod directory;
 mod in_memory;
+pub(crate) mod key_layout;
 #[cfg(test)]
 mod model_tests;
 pub mod persistent;
+pub(crate) mod rows;
 
 use std::fmt::Debug;
 

@@ -141,9 +141,9 @@ impl<V: Clone + 'static> Rows<V> {
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<RowId, Error> {
         let hash = self.hasher.hash_one(key);
         let slots = &mut self.slots;
-        let found = self.index.find(hash, |slot| {
-            slots.get(*slot as usize).is_some_and(|slot| &*slot.key == key)
-        });
+        let found = self
+            .index
+            .find(hash, |slot| slots.get(*slot as usize).is_some_and(|slot| &*slot.key == key));
         if let Some(&id) = found {
             if let Some(slot) = slots.get_mut(id as usize) {
                 slot.flags.used = true;
@@ -241,7 +241,10 @@ impl<V: Clone + 'static> Rows<V> {
 
     /// Gives out the updates held back, in the order of their first write. A row that was created and
     /// deleted in between is news to nobody: it is neither forwarded nor logged.
-    pub(crate) fn take_pending(&mut self, mut give: impl FnMut(Pending<V>) -> Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn take_pending(
+        &mut self,
+        mut give: impl FnMut(Pending<V>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let pending = std::mem::take(&mut self.pending);
         for &id in &pending {
             let Some(slot) = self.slots.get_mut(id as usize) else { continue };
@@ -303,7 +306,10 @@ impl<V: Clone + 'static> Rows<V> {
     ) -> Result<(), Error> {
         let mut rows = std::collections::BTreeMap::<Vec<u8>, Stamped<V>>::new();
         let mut failed = None;
-        self.backing.scan(&[], None, false, &mut |key, bytes| match decode(&self.value_serde, bytes) {
+        self.backing.scan(&[], None, false, &mut |key, bytes| match decode(
+            &self.value_serde,
+            bytes,
+        ) {
             Ok(row) => {
                 rows.insert(self.layout.changelog_key(key).to_vec(), row);
                 true
@@ -342,7 +348,11 @@ pub(crate) trait ManagedStore {
     /// per row, in the order of their first write.
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error>;
     /// Writes the prepared rows and the changelog position in one batch; they are committed then.
-    fn finish_commit(&mut self, position: Option<StorePosition>, now_ms: Timestamp) -> Result<(), Error>;
+    fn finish_commit(
+        &mut self,
+        position: Option<StorePosition>,
+        now_ms: Timestamp,
+    ) -> Result<(), Error>;
     /// Forgets all rows in memory: the store is as it was last committed.
     fn rollback(&mut self);
     /// Applies changelog records and the position behind them in one batch.
@@ -387,7 +397,11 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
         Ok(())
     }
 
-    fn finish_commit(&mut self, position: Option<StorePosition>, now_ms: Timestamp) -> Result<(), Error> {
+    fn finish_commit(
+        &mut self,
+        position: Option<StorePosition>,
+        now_ms: Timestamp,
+    ) -> Result<(), Error> {
         if !self.committing.is_empty() {
             self.write_batch(position)?;
         }
@@ -506,7 +520,10 @@ const TIMESTAMP_BYTES: usize = 8;
 /// Reads a row of the backing store: its timestamp, then its value.
 fn decode<V: 'static>(serde: &ArcSerde<V>, bytes: &[u8]) -> Result<Stamped<V>, Error> {
     let Some((timestamp, value)) = bytes.split_first_chunk::<TIMESTAMP_BYTES>() else {
-        return Err(Error::new(ErrorKind::TaskCorrupted, "a stored row is shorter than its timestamp"));
+        return Err(Error::new(
+            ErrorKind::TaskCorrupted,
+            "a stored row is shorter than its timestamp",
+        ));
     };
     let value = serde.deserialize(value).map_err(|error| {
         Error::new(ErrorKind::Fatal, "a stored value cannot be read; was the store's type changed?")

@@ -18,10 +18,12 @@ use crate::state::RowStore;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
 
 /// Builds one instance of a node for one task.
-pub(crate) type NodeSupplier = Arc<dyn Fn(&mut Linker<'_>) -> Result<BuiltNode, Error> + Send + Sync>;
+pub(crate) type NodeSupplier =
+    Arc<dyn Fn(&mut Linker<'_>) -> Result<BuiltNode, Error> + Send + Sync>;
 
 /// Builds the typed layer of a store for one task.
-pub(crate) type StoreSupplier = Arc<dyn Fn(Box<dyn RowStore>, RowBudget) -> BuiltStore + Send + Sync>;
+pub(crate) type StoreSupplier =
+    Arc<dyn Fn(Box<dyn RowStore>, RowBudget) -> BuiltStore + Send + Sync>;
 
 /// Opens the row store of a store: `(store, its topology entry)`.
 pub(crate) type OpenRows<'a> = dyn FnMut(StoreId) -> Result<Box<dyn RowStore>, Error> + 'a;
@@ -100,7 +102,8 @@ impl Linker<'_> {
             let Some(port) = port else {
                 let child = &self.topology.node(*child).name;
                 let types = std::any::type_name::<(K, V)>();
-                let message = format!("{} forwards {types}, which {child} does not take", node.name);
+                let message =
+                    format!("{} forwards {types}, which {child} does not take", node.name);
                 return Err(Error::new(ErrorKind::Config, message));
             };
             ports.push(Rc::clone(port));
@@ -111,7 +114,8 @@ impl Linker<'_> {
     /// The typed rows of a store that the node is connected to.
     pub(crate) fn rows<V: 'static>(&self, store: StoreId) -> Result<Rc<RefCell<Rows<V>>>, Error> {
         let linked = self.stores.iter().find(|linked| linked.id == store);
-        let rows = linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<Rows<V>>>>());
+        let rows =
+            linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<Rows<V>>>>());
         rows.map(Rc::clone).ok_or_else(|| {
             let store = &self.topology.store(store).name;
             let types = std::any::type_name::<V>();
@@ -165,11 +169,13 @@ pub(crate) fn link(
     for (index, store) in topology.stores.iter().enumerate() {
         if belongs(store.subtopology) {
             let id = StoreId(index);
-            stores.push(LinkedStore { id, built: (store.supplier)(open_rows(id)?, settings.budget) });
+            stores
+                .push(LinkedStore { id, built: (store.supplier)(open_rows(id)?, settings.budget) });
         }
     }
     let ports = topology.nodes.iter().map(|_| None).collect();
-    let mut linker = Linker { topology, node: NodeId(0), ports, stores, flushers: Vec::new(), settings };
+    let mut linker =
+        Linker { topology, node: NodeId(0), ports, stores, flushers: Vec::new(), settings };
     let mut sources = Vec::new();
     // Parents come before their children in `nodes`: backwards, children come first.
     for (index, node) in topology.nodes.iter().enumerate().rev() {

@@ -1,6 +1,6 @@
 //! Sub-topologies: nodes that are connected by edges or stores run in one task.
 
-use super::{NodeId, NodeKind, Topology, TopicName};
+use super::{NodeId, NodeKind, TopicName, Topology};
 
 /// A connected part of a topology; its tasks are one per partition of its source topics.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ pub struct Grouped<K, V> {
     pub(crate) name: Option<String>,
 }
 
-debug_by_name!(Grouped<K, V> { name });
+debug_by_name!(Grouped < K, V > { name });
 
 impl<K: DefaultSerde, V: DefaultSerde> Grouped<K, V> {
     /// Default serdes.

@@ -14,7 +14,7 @@ pub struct Produced<K, V> {
     pub(crate) name: Option<String>,
 }
 
-debug_by_name!(Produced<K, V> { name });
+debug_by_name!(Produced < K, V > { name });
 
 impl<K: DefaultSerde, V: DefaultSerde> Produced<K, V> {
     /// Default serdes.

@@ -70,7 +70,8 @@ impl<K: Data, V: Data, A: Data> Flush for Aggregate<K, V, A> {
     fn flush(&mut self, task: &mut TaskContext) -> Result<(), Error> {
         let (key_serde, next, name) = (&self.key_serde, &self.next, &self.name);
         self.rows.borrow_mut().take_pending(|update| {
-            let key = key_serde.deserialize(&update.key).map_err(|error| unreadable_key(name, error))?;
+            let key =
+                key_serde.deserialize(&update.key).map_err(|error| unreadable_key(name, error))?;
             let value = Change { new: update.new, old: None };
             next.forward(
                 task,

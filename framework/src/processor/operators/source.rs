@@ -1,7 +1,7 @@
 //! The beginning of a stream: bytes become a typed record, once.
 
-use crate::error::{Error, ErrorKind};
 use crate::broker::RawRecord;
+use crate::error::{Error, ErrorKind};
 use crate::ids::TopicPartition;
 use crate::processor::collector::Outgoing;
 use crate::processor::context::{DropReason, TaskContext};
@@ -73,7 +73,9 @@ impl<K: Data, V: Data> Source<K, V> {
                 let message = format!(
                     "the {part} cannot be read; skip such records with a handler that continues"
                 );
-                Err(Error::new(ErrorKind::BadRecord, message).with_source(error).at_node(&self.name))
+                Err(Error::new(ErrorKind::BadRecord, message)
+                    .with_source(error)
+                    .at_node(&self.name))
             }
         }
     }
@@ -89,7 +91,11 @@ fn read<T: 'static>(serde: &dyn Serde<T>, bytes: Option<&[u8]>) -> Result<Option
 }
 
 /// Sends the raw record to the dead-letter topic with Kafka's header names (KIP-1034).
-fn dead_letter(task: &mut TaskContext, raw: &RawRecord<'_>, error: &SerdeError) -> Result<(), Error> {
+fn dead_letter(
+    task: &mut TaskContext,
+    raw: &RawRecord<'_>,
+    error: &SerdeError,
+) -> Result<(), Error> {
     let mut headers = raw.headers.clone();
     let mut add = |name: &str, value: &str| headers.add(name, Some(value.as_bytes()));
     add("__streams.errors.exception", "kstream::serdes::SerdeError");

@@ -28,7 +28,11 @@ pub(crate) struct TableSource<K, V> {
 }
 
 impl<K: Data, V: Data> Node<K, Option<V>> for TableSource<K, V> {
-    fn process(&mut self, task: &mut TaskContext, record: Record<K, Option<V>>) -> Result<(), Error> {
+    fn process(
+        &mut self,
+        task: &mut TaskContext,
+        record: Record<K, Option<V>>,
+    ) -> Result<(), Error> {
         if self.key_serde.is_null(&record.key) {
             return Ok(task.drop_record(DropReason::NullKey));
         }
@@ -56,7 +60,8 @@ impl<K: Data, V: Data> Flush for TableSource<K, V> {
         let Some(store) = &self.store else { return Ok(()) };
         let (key_serde, next, name) = (&self.key_serde, &self.next, &self.name);
         store.rows.borrow_mut().take_pending(|update| {
-            let key = key_serde.deserialize(&update.key).map_err(|error| unreadable_key(name, error))?;
+            let key =
+                key_serde.deserialize(&update.key).map_err(|error| unreadable_key(name, error))?;
             let value = Change { new: update.new, old: None };
             next.forward(
                 task,

@@ -11,7 +11,11 @@ pub(crate) struct ToStream<K, V> {
 }
 
 impl<K: Data, V: Data> Node<K, Change<V>> for ToStream<K, V> {
-    fn process(&mut self, task: &mut TaskContext, record: Record<K, Change<V>>) -> Result<(), Error> {
+    fn process(
+        &mut self,
+        task: &mut TaskContext,
+        record: Record<K, Change<V>>,
+    ) -> Result<(), Error> {
         let Record { key, value, timestamp, headers } = record;
         self.next.forward(task, Record { key, value: value.new, timestamp, headers })
     }

@@ -188,8 +188,7 @@ impl StreamTask {
                 None => *changelog.handle.insert(collector.topic(&changelog.partition.topic)?),
             };
             managed.prepare_commit(&mut |key, value, timestamp| {
-                let record =
-                    Outgoing { key: Some(key), value, timestamp, headers: &no_headers };
+                let record = Outgoing { key: Some(key), value, timestamp, headers: &no_headers };
                 collector.send_to(handle, partition, record)
             })?;
         }
@@ -215,7 +214,9 @@ impl StreamTask {
     }
 
     /// The offsets to commit: behind the last processed record of each partition.
-    pub(crate) fn consumed_offsets(&self) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> {
+    pub(crate) fn consumed_offsets(
+        &self,
+    ) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> {
         self.group.queues().iter().filter_map(|queue| {
             let offset = queue.consumed?;
             Some((queue.partition.clone(), CommittedOffset { offset, metadata: String::new() }))

@@ -1,0 +1,272 @@
+//! What the test driver of `kstream-test-utils` is made of: a real task on an in-process broker, driven
+//! record by record. Not part of the public interface.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::memory::MemoryBroker;
+use crate::broker::{
+    Broker, Consumer, ConsumerRole, OutgoingRecord, ProducerSettings, RecordBatch, Slot,
+    StartOffset,
+};
+use crate::config::StreamsConfig;
+use crate::error::{Error, ErrorKind};
+use crate::ids::TaskId;
+use crate::processor::collector::{RecordCollector, SharedProducer};
+use crate::processor::context::{TaskContext, TaskCounters};
+use crate::record::{Headers, Timestamp};
+use crate::runtime::commit::Commit;
+use crate::runtime::task::{StreamTask, source_partitions};
+use crate::serdes::{ArcSerde, SerdeError};
+use crate::state::MemoryRows;
+use crate::state::key_layout::{window_record_key, window_start};
+use crate::state::rows::{RowBudget, Rows};
+use crate::time::{Clock, ManualClock};
+use crate::topology::link::{LinkSettings, TaskScope};
+use crate::topology::{NodeKind, StoreKind, Topology};
+
+/// How many records one fetch takes.
+const FETCH_RECORDS: usize = 10_000;
+
+/// One task that runs a whole topology, as Kafka Streams' `TopologyTestDriver` does: every topic has one
+/// partition, and everything a record causes has happened when `pipe` returns.
+pub struct TaskDriver {
+    topology: Topology,
+    config: StreamsConfig,
+    broker: MemoryBroker,
+    clock: Arc<ManualClock>,
+    producer: SharedProducer,
+    consumer: Box<dyn Consumer>,
+    slots: Vec<Slot>,
+    task: StreamTask,
+}
+
+/// A row of a store, its key as bytes.
+#[derive(Debug)]
+pub struct StoredRow<V> {
+    /// The record key's bytes.
+    pub key: Vec<u8>,
+    /// The window start, in a window store.
+    pub window_start: Option<Timestamp>,
+    /// The value.
+    pub value: V,
+    /// The row's timestamp.
+    pub timestamp: Timestamp,
+}
+
+impl std::fmt::Debug for TaskDriver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TaskDriver").field("topology", &self.topology).finish_non_exhaustive()
+    }
+}
+
+impl TaskDriver {
+    /// Makes the topics and the task.
+    pub fn new(topology: Topology, config: StreamsConfig) -> Result<Self, Error> {
+        let clock = Arc::new(ManualClock::default());
+        let broker = MemoryBroker::new(Arc::<ManualClock>::clone(&clock));
+        for topic in topics(&topology, &config) {
+            broker.create_topic(&topic, 1)?;
+        }
+        let settings = ProducerSettings { client_id: "test-driver".to_owned(), track_acks: true };
+        let producer: SharedProducer = Rc::new(RefCell::new(broker.producer(&settings)?));
+        let mut consumer = broker.consumer(ConsumerRole::Main, "test-driver")?;
+        let link = LinkSettings {
+            scope: TaskScope::Everything,
+            application_id: config.application_id.clone(),
+            record_cache: config.statestore_cache_max_bytes > 0,
+            budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
+        };
+        let id = TaskId { subtopology: 0, partition: 0 };
+        let dead_letter_topic = config.dead_letter_topic.clone();
+        let context = TaskContext {
+            task: id,
+            topic: "".into(),
+            partition: -1,
+            offset: -1,
+            record_timestamp: -1,
+            stream_time: -1,
+            wall_clock: 0,
+            collector: RecordCollector::new(Rc::clone(&producer), dead_letter_topic),
+            deserialization_handler: Arc::clone(&config.deserialization_handler),
+            counters: TaskCounters::default(),
+        };
+        let partitions = source_partitions(&topology, id, &link, &|_| 1);
+        let task = StreamTask::new(&topology, context, &link, partitions, &mut |_| {
+            Ok(Box::new(MemoryRows::new()))
+        })?;
+        let starts: Vec<_> = task
+            .group
+            .queues()
+            .iter()
+            .map(|queue| (queue.partition.clone(), StartOffset::Earliest))
+            .collect();
+        let slots = consumer.assign(&starts)?;
+        Ok(Self { topology, config, broker, clock, producer, consumer, slots, task })
+    }
+
+    /// The topology.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The application id.
+    pub fn application_id(&self) -> &str {
+        &self.config.application_id
+    }
+
+    /// Sends a record to a topic and does everything it causes.
+    pub fn pipe(
+        &mut self,
+        topic: &str,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        timestamp: Timestamp,
+        headers: &Headers,
+    ) -> Result<(), Error> {
+        if !self.task.group.queues().iter().any(|queue| &*queue.partition.topic == topic) {
+            let message = format!("the topology does not read topic {topic}");
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        let record =
+            OutgoingRecord { partition: 0, key, value, timestamp: Some(timestamp), headers };
+        self.broker.produce(topic, record)?;
+        self.complete()
+    }
+
+    /// Moves the wall clock and does everything that causes.
+    pub fn advance_wall_clock(&mut self, by: Duration) -> Result<(), Error> {
+        self.clock.advance(by);
+        self.complete()
+    }
+
+    /// The wall clock.
+    pub fn now_ms(&self) -> Timestamp {
+        self.clock.now_ms()
+    }
+
+    /// How many records the task has dropped so far.
+    pub fn dropped_records(&self) -> u64 {
+        self.task.context.counters.dropped.iter().sum()
+    }
+
+    /// Shows the records of a topic from an offset on; the answer is the offset behind the last. A topic
+    /// that the topology does not know has none.
+    pub fn read(
+        &self,
+        topic: &str,
+        from: i64,
+        show: &mut dyn FnMut(&crate::broker::RawRecord<'_>),
+    ) -> Result<i64, Error> {
+        let mut consumer = self.broker.consumer(ConsumerRole::Main, "test-driver-output")?;
+        let partition = crate::ids::TopicPartition::new(topic, 0);
+        let slots = consumer.assign(&[(partition, StartOffset::At(from))])?;
+        let mut next = from;
+        for slot in slots {
+            while let Some(batch) = consumer.fetch(slot, FETCH_RECORDS)? {
+                for index in 0..batch.len() {
+                    let record = batch.record(index);
+                    next = record.offset + 1;
+                    show(&record);
+                }
+            }
+        }
+        Ok(next)
+    }
+
+    /// The names of the changelog topics, with those of their stores.
+    pub fn changelog_topics(&self) -> BTreeMap<String, String> {
+        let id = &self.config.application_id;
+        let changelogs = self.topology.stores.iter();
+        changelogs
+            .filter_map(|store| Some((store.name.clone(), store.changelog()?.resolve(id))))
+            .collect()
+    }
+
+    /// The names of the repartition topics.
+    pub fn repartition_topics(&self) -> Vec<String> {
+        let id = &self.config.application_id;
+        let topics = &self.topology.repartition_topics;
+        let mut names: Vec<_> = topics.iter().map(|topic| topic.topic.resolve(id)).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The rows of a store, in the order of their keys' bytes.
+    pub fn rows<V: Clone + 'static>(&self, store: &str) -> Result<Vec<StoredRow<V>>, Error> {
+        let plan = self.topology.stores.iter().find(|plan| plan.name == store);
+        let live = self.task.stores.iter().find(|live| live.name == store);
+        let (Some(plan), Some(live)) = (plan, live) else {
+            let names: Vec<_> =
+                self.topology.stores.iter().map(|plan| plan.name.as_str()).collect();
+            let message = format!("there is no store {store}; there are: {}", names.join(", "));
+            return Err(Error::new(ErrorKind::Config, message));
+        };
+        let Some(rows) = live.built.rows.downcast_ref::<Rc<RefCell<Rows<V>>>>() else {
+            let wanted = std::any::type_name::<V>();
+            let message = format!("store {store} does not hold values of type {wanted}");
+            return Err(Error::new(ErrorKind::Config, message));
+        };
+        let windowed = matches!(plan.kind, StoreKind::Window { .. });
+        let mut result = Vec::new();
+        rows.borrow().for_each_row(&mut |key, row| {
+            let record_key = if windowed { window_record_key(key) } else { key };
+            result.push(StoredRow {
+                key: record_key.to_vec(),
+                window_start: windowed.then(|| window_start(key)),
+                value: row.value.clone(),
+                timestamp: row.timestamp,
+            });
+        })?;
+        Ok(result)
+    }
+
+    /// Reads a key back.
+    pub fn read_key<K: 'static>(&self, serde: &ArcSerde<K>, key: &[u8]) -> Result<K, SerdeError> {
+        serde.deserialize(key)
+    }
+
+    fn complete(&mut self) -> Result<(), Error> {
+        self.task.context.wall_clock = self.clock.now_ms();
+        loop {
+            for (queue, slot) in self.slots.iter().enumerate() {
+                if let Some(batch) = self.consumer.fetch(*slot, FETCH_RECORDS)? {
+                    self.task.group.push(queue, batch);
+                }
+            }
+            if self.task.process(1)? == 0 {
+                return Ok(());
+            }
+            let commit = Commit {
+                producer: &self.producer,
+                now_ms: self.clock.now_ms(),
+                commit_offsets: &mut |_| Ok(()),
+                between: &mut |_| Ok(()),
+            };
+            commit.run(std::slice::from_mut(&mut self.task))?;
+        }
+    }
+}
+
+/// Every topic that the topology reads or writes.
+fn topics(topology: &Topology, config: &StreamsConfig) -> Vec<String> {
+    let id = &config.application_id;
+    let mut topics: Vec<String> = config.dead_letter_topic.iter().cloned().collect();
+    for node in &topology.nodes {
+        match &node.kind {
+            NodeKind::Source { topics: sources, .. } => {
+                topics.extend(sources.iter().map(|topic| topic.resolve(id)));
+            }
+            NodeKind::Sink { topic } => topics.push(topic.resolve(id)),
+            NodeKind::Processor => {}
+        }
+    }
+    topics.extend(topology.stores.iter().filter_map(|store| Some(store.changelog()?.resolve(id))));
+    topics.sort();
+    topics.dedup();
+    topics
+}

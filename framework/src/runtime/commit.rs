@@ -1,0 +1,97 @@
+//! The commit of a thread's tasks, at least once.
+//!
+//! The steps, and what a crash leaves. Input offsets are committed last, so what a crash takes away is
+//! processed again; rows reach the local store only when the changelog has them, so a store never holds a
+//! row that its changelog lacks.
+
+use std::time::Duration;
+
+use crate::broker::CommittedOffset;
+use crate::error::Error;
+use crate::ids::TopicPartition;
+use crate::processor::collector::SharedProducer;
+use crate::record::Timestamp;
+use crate::runtime::task::StreamTask;
+
+/// How long one wait for acknowledgements lasts before it is reported and begun again.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The places between the steps of a commit; a test stops there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CommitStep {
+    CachesFlushed,
+    ChangelogsSent,
+    Acknowledged,
+    StoresWritten,
+    OffsetsCommitted,
+}
+
+/// Offsets behind the last processed records.
+pub(crate) type Offsets = Vec<(TopicPartition, CommittedOffset)>;
+
+/// What a commit needs beside its tasks.
+pub(crate) struct Commit<'a> {
+    pub(crate) producer: &'a SharedProducer,
+    pub(crate) now_ms: Timestamp,
+    /// Commits input offsets as a member of the group.
+    pub(crate) commit_offsets: &'a mut dyn FnMut(Offsets) -> Result<(), Error>,
+    /// Called between the steps.
+    pub(crate) between: &'a mut dyn FnMut(CommitStep) -> Result<(), Error>,
+}
+
+impl Commit<'_> {
+    /// Commits the tasks that have processed something.
+    pub(crate) fn run(self, tasks: &mut [StreamTask]) -> Result<(), Error> {
+        let mut tasks: Vec<&mut StreamTask> =
+            tasks.iter_mut().filter(|task| task.needs_commit()).collect();
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        // 1. What the record cache holds back goes downstream.
+        //    Crash: rows and records are in memory only. Nothing has happened; all is processed again.
+        for task in &mut tasks {
+            task.flush_caches()?;
+        }
+        (self.between)(CommitStep::CachesFlushed)?;
+        // 2. Rows go to the changelogs.
+        //    Crash: the changelog may have some of them, and the store none. Restoring gives those rows, and
+        //    their input is processed again: at least once.
+        for task in &mut tasks {
+            task.send_changelogs().map_err(|error| error.in_task(task.id))?;
+        }
+        (self.between)(CommitStep::ChangelogsSent)?;
+        // 3. ORDER: everything sent is acknowledged before any row is written locally.
+        //    Crash: the changelog has all rows, the store none; the tail is replayed.
+        flush(self.producer)?;
+        (self.between)(CommitStep::Acknowledged)?;
+        // 4. Rows and changelog position go to the local store in one batch per store.
+        //    Crash: each store has its batch or not; the position says from where to replay. Input
+        //    offsets are still the old ones: at least once.
+        for task in &mut tasks {
+            task.write_stores(self.producer, self.now_ms)
+                .map_err(|error| error.in_task(task.id))?;
+        }
+        (self.between)(CommitStep::StoresWritten)?;
+        // 5. ORDER: input offsets last. If the group refuses them, the tasks belong to somebody else by
+        //    now; the rows written above are in the changelog, so whoever restores it has them too.
+        //    Crash after this: nothing is lost and nothing is repeated.
+        (self.commit_offsets)(tasks.iter().flat_map(|task| task.consumed_offsets()).collect())?;
+        (self.between)(CommitStep::OffsetsCommitted)?;
+        for task in &mut tasks {
+            task.committed();
+        }
+        Ok(())
+    }
+}
+
+/// Waits until everything sent is acknowledged, however long a broker is away.
+fn flush(producer: &SharedProducer) -> Result<(), Error> {
+    loop {
+        match producer.borrow_mut().flush(FLUSH_PATIENCE) {
+            Err(error) if error.is_retriable() => {
+                tracing::warn!(error = %error, "the broker has not acknowledged everything yet; waiting");
+            }
+            result => return Ok(result?),
+        }
+    }
+}
