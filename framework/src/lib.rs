@@ -8,6 +8,7 @@ pub mod driver;
 mod dsl;
 mod error;
 mod graph;
+mod ids;
 pub mod http;
 pub mod metrics;
 mod processor;

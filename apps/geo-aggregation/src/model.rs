@@ -63,6 +63,7 @@ pub struct WindowVisits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Visit {
     /// Which log line it was.
+    #[serde(default)]
     pub line: LineKey,
 }
 

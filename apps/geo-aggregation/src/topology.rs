@@ -97,8 +97,7 @@ pub fn aggregate() -> Result<Topology, TopologyErrors> {
 
 fn count_rejected(builder: &StreamsBuilder) {
     let ignored: ArcSerde<IgnoredValue> = Arc::new(IgnoredSerde);
-    let consumed =
-        Consumed::with(LineKey::default_serde(), ignored).with_name("rejected-lines");
+    let consumed = Consumed::with(LineKey::default_serde(), ignored).with_name("rejected-lines");
     builder
         .stream_with(topics::REJECTED, consumed)
         .map(|key: LineKey, _| (key.source(), Visit { line: key }))
