@@ -77,21 +77,38 @@ pub enum ImportError {
     Sink(#[from] BrokerError),
 }
 
-/// Reads all inputs to their end, and on from there if it is to follow them, until `stop`.
+/// What is to be read, all of it there and readable.
+#[derive(Debug)]
+pub struct Inputs {
+    inputs: Vec<Input>,
+    follow: bool,
+}
+
+impl Inputs {
+    /// Finds the files that the user means.
+    ///
+    /// # Errors
+    /// A path leads to nothing, or a file cannot be read.
+    pub fn find(config: &InputConfig) -> Result<Self, ImportError> {
+        Ok(Self { inputs: input::resolve(&config.log)?, follow: config.follow })
+    }
+}
+
+/// Reads all inputs to their end, and on from there if they are to be followed, until `stop`.
 ///
 /// # Errors
-/// A file cannot be read, found before the first line is sent where possible, or the sink fails.
+/// A file cannot be read any more, or the sink fails.
 pub fn run(
-    config: &InputConfig,
+    inputs: Inputs,
     sink: &mut dyn LineSink,
     progress: &mut Progress,
     stop: &Stop,
 ) -> Result<(), ImportError> {
-    let inputs = input::resolve(&config.log)?;
+    let Inputs { inputs, follow } = inputs;
     progress.expect_bytes(&inputs);
     let mut import = Import { sink, progress, stop };
     let (followed, read_once): (Vec<Input>, Vec<Input>) =
-        inputs.into_iter().partition(|input| config.follow && input.can_be_followed());
+        inputs.into_iter().partition(|input| follow && input.can_be_followed());
     for input in read_once {
         import.read_once(&input)?;
     }

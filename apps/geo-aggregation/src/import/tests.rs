@@ -34,7 +34,7 @@ impl LineSink for ChannelSink {
 
 fn run_with(config: &InputConfig, sink: &mut ChannelSink, stop: &Stop) -> Result<u64, ImportError> {
     let mut progress = Progress::new(Arc::new(ManualClock::default()));
-    run(config, sink, &mut progress, stop)?;
+    run(Inputs::find(config)?, sink, &mut progress, stop)?;
     Ok(progress.lines())
 }
 
