@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{
-    Broker, Consumer, ConsumerRole, OutgoingRecord, ProducerSettings, RecordBatch, Slot,
-    StartOffset,
+    Broker, Consumer, ConsumerRole, OutgoingRecord, ProducerSettings, Slot, StartOffset,
 };
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
@@ -247,7 +246,7 @@ impl TaskDriver {
                 commit_offsets: &mut |_| Ok(()),
                 between: &mut |_| Ok(()),
             };
-            commit.run(std::slice::from_mut(&mut self.task))?;
+            commit.run(std::iter::once(&mut self.task))?;
         }
     }
 }

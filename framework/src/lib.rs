@@ -33,4 +33,5 @@ pub use processor::handler::{
 };
 pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
 pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
+pub use runtime::{KafkaStreams, State};
 pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};

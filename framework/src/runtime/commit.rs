@@ -41,9 +41,11 @@ pub(crate) struct Commit<'a> {
 
 impl Commit<'_> {
     /// Commits the tasks that have processed something.
-    pub(crate) fn run(self, tasks: &mut [StreamTask]) -> Result<(), Error> {
-        let mut tasks: Vec<&mut StreamTask> =
-            tasks.iter_mut().filter(|task| task.needs_commit()).collect();
+    pub(crate) fn run<'t>(
+        self,
+        tasks: impl Iterator<Item = &'t mut StreamTask>,
+    ) -> Result<(), Error> {
+        let mut tasks: Vec<&mut StreamTask> = tasks.filter(|task| task.needs_commit()).collect();
         if tasks.is_empty() {
             return Ok(());
         }

@@ -1,4 +1,19 @@
 //! The runtime: tasks, threads, commit, restore, membership.
+//!
+//! A control thread listens to the group and deals tasks to stream threads; each stream thread runs its tasks
+//! with one consumer and one producer; a task belongs to one thread at a time.
 
+mod active_task;
 pub(crate) mod commit;
+mod control;
+mod kafka_streams;
+mod membership;
+mod restore;
+mod status;
+mod stores;
+mod stream_thread;
 pub(crate) mod task;
+mod topics;
+
+pub use kafka_streams::KafkaStreams;
+pub use status::State;

@@ -155,6 +155,20 @@ impl Topology {
         }
     }
 
+    /// Where the source of this topic starts when the group has committed nothing.
+    pub(crate) fn reset_of(&self, application_id: &str, topic: &str) -> AutoOffsetReset {
+        self.nodes
+            .iter()
+            .find_map(|node| match &node.kind {
+                NodeKind::Source { topics, reset } => topics
+                    .iter()
+                    .any(|name| name.resolve(application_id) == topic)
+                    .then_some(*reset),
+                NodeKind::Processor | NodeKind::Sink { .. } => None,
+            })
+            .unwrap_or_default()
+    }
+
     /// The sub-topologies, in order of their number.
     pub fn subtopologies(&self) -> &[Subtopology] {
         &self.subtopologies

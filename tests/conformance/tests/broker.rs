@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kstream::broker::kafka::{KafkaBroker, KafkaSettings};
 use kstream::broker::memory::MemoryBroker;
-use kstream::time::{Clock, ManualClock};
+use kstream::time::{Clock, ManualClock, SystemClock};
 use kstream_conformance::broker::{BrokerUnderTest, run_all};
+use kstream_test_support::KafkaServer;
 
 #[test]
 fn memory_broker_conforms() {
@@ -21,4 +23,19 @@ fn memory_broker_conforms() {
             deadline: Duration::from_secs(30),
         });
     });
+}
+
+#[test]
+fn kafka_broker_conforms() {
+    let kafka = KafkaServer::start().unwrap();
+    let broker = KafkaBroker::new(kafka.bootstrap(), KafkaSettings::default()).unwrap();
+    let clock = SystemClock::new();
+    let under_test = BrokerUnderTest {
+        broker: &broker,
+        session_timeout: Duration::from_secs(3),
+        pass_time: &|_| {},
+        now_ms: &|| clock.now_ms(),
+        deadline: Duration::from_mins(2),
+    };
+    run_all(|(_, case)| case(&under_test));
 }

@@ -104,7 +104,7 @@ impl PartitionLog {
         if position == self.end_offset || max_records == 0 {
             return Ok(None);
         }
-        let in_active = self.sealed.back().is_none_or(|last| position > last.last_offset());
+        let in_active = position >= self.active.base_offset();
         if in_active && self.active.size_bytes() <= COPY_BYTES {
             let first = self.active.position_of(position);
             let len = max_records.min(self.active.len() - first);

@@ -16,15 +16,15 @@ pub(crate) mod partition_group;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::broker::{CommittedOffset, TopicHandle};
+use crate::broker::{CommittedOffset, StartOffset, TopicHandle};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{Outgoing, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::record::{Headers, Timestamp};
 use crate::state::StorePosition;
-use crate::topology::Topology;
 use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, link};
+use crate::topology::{AutoOffsetReset, Topology};
 use partition_group::PartitionGroup;
 
 /// A store of a task, with its changelog.
@@ -226,6 +226,33 @@ impl StreamTask {
     /// Notes that everything processed so far is committed.
     pub(crate) fn committed(&mut self) {
         self.dirty = false;
+    }
+
+    /// The source partitions, in order.
+    pub(crate) fn partitions(&self) -> Vec<TopicPartition> {
+        self.group.queues().iter().map(|queue| queue.partition.clone()).collect()
+    }
+
+    /// Where to read each source partition when the group has committed nothing, in order.
+    pub(crate) fn start_offsets(
+        &self,
+        topology: &Topology,
+        settings: &LinkSettings,
+    ) -> Vec<StartOffset> {
+        let queues = self.group.queues().iter();
+        queues
+            .map(|queue| {
+                match topology.reset_of(&settings.application_id, &queue.partition.topic) {
+                    AutoOffsetReset::Earliest => StartOffset::Earliest,
+                    AutoOffsetReset::Latest => StartOffset::Latest,
+                }
+            })
+            .collect()
+    }
+
+    /// Writes committed rows to disk: a task that is closed cleanly has nothing to replay.
+    pub(crate) fn flush_stores(&self) -> Result<(), Error> {
+        self.stores.iter().try_for_each(|store| store.built.managed.borrow_mut().flush())
     }
 
     /// Bytes of rows written since the last commit.

@@ -144,6 +144,7 @@ fn deleting_records_moves_the_start_and_only_forward() {
     let partition = TopicPartition::new("t", 0);
     fixture.broker.delete_records(&partition, 3).unwrap();
     fixture.broker.delete_records(&partition, 1).unwrap();
+    fixture.broker.run_retention();
     assert_eq!(fixture.offsets(), [3, 4]);
     let beyond = fixture.broker.delete_records(&partition, 6).unwrap_err();
     assert_eq!(beyond.kind(), BrokerErrorKind::OffsetOutOfRange);

@@ -1,0 +1,94 @@
+//! A task on a stream thread: the task, where it reads, and what it shows of itself.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::restore::RestoreProgress;
+use super::stream_thread::Shared;
+use super::task::{StreamTask, source_partitions};
+use crate::broker::{Consumer, Slot};
+use crate::error::Error;
+use crate::ids::TaskId;
+use crate::metrics::{DropReason, StoreMetrics, TaskMetrics};
+use crate::processor::collector::{RecordCollector, SharedProducer};
+use crate::processor::context::{TaskContext, TaskCounters};
+
+/// A task with its slots and metrics.
+pub(crate) struct ActiveTask {
+    pub(crate) task: StreamTask,
+    /// Where each of its partitions is read, in order.
+    pub(crate) slots: Vec<Slot>,
+    metrics: TaskMetrics,
+    store_metrics: Vec<StoreMetrics>,
+}
+
+impl ActiveTask {
+    /// Opens the task's stores and links its nodes.
+    pub(crate) fn open(
+        shared: &Shared,
+        id: TaskId,
+        producer: &SharedProducer,
+    ) -> Result<Self, Error> {
+        let mut rows = shared.stores.open(&shared.topology, id)?;
+        let config = &shared.config;
+        let context = TaskContext {
+            task: id,
+            topic: "".into(),
+            partition: -1,
+            offset: -1,
+            record_timestamp: -1,
+            stream_time: -1,
+            wall_clock: shared.clock.now_ms(),
+            collector: RecordCollector::new(Rc::clone(producer), config.dead_letter_topic.clone()),
+            deserialization_handler: Arc::clone(&config.deserialization_handler),
+            counters: TaskCounters::default(),
+        };
+        let partitions = source_partitions(&shared.topology, id, &shared.link, &|topic| {
+            shared.plan.partition_count(topic)
+        });
+        let metrics = shared.metrics.task(id, &partitions);
+        let task =
+            StreamTask::new(&shared.topology, context, &shared.link, partitions, &mut |store| {
+                let name = &shared.topology.store(store).name;
+                rows.remove(&store).ok_or_else(|| {
+                    let message = format!("store {name} was not opened");
+                    Error::new(crate::error::ErrorKind::Fatal, message)
+                })
+            })?;
+        let store_metrics =
+            task.stores.iter().map(|store| shared.metrics.store(id, &store.name)).collect();
+        Ok(Self { task, slots: Vec::new(), metrics, store_metrics })
+    }
+
+    /// Shows the progress of restoring.
+    pub(crate) fn restored(&self, progress: RestoreProgress) {
+        if let Some(metrics) = self.store_metrics.get(progress.store) {
+            metrics.restore_records.inc_by(progress.records);
+            metrics.restore_remaining_records.set(progress.remaining);
+        }
+    }
+
+    /// Publishes what was counted since the last time.
+    pub(crate) fn publish(&mut self, consumer: &dyn Consumer) {
+        let counters = std::mem::take(&mut self.task.context.counters);
+        self.metrics.process_records.inc_by(counters.processed);
+        let produced = std::mem::take(&mut self.task.context.collector.produced);
+        self.metrics.produced_records.inc_by(produced);
+        for (reason, count) in DropReason::ALL.into_iter().zip(counters.dropped) {
+            self.metrics.dropped_records(reason).inc_by(count);
+        }
+        let queues = self.task.group.queues().iter().zip(&self.slots);
+        for ((queue, slot), gauge) in queues.zip(&self.metrics.lag_records) {
+            if let (Some(end), Some(consumed)) = (consumer.end_offset(*slot), queue.consumed) {
+                gauge.set((end - consumed).max(0));
+            }
+        }
+        for (store, metrics) in self.task.stores.iter().zip(&self.store_metrics) {
+            let rows = store.built.managed.borrow();
+            let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+            metrics.uncommitted_bytes.set(gauge(rows.uncommitted_bytes() as u64));
+            metrics.rows.set(gauge(rows.approximate_rows()));
+            metrics.bytes.set(gauge(rows.approximate_bytes()));
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The control thread: it listens to the membership, deals tasks to stream threads, and ends them.
+//!
+//! It is the only one that polls the group, so it waits for stream threads only where the group waits
+//! for it too: at a revocation, and at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use super::membership::MembershipEvent;
+use super::status::State;
+use super::stream_thread::{Command, Shared, StreamThread};
+use crate::error::{Error, ErrorKind};
+use crate::ids::TaskId;
+
+/// How long one wait for the group lasts; bounds the time a stop waits.
+const POLL_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// Commands that may wait for a thread: one per rebalance, and threads answer before the next.
+const COMMAND_QUEUE: usize = 16;
+
+/// A stream thread as the control thread sees it.
+struct Worker {
+    commands: SyncSender<Command>,
+    /// Gets a word when the thread has ended.
+    ended: Receiver<()>,
+    handle: JoinHandle<()>,
+}
+
+pub(crate) struct Control {
+    shared: Shared,
+    stop: Arc<AtomicBool>,
+    workers: Vec<Worker>,
+    /// The thread that each task was dealt to last: it keeps its open stores.
+    dealt: BTreeMap<TaskId, usize>,
+}
+
+impl Control {
+    /// Starts the control thread and the stream threads.
+    pub(crate) fn spawn(shared: Shared, stop: Arc<AtomicBool>) -> Result<JoinHandle<()>, Error> {
+        let workers = (1..=shared.config.num_stream_threads)
+            .map(|number| Worker::spawn(&shared, format!("StreamThread-{number}")))
+            .collect::<Result<_, _>>()?;
+        let control = Self { shared, stop, workers, dealt: BTreeMap::new() };
+        Builder::new().name("kstream-control".to_owned()).spawn(move || control.run()).map_err(
+            |error| Error::new(ErrorKind::Fatal, "no thread can be started").with_source(error),
+        )
+    }
+
+    fn run(mut self) {
+        while !self.stop.load(Ordering::SeqCst) && !self.shared.status.has_error() {
+            if let Err(error) = self.turn() {
+                if error.kind() == ErrorKind::Retriable {
+                    tracing::warn!(
+                        error = error.report(),
+                        "the group does not answer; trying again"
+                    );
+                } else {
+                    tracing::error!(
+                        error = error.report(),
+                        "membership failed; the application stops"
+                    );
+                    self.shared.status.thread_died("membership", error);
+                }
+            }
+        }
+        self.end();
+    }
+
+    fn turn(&mut self) -> Result<(), Error> {
+        let membership = Arc::clone(&self.shared.membership);
+        match membership.poll(POLL_TIMEOUT)? {
+            None => return Ok(()),
+            Some(MembershipEvent::Assigned(tasks)) => {
+                tracing::info!(tasks = tasks.len(), "tasks assigned");
+                self.shared.status.assign(tasks.iter().copied());
+                self.deal(&tasks);
+            }
+            Some(MembershipEvent::Revoked) => {
+                tracing::info!("tasks revoked");
+                self.ask_all(Command::Suspend);
+                self.shared.status.unassign();
+            }
+            Some(MembershipEvent::Lost) => {
+                tracing::warn!("the group has dropped this member; all tasks are given up");
+                self.ask_all(Command::Drop);
+                self.shared.status.unassign();
+            }
+        }
+        membership.acknowledge()
+    }
+
+    /// Deals tasks: to the thread that had them before, if it has room, else to the one with the fewest.
+    fn deal(&mut self, tasks: &BTreeSet<TaskId>) {
+        let most = tasks.len().div_ceil(self.workers.len().max(1));
+        let mut hands: Vec<Vec<TaskId>> = vec![Vec::new(); self.workers.len()];
+        let mut homeless = Vec::new();
+        for &task in tasks {
+            let before = self.dealt.get(&task).and_then(|worker| hands.get_mut(*worker));
+            match before {
+                Some(hand) if hand.len() < most => hand.push(task),
+                _ => homeless.push(task),
+            }
+        }
+        for task in homeless {
+            if let Some(hand) = hands.iter_mut().min_by_key(|hand| hand.len()) {
+                hand.push(task);
+            }
+        }
+        self.dealt.clear();
+        for (number, (worker, hand)) in self.workers.iter().zip(hands).enumerate() {
+            self.dealt.extend(hand.iter().map(|task| (*task, number)));
+            // A thread that has ended is noticed by its status.
+            worker.commands.send(Command::Assign(hand)).ok();
+        }
+    }
+
+    /// Asks all threads and waits for their answers, as long as the group would.
+    fn ask_all(&self, command: impl Fn(SyncSender<()>) -> Command) {
+        let answers: Vec<Receiver<()>> = self
+            .workers
+            .iter()
+            .map(|worker| {
+                let (answer, answered) = sync_channel(1);
+                worker.commands.send(command(answer)).ok();
+                answered
+            })
+            .collect();
+        for answered in answers {
+            // A disconnected channel is a thread that has ended: its tasks are closed too.
+            answered.recv_timeout(self.shared.config.max_poll_interval).ok();
+        }
+    }
+
+    /// Ends the threads within the close timeout, then leaves the group.
+    fn end(self) {
+        let status = &self.shared.status;
+        status.set_state(State::PendingShutdown);
+        for worker in &self.workers {
+            worker.commands.send(Command::Stop).ok();
+        }
+        let deadline = self.shared.clock.monotonic() + self.shared.config.close_timeout;
+        for worker in self.workers {
+            let left = deadline.saturating_sub(self.shared.clock.monotonic());
+            match worker.ended.recv_timeout(left) {
+                Ok(()) => drop(worker.handle.join()),
+                Err(_) => {
+                    let message = "a stream thread did not stop within the close timeout";
+                    status.thread_died("close", Error::new(ErrorKind::Fatal, message));
+                }
+            }
+        }
+        if let Err(error) = self.shared.membership.leave() {
+            tracing::warn!(
+                error = error.report(),
+                "leaving the group failed; it will notice by itself"
+            );
+        }
+        status.set_state(if status.has_error() { State::Error } else { State::NotRunning });
+    }
+}
+
+impl Worker {
+    fn spawn(shared: &Shared, name: String) -> Result<Self, Error> {
+        let (commands, received) = sync_channel(COMMAND_QUEUE);
+        let (end, ended) = sync_channel(1);
+        let shared = shared.clone();
+        let handle = Builder::new()
+            .name(name.clone())
+            .spawn(move || {
+                let status = Arc::clone(&shared.status);
+                let run = || StreamThread::new(shared, &name, received)?.run();
+                let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+                    Err(Error::new(ErrorKind::Fatal, "a stream thread panicked"))
+                });
+                if let Err(error) = result {
+                    tracing::error!(thread = name, error = error.report(), "stream thread ended");
+                    status.thread_died(&name, error);
+                }
+                end.send(()).ok();
+            })
+            .map_err(|error| {
+                Error::new(ErrorKind::Fatal, "no thread can be started").with_source(error)
+            })?;
+        Ok(Self { commands, ended, handle })
+    }
+}

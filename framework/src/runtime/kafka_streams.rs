@@ -1,0 +1,303 @@
+//! An application instance: started, watched, stopped.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::control::Control;
+use super::membership::{GroupMembership, Membership};
+use super::status::{State, Status};
+use super::stores::TaskStores;
+use super::stream_thread::Shared;
+use super::task::source_partitions;
+use super::topics::prepare;
+use crate::broker::{Admin, Broker, GroupSettings};
+use crate::config::StreamsConfig;
+use crate::error::{Error, ErrorKind};
+use crate::http::{HttpServer, router, serve};
+use crate::metrics::Metrics;
+use crate::state::StateDirectory;
+use crate::state::persistent::StateEnv;
+use crate::state::rows::RowBudget;
+use crate::time::{Clock, SystemClock};
+use crate::topology::Topology;
+use crate::topology::link::{LinkSettings, TaskScope};
+
+/// How often a running application looks whether it has failed.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Runs a topology: one instance of an application. Starting another process with the same application id
+/// shares the work.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use kstream::broker::memory::MemoryBroker;
+/// use kstream::time::SystemClock;
+/// use kstream::{KStream, KafkaStreams, State, StreamsBuilder, StreamsConfig};
+///
+/// let builder = StreamsBuilder::new();
+/// let names: KStream<String, String> = builder.stream("names");
+/// names.map_values(|name: String| format!("hello {name}")).to("greetings");
+///
+/// let broker = MemoryBroker::new(Arc::new(SystemClock::new()));
+/// broker.create_topic("names", 1)?;
+/// broker.create_topic("greetings", 1)?;
+/// # let folder = tempfile::tempdir()?;
+/// let config = StreamsConfig::new("greeter").state_dir(folder.path());
+/// let mut streams = KafkaStreams::new(builder.build()?, config, broker)?;
+/// streams.start()?;
+/// assert!(streams.wait_for_state(State::Running, Duration::from_secs(10)));
+/// streams.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Source
+/// `org.apache.kafka.streams.KafkaStreams`.
+pub struct KafkaStreams {
+    topology: Arc<Topology>,
+    config: Arc<StreamsConfig>,
+    broker: Arc<dyn Broker>,
+    clock: Arc<dyn Clock>,
+    env: StateEnv,
+    metrics: Metrics,
+    status: Arc<Status>,
+    stop: Arc<AtomicBool>,
+    control: Option<JoinHandle<()>>,
+    http: Option<(Runtime, HttpServer)>,
+}
+
+impl fmt::Debug for KafkaStreams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaStreams")
+            .field("application_id", &self.config.application_id)
+            .field("broker", &self.broker)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl KafkaStreams {
+    /// An instance that is not started yet.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the settings, together.
+    pub fn new(
+        topology: Topology,
+        config: StreamsConfig,
+        broker: impl Broker,
+    ) -> Result<Self, Error> {
+        let problems = config.problems();
+        if !problems.is_empty() {
+            let list = problems.join("\n  ");
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("the settings are wrong:\n  {list}"),
+            ));
+        }
+        let env = StateEnv::new(config.rocksdb_memory_bytes);
+        let metrics = Metrics::new(&env);
+        let status = Arc::new(Status::new(metrics.clone(), &topology));
+        Ok(Self {
+            topology: Arc::new(topology),
+            config: Arc::new(config),
+            broker: Arc::new(broker),
+            clock: Arc::new(SystemClock::new()),
+            env,
+            metrics,
+            status,
+            stop: Arc::default(),
+            control: None,
+            http: None,
+        })
+    }
+
+    /// Prepares the topics, opens the state folder, joins the group and starts the threads; returns when
+    /// the instance is on its way. Does nothing if it has been started before.
+    ///
+    /// # Errors
+    /// All topics that are missing or do not fit, together; a broker that does not answer; a state folder
+    /// that another process uses; an HTTP address that is taken.
+    pub fn start(&mut self) -> Result<(), Error> {
+        if self.status.state() != State::Created {
+            return Ok(());
+        }
+        let result = self.try_start();
+        if result.is_err() {
+            self.status.set_state(State::Error);
+        }
+        result
+    }
+
+    fn try_start(&mut self) -> Result<(), Error> {
+        let config = &self.config;
+        if let Some(address) = config.http_listen {
+            self.http = Some(self.serve_http(address)?);
+        }
+        let admin: Arc<dyn Admin> = Arc::from(self.broker.admin()?);
+        let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
+        let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
+        let link = Arc::new(LinkSettings {
+            application_id: config.application_id.clone(),
+            scope: TaskScope::Subtopology,
+            record_cache: config.statestore_cache_max_bytes > 0,
+            budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
+        });
+        let member = self.broker.group_member(&GroupSettings {
+            group_id: config.application_id.clone(),
+            client_id: format!("{}-{}", config.application_id, directory.process_id()),
+            session_timeout: config.session_timeout,
+            heartbeat_interval: config.heartbeat_interval,
+            max_poll_interval: config.max_poll_interval,
+        })?;
+        let partitions = |task| {
+            source_partitions(&self.topology, task, &link, &|topic| plan.partition_count(topic))
+        };
+        let tasks = plan.tasks().iter().map(|task| (*task, partitions(*task))).collect();
+        let membership: Arc<dyn Membership> =
+            Arc::new(GroupMembership::join(member, &plan.source_topics(), tasks)?);
+        let shared = Shared {
+            topology: Arc::clone(&self.topology),
+            config: Arc::clone(config),
+            plan,
+            broker: Arc::clone(&self.broker),
+            admin,
+            membership,
+            clock: Arc::clone(&self.clock),
+            stores: Arc::new(TaskStores::new(directory, self.env.clone())),
+            status: Arc::clone(&self.status),
+            metrics: self.metrics.clone(),
+            link,
+        };
+        self.status.set_state(State::Rebalancing);
+        self.control = Some(Control::spawn(shared, Arc::clone(&self.stop))?);
+        Ok(())
+    }
+
+    fn serve_http(&self, address: std::net::SocketAddr) -> Result<(Runtime, HttpServer), Error> {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Error::new(ErrorKind::Config, "the HTTP server cannot start").with_source(error)
+        };
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("kstream-http")
+            .enable_all()
+            .build()
+            .map_err(|error| failed(error.into()))?;
+        let server = serve(address, self.http_router(), runtime.handle())
+            .map_err(|error| failed(error.into()))?;
+        Ok((runtime, server))
+    }
+
+    /// The instance's state.
+    pub fn state(&self) -> State {
+        self.status.state()
+    }
+
+    /// Waits until the instance is in this state, or until the timeout; says which.
+    pub fn wait_for_state(&self, state: State, timeout: Duration) -> bool {
+        self.status.wait_until(timeout, |now| now == state)
+    }
+
+    /// The metrics, for an application's own beside them.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// How many changelog records this instance has replayed into its stores since it was started.
+    pub fn restored_records(&self) -> u64 {
+        self.status.restored_records()
+    }
+
+    /// The routes `/metrics`, `/health/live`, `/health/ready` and `/topology`, for an application that has an
+    /// HTTP server of its own.
+    pub fn http_router(&self) -> axum::Router {
+        let status: Arc<Status> = Arc::clone(&self.status);
+        router(self.metrics.clone(), status)
+    }
+
+    /// The address of the instance's HTTP server, if it has one.
+    pub fn http_address(&self) -> Option<std::net::SocketAddr> {
+        self.http.as_ref().map(|(_, server)| server.addr())
+    }
+
+    /// Runs until SIGTERM, SIGINT or an error, then stops gracefully.
+    ///
+    /// # Errors
+    /// What [`start`](Self::start) or [`close`](Self::close) reports.
+    pub fn run(mut self) -> Result<(), Error> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
+            Error::new(ErrorKind::Fatal, "signals cannot be watched").with_source(error)
+        })?;
+        self.start()?;
+        let status = Arc::clone(&self.status);
+        runtime.block_on(async move {
+            let mut watch = tokio::time::interval(WATCH_INTERVAL);
+            let signal = shutdown_signal();
+            tokio::pin!(signal);
+            loop {
+                tokio::select! {
+                    () = &mut signal => break,
+                    _ = watch.tick() => if status.has_error() { break },
+                }
+            }
+        });
+        self.close()
+    }
+
+    /// Stops: finishes the records in hand, commits, closes stores, leaves the group; within the close
+    /// timeout.
+    ///
+    /// # Errors
+    /// The error that had stopped the instance before, or a stop that took too long.
+    pub fn close(&mut self) -> Result<(), Error> {
+        self.stop.store(true, Ordering::SeqCst);
+        if let Some(control) = self.control.take() {
+            if control.join().is_err() {
+                self.status.set_state(State::Error);
+            }
+        } else if self.status.state() == State::Created {
+            self.status.set_state(State::NotRunning);
+        }
+        if let Some((runtime, server)) = self.http.take() {
+            if let Err(error) = runtime.block_on(server.shutdown(WATCH_INTERVAL)) {
+                tracing::warn!(%error, "the HTTP server did not stop cleanly");
+            }
+            runtime.shutdown_background();
+        }
+        match self.status.take_error() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for KafkaStreams {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(error = error.report(), "the application had failed");
+        }
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+async fn shutdown_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "signals cannot be watched; stop with close()");
+            std::future::pending::<()>().await;
+        }
+    }
+}

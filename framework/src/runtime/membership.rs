@@ -1,0 +1,118 @@
+//! Membership: which tasks this process runs. The rest of the runtime knows tasks, and this seam turns what
+//! the group says about partitions into them.
+//!
+//! For now tasks follow the partitions of the group's own assignment with the classic `range` strategy: it
+//! gives the same partitions of equally sized topics to the same member, if all members subscribe to the
+//! same topics. Topologies that need more than that are refused when topics are prepared.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::{CommittedOffset, GroupEvent, GroupMember};
+use crate::error::{Error, ErrorKind};
+use crate::ids::{TaskId, TopicPartition};
+use crate::runtime::commit::Offsets;
+
+/// What the membership tells the process. Each event is acknowledged before the next is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MembershipEvent {
+    /// The process runs these tasks and no others.
+    Assigned(BTreeSet<TaskId>),
+    /// Stop all tasks and commit them; the next assignment says which go on.
+    Revoked,
+    /// The group has dropped the process: stop all tasks and commit nothing.
+    Lost,
+}
+
+/// The process's membership.
+pub(crate) trait Membership: Debug + Send + Sync {
+    /// Waits up to `timeout` for an event. Called by one thread, which does nothing that takes long.
+    fn poll(&self, timeout: Duration) -> Result<Option<MembershipEvent>, Error>;
+    /// Answers the last event: what it asked for is done.
+    fn acknowledge(&self) -> Result<(), Error>;
+    /// Commits offsets with the member's identity; refused if the group has moved on.
+    fn commit(&self, offsets: &Offsets) -> Result<(), Error>;
+    /// The committed offsets of these partitions, in order.
+    fn committed(
+        &self,
+        partitions: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<Vec<Option<CommittedOffset>>, Error>;
+    /// Leaves the group.
+    fn leave(&self) -> Result<(), Error>;
+}
+
+/// Membership by the group's assignment of partitions.
+#[derive(Debug)]
+pub(crate) struct GroupMembership {
+    member: Arc<dyn GroupMember>,
+    /// Every task with its source partitions.
+    tasks: Vec<(TaskId, Vec<TopicPartition>)>,
+}
+
+impl GroupMembership {
+    /// Joins the group.
+    pub(crate) fn join(
+        member: Arc<dyn GroupMember>,
+        topics: &[String],
+        tasks: Vec<(TaskId, Vec<TopicPartition>)>,
+    ) -> Result<Self, Error> {
+        member.subscribe(topics)?;
+        Ok(Self { member, tasks })
+    }
+
+    /// The tasks whose partitions these are. Half a task is an error: two members would run it.
+    fn tasks_of(&self, partitions: &[TopicPartition]) -> Result<BTreeSet<TaskId>, Error> {
+        let assigned: BTreeSet<&TopicPartition> = partitions.iter().collect();
+        let mut tasks = BTreeSet::new();
+        for (task, needs) in &self.tasks {
+            let has = needs.iter().filter(|partition| assigned.contains(partition)).count();
+            if has == needs.len() {
+                tasks.insert(*task);
+            } else if has > 0 {
+                let message = format!(
+                    "the group gave this member {has} of the {} partitions of task {task}; do all members \
+                     run the same topology, and have topics been changed while they ran?",
+                    needs.len()
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+        }
+        Ok(tasks)
+    }
+}
+
+impl Membership for GroupMembership {
+    fn poll(&self, timeout: Duration) -> Result<Option<MembershipEvent>, Error> {
+        Ok(match self.member.poll(timeout)? {
+            None => None,
+            Some(GroupEvent::Assigned(partitions)) => {
+                Some(MembershipEvent::Assigned(self.tasks_of(&partitions)?))
+            }
+            Some(GroupEvent::Revoked(_)) => Some(MembershipEvent::Revoked),
+            Some(GroupEvent::Lost(_)) => Some(MembershipEvent::Lost),
+        })
+    }
+
+    fn acknowledge(&self) -> Result<(), Error> {
+        Ok(self.member.acknowledge()?)
+    }
+
+    fn commit(&self, offsets: &Offsets) -> Result<(), Error> {
+        Ok(self.member.commit(offsets)?)
+    }
+
+    fn committed(
+        &self,
+        partitions: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<Vec<Option<CommittedOffset>>, Error> {
+        Ok(self.member.committed(partitions, timeout)?)
+    }
+
+    fn leave(&self) -> Result<(), Error> {
+        Ok(self.member.leave()?)
+    }
+}

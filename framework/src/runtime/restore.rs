@@ -1,0 +1,206 @@
+//! Restoring: a store reads its changelog from where its rows stand to where the changelog ended when the
+//! task began.
+
+use std::time::Duration;
+
+use crate::broker::{Admin, BrokerErrorKind, Consumer, Slot, StartOffset};
+use crate::error::{Error, ErrorKind};
+use crate::ids::TopicPartition;
+use crate::record::Timestamp;
+use crate::runtime::task::StreamTask;
+use crate::state::StorePosition;
+
+/// How many changelog records go into a store at once.
+const BATCH_RECORDS: usize = 5000;
+
+/// Kafka's default `delete.retention.ms`, less a margin: what is older may have missed tombstones that
+/// compaction has removed by now.
+const MAX_AGE: Duration = Duration::from_secs(23 * 60 * 60);
+
+/// A store being restored.
+#[derive(Debug)]
+pub(crate) struct StoreRestore {
+    /// The store's place in its task.
+    pub(crate) store: usize,
+    slot: Slot,
+    next_offset: i64,
+    end_offset: i64,
+}
+
+/// A task being restored.
+#[derive(Debug, Default)]
+pub(crate) struct TaskRestore {
+    stores: Vec<StoreRestore>,
+    /// Records applied so far.
+    pub(crate) restored: u64,
+}
+
+/// What one slice of restoring has done to a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RestoreProgress {
+    pub(crate) store: usize,
+    pub(crate) records: u64,
+    pub(crate) remaining: i64,
+}
+
+impl TaskRestore {
+    /// Begins to restore a task's stores; those that are up to date need nothing.
+    ///
+    /// # Errors
+    /// `TaskCorrupted` when the rows cannot be brought up to date: the changelog no longer, or not any
+    /// more, has the offset they stand at, or they are older than its tombstones.
+    pub(crate) fn begin(
+        task: &StreamTask,
+        admin: &dyn Admin,
+        consumer: &mut dyn Consumer,
+        now_ms: Timestamp,
+    ) -> Result<Self, Error> {
+        let stores = task.stores.iter().enumerate();
+        let logged: Vec<(usize, TopicPartition)> = stores
+            .filter_map(|(place, store)| Some((place, store.changelog.as_ref()?.partition.clone())))
+            .collect();
+        let partitions: Vec<TopicPartition> =
+            logged.iter().map(|(_, partition)| partition.clone()).collect();
+        let ends = admin.end_offsets(&partitions)?;
+        let beginnings = admin.beginning_offsets(&partitions)?;
+        let mut restore = Self::default();
+        for (((place, partition), end), beginning) in logged.into_iter().zip(ends).zip(beginnings) {
+            let Some(store) = task.stores.get(place) else { continue };
+            let position = store.built.managed.borrow().position()?;
+            let start = start_offset(position, beginning, end, now_ms).map_err(|reason| {
+                let message =
+                    format!("store {} cannot be brought up to date: {reason}", store.name);
+                Error::new(ErrorKind::TaskCorrupted, message).in_task(task.id)
+            })?;
+            if start >= end {
+                continue;
+            }
+            let slots = consumer.assign(&[(partition, StartOffset::At(start))])?;
+            for slot in slots {
+                let restoring =
+                    StoreRestore { store: place, slot, next_offset: start, end_offset: end };
+                restore.stores.push(restoring);
+            }
+        }
+        Ok(restore)
+    }
+
+    /// Applies what has arrived. Stores that are done stop reading.
+    pub(crate) fn advance(
+        &mut self,
+        task: &StreamTask,
+        consumer: &mut dyn Consumer,
+        now_ms: Timestamp,
+        report: &mut dyn FnMut(RestoreProgress),
+    ) -> Result<(), Error> {
+        for restoring in &mut self.stores {
+            let Some(store) = task.stores.get(restoring.store) else { continue };
+            let batch = consumer.fetch(restoring.slot, BATCH_RECORDS).map_err(|error| {
+                let corrupted = error.kind() == BrokerErrorKind::OffsetOutOfRange;
+                let error = Error::from(error);
+                if corrupted {
+                    let message = format!("store {} lost its place in the changelog", store.name);
+                    return Error::new(ErrorKind::TaskCorrupted, message).with_source(error);
+                }
+                error
+            })?;
+            let Some(batch) = batch else { continue };
+            let records = batch.len();
+            restoring.next_offset = batch.record(records - 1).offset + 1;
+            let position =
+                StorePosition { next_offset: restoring.next_offset, written_at_ms: now_ms };
+            store.built.managed.borrow_mut().restore(&*batch, position)?;
+            self.restored += records as u64;
+            report(RestoreProgress {
+                store: restoring.store,
+                records: records as u64,
+                remaining: (restoring.end_offset - restoring.next_offset).max(0),
+            });
+        }
+        let done: Vec<Slot> = self
+            .stores
+            .iter()
+            .filter(|restoring| restoring.next_offset >= restoring.end_offset)
+            .map(|restoring| restoring.slot)
+            .collect();
+        if !done.is_empty() {
+            consumer.unassign(&done)?;
+            self.stores.retain(|restoring| restoring.next_offset < restoring.end_offset);
+        }
+        Ok(())
+    }
+
+    /// Whether all stores are up to date.
+    pub(crate) fn is_done(&self) -> bool {
+        self.stores.is_empty()
+    }
+
+    /// Stops reading: the task is given up before it is restored.
+    pub(crate) fn abandon(self, consumer: &mut dyn Consumer) -> Result<(), Error> {
+        let slots: Vec<Slot> = self.stores.iter().map(|restoring| restoring.slot).collect();
+        Ok(consumer.unassign(&slots)?)
+    }
+}
+
+/// Where to read from; an error says why the rows are of no use.
+fn start_offset(
+    position: Option<StorePosition>,
+    beginning: i64,
+    end: i64,
+    now_ms: Timestamp,
+) -> Result<i64, String> {
+    let Some(StorePosition { next_offset, written_at_ms }) = position else { return Ok(beginning) };
+    if next_offset > end {
+        return Err(format!("it stands at offset {next_offset}, but the changelog ends at {end}"));
+    }
+    if next_offset < beginning {
+        return Err(format!(
+            "it stands at offset {next_offset}, but the changelog begins at {beginning}"
+        ));
+    }
+    let max_age = i64::try_from(MAX_AGE.as_millis()).unwrap_or(i64::MAX);
+    if next_offset < end && now_ms.saturating_sub(written_at_ms) > max_age {
+        return Err("it is older than the changelog keeps tombstones".to_owned());
+    }
+    Ok(next_offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+    fn start(
+        next_offset: i64,
+        written_at_ms: i64,
+        log: std::ops::Range<i64>,
+    ) -> Result<i64, String> {
+        let position = StorePosition { next_offset, written_at_ms };
+        start_offset(Some(position), log.start, log.end, 10 * DAY_MS)
+    }
+
+    #[test]
+    fn a_new_store_reads_everything() {
+        assert_eq!(start_offset(None, 3, 9, 0), Ok(3));
+    }
+
+    #[test]
+    fn a_store_reads_the_tail_from_its_position() {
+        assert_eq!(start(7, 10 * DAY_MS, 3..9), Ok(7));
+        assert_eq!(start(9, 10 * DAY_MS, 3..9), Ok(9));
+        assert_eq!(start(3, 10 * DAY_MS, 3..9), Ok(3));
+    }
+
+    #[test]
+    fn a_store_off_its_changelog_is_of_no_use() {
+        assert!(start(10, 10 * DAY_MS, 3..9).is_err());
+        assert!(start(2, 10 * DAY_MS, 3..9).is_err());
+    }
+
+    #[test]
+    fn an_old_store_is_of_use_only_if_it_missed_nothing() {
+        assert!(start(7, 9 * DAY_MS, 3..9).is_err());
+        assert_eq!(start(9, 9 * DAY_MS, 3..9), Ok(9));
+    }
+}

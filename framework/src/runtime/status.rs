@@ -1,0 +1,247 @@
+//! What the application's parts tell about themselves: kept by threads, read by health checks.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::http::{Health, StatusSource};
+use crate::ids::TaskId;
+use crate::metrics::Metrics;
+
+/// The state of an application instance.
+///
+/// ```text
+///   created ──► rebalancing ◄──► running
+///                   │               │
+///                   ▼               ▼
+///            pending shutdown ──► not running
+///                   │
+///                   ▼
+///                 error
+/// ```
+///
+/// # Source
+/// `KafkaStreams.State`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Not started yet.
+    Created,
+    /// Waiting for tasks, or bringing them up to date.
+    Rebalancing,
+    /// Every assigned task processes records.
+    Running,
+    /// Stopping.
+    PendingShutdown,
+    /// Stopped.
+    NotRunning,
+    /// Stopped by an error.
+    Error,
+}
+
+impl State {
+    /// The number that Kafka Streams gives the state.
+    fn number(self) -> i64 {
+        match self {
+            Self::Created => 0,
+            Self::Rebalancing => 1,
+            Self::Running => 2,
+            Self::PendingShutdown => 3,
+            Self::NotRunning => 4,
+            Self::Error => 6,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Rebalancing => "rebalancing",
+            Self::Running => "running",
+            Self::PendingShutdown => "pending shutdown",
+            Self::NotRunning => "not running",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// What a task does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TaskState {
+    /// On its way to a thread.
+    Created,
+    Restoring,
+    Running,
+    Suspended,
+}
+
+impl TaskState {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Restoring => "restoring",
+            Self::Running => "running",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+/// What is known of the instance.
+#[derive(Debug)]
+struct Board {
+    state: State,
+    /// Whether the group has given an assignment, be it an empty one.
+    assigned: bool,
+    tasks: BTreeMap<TaskId, TaskState>,
+    /// Threads that have died, and why.
+    dead_threads: BTreeMap<String, String>,
+    error: Option<Error>,
+    restored_records: u64,
+}
+
+/// The instance's status, shared by its threads.
+#[derive(Debug)]
+pub(crate) struct Status {
+    /// Guards the board: threads write when a state changes, health checks read. No user code and no
+    /// waiting under it, but for `changed`.
+    board: Mutex<Board>,
+    changed: Condvar,
+    metrics: Metrics,
+    topology_text: String,
+    topology_json: serde_json::Value,
+}
+
+impl Status {
+    pub(crate) fn new(metrics: Metrics, topology: &crate::topology::Topology) -> Self {
+        let description = topology.describe();
+        let board = Board {
+            state: State::Created,
+            assigned: false,
+            tasks: BTreeMap::new(),
+            dead_threads: BTreeMap::new(),
+            error: None,
+            restored_records: 0,
+        };
+        Self {
+            board: Mutex::new(board),
+            changed: Condvar::new(),
+            metrics,
+            topology_text: description.to_string(),
+            topology_json: serde_json::to_value(&description).unwrap_or_default(),
+        }
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Board)) {
+        let mut board = self.board();
+        change(&mut board);
+        if matches!(board.state, State::Rebalancing | State::Running) {
+            let all_run = board.tasks.values().all(|task| *task == TaskState::Running);
+            board.state =
+                if board.assigned && all_run { State::Running } else { State::Rebalancing };
+        }
+        self.metrics.client_state().set(board.state.number());
+        drop(board);
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.board().state
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        self.change(|board| board.state = state);
+    }
+
+    /// The group has given these tasks, all of them still to be started.
+    pub(crate) fn assign(&self, tasks: impl IntoIterator<Item = TaskId>) {
+        let tasks = tasks.into_iter().map(|task| (task, TaskState::Created)).collect();
+        self.change(|board| {
+            board.tasks = tasks;
+            board.assigned = true;
+        });
+    }
+
+    /// The assignment is gone.
+    pub(crate) fn unassign(&self) {
+        self.change(|board| {
+            board.tasks.clear();
+            board.assigned = false;
+        });
+    }
+
+    /// A task has come to this state; tasks that are not assigned are not shown.
+    pub(crate) fn set_task(&self, task: TaskId, state: TaskState) {
+        self.change(|board| {
+            if let Some(place) = board.tasks.get_mut(&task) {
+                *place = state;
+            }
+        });
+    }
+
+    /// Changelog records have been applied.
+    pub(crate) fn restored(&self, records: u64) {
+        self.board().restored_records += records;
+    }
+
+    pub(crate) fn restored_records(&self) -> u64 {
+        self.board().restored_records
+    }
+
+    /// A thread has died; the first error is the application's.
+    pub(crate) fn thread_died(&self, thread: &str, error: Error) {
+        self.change(|board| {
+            board.dead_threads.insert(thread.to_owned(), error.report());
+            board.error.get_or_insert(error);
+        });
+    }
+
+    /// The error that stopped the application, once.
+    pub(crate) fn take_error(&self) -> Option<Error> {
+        self.board().error.take()
+    }
+
+    pub(crate) fn has_error(&self) -> bool {
+        !self.board().dead_threads.is_empty()
+    }
+
+    /// Waits until `reached` or the timeout; says which.
+    pub(crate) fn wait_until(&self, timeout: Duration, reached: impl Fn(State) -> bool) -> bool {
+        let board = self.board();
+        let (board, _) = self
+            .changed
+            .wait_timeout_while(board, timeout, |board| !reached(board.state))
+            .unwrap_or_else(PoisonError::into_inner);
+        reached(board.state)
+    }
+}
+
+impl StatusSource for Status {
+    fn live(&self) -> Health {
+        let board = self.board();
+        let healthy = board.dead_threads.is_empty() && board.state != State::Error;
+        Health { healthy, states: board.dead_threads.clone() }
+    }
+
+    fn ready(&self) -> Health {
+        let board = self.board();
+        let tasks = board.tasks.iter();
+        let mut states: BTreeMap<String, String> =
+            tasks.map(|(task, state)| (task.to_string(), state.label().to_owned())).collect();
+        states.insert("client".to_owned(), board.state.to_string());
+        Health { healthy: board.state == State::Running, states }
+    }
+
+    fn topology_text(&self) -> String {
+        self.topology_text.clone()
+    }
+
+    fn topology_json(&self) -> serde_json::Value {
+        self.topology_json.clone()
+    }
+}

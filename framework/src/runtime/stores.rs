@@ -1,0 +1,74 @@
+//! Where the stores of this process's tasks live: the state folder, and the memory they share.
+
+use std::collections::BTreeMap;
+
+use crate::error::Error;
+use crate::ids::TaskId;
+use crate::state::persistent::{StateEnv, TaskDb};
+use crate::state::{MemoryRows, RowStore, StateDirectory, StateError};
+use crate::topology::{StoreId, StoreType, Topology};
+
+/// Opens and deletes the stores of tasks.
+#[derive(Debug)]
+pub(crate) struct TaskStores {
+    directory: StateDirectory,
+    env: StateEnv,
+}
+
+impl TaskStores {
+    pub(crate) fn new(directory: StateDirectory, env: StateEnv) -> Self {
+        Self { directory, env }
+    }
+
+    /// Opens the stores of a task. A damaged database is deleted and begun anew: the changelog has
+    /// everything.
+    pub(crate) fn open(
+        &self,
+        topology: &Topology,
+        task: TaskId,
+    ) -> Result<BTreeMap<StoreId, Box<dyn RowStore>>, Error> {
+        match self.open_once(topology, task) {
+            Err(StateError::Corrupted { store, reason }) => {
+                tracing::warn!(%task, store, reason, "local state is deleted and restored from the changelog");
+                self.directory.delete_task(task)?;
+                Ok(self.open_once(topology, task)?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn open_once(
+        &self,
+        topology: &Topology,
+        task: TaskId,
+    ) -> Result<BTreeMap<StoreId, Box<dyn RowStore>>, StateError> {
+        let stores = || {
+            let stores = topology.stores.iter().enumerate();
+            stores.filter(|(_, store)| store.subtopology == task.subtopology)
+        };
+        let persistent: Vec<&str> = stores()
+            .filter(|(_, store)| store.store_type == StoreType::Persistent)
+            .map(|(_, store)| store.name.as_str())
+            .collect();
+        let mut db = if persistent.is_empty() {
+            None
+        } else {
+            Some(TaskDb::open(&self.env, &self.directory.task_folder(task)?, &persistent)?)
+        };
+        let mut opened: BTreeMap<StoreId, Box<dyn RowStore>> = BTreeMap::new();
+        for (index, store) in stores() {
+            let rows = db.as_mut().and_then(|db| db.take_rows(&store.name));
+            let rows: Box<dyn RowStore> = match rows {
+                Some(rows) => Box::new(rows),
+                None => Box::new(MemoryRows::new()),
+            };
+            opened.insert(StoreId(index), rows);
+        }
+        Ok(opened)
+    }
+
+    /// Deletes the local state of a task that is not open.
+    pub(crate) fn delete(&self, task: TaskId) -> Result<(), Error> {
+        Ok(self.directory.delete_task(task)?)
+    }
+}
