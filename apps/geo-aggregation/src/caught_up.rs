@@ -9,7 +9,7 @@ use crate::topics;
 ///
 /// # Errors
 /// The broker is away, or a topic does not exist.
-pub fn is_caught_up(admin: &dyn Admin, group: &str, read: &[&str]) -> Result<bool, BrokerError> {
+pub fn is_caught_up(admin: &dyn Admin, group: &str, read: &[String]) -> Result<bool, BrokerError> {
     for topic in read {
         let partitions = topics::partitions_of(admin, topic)?;
         let starts = admin.beginning_offsets(&partitions)?;
@@ -31,7 +31,9 @@ mod tests {
     use std::time::Duration;
 
     use kstream::broker::memory::MemoryBroker;
-    use kstream::broker::{Broker as _, CommittedOffset, GroupEvent, GroupSettings, OutgoingRecord};
+    use kstream::broker::{
+        Broker as _, CommittedOffset, GroupEvent, GroupSettings, OutgoingRecord,
+    };
     use kstream::time::SystemClock;
     use kstream::{Headers, TopicPartition};
 
@@ -55,9 +57,9 @@ mod tests {
         let broker = MemoryBroker::new(Arc::new(SystemClock::new()));
         broker.create_topic(TOPIC, 2).unwrap();
         let admin = broker.admin().unwrap();
-        assert!(is_caught_up(&*admin, "g", &[TOPIC]).unwrap());
+        assert!(is_caught_up(&*admin, "g", &[TOPIC.to_owned()]).unwrap());
         produce(&broker);
-        assert!(!is_caught_up(&*admin, "g", &[TOPIC]).unwrap());
+        assert!(!is_caught_up(&*admin, "g", &[TOPIC.to_owned()]).unwrap());
 
         let second = Duration::from_secs(1);
         let settings = GroupSettings {
@@ -73,8 +75,8 @@ mod tests {
         member.acknowledge().unwrap();
         let next = CommittedOffset { offset: 1, metadata: String::new() };
         member.commit(&[(TopicPartition::new(TOPIC, 0), next)]).unwrap();
-        assert!(is_caught_up(&*admin, "g", &[TOPIC]).unwrap());
+        assert!(is_caught_up(&*admin, "g", &[TOPIC.to_owned()]).unwrap());
         produce(&broker);
-        assert!(!is_caught_up(&*admin, "g", &[TOPIC]).unwrap());
+        assert!(!is_caught_up(&*admin, "g", &[TOPIC.to_owned()]).unwrap());
     }
 }

@@ -3,8 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt::Write as _;
 
-use kstream::broker::BrokerError;
 use kstream::TopologyErrors;
+use kstream::broker::BrokerError;
 
 use crate::config::ConfigError;
 use crate::database::DatabaseError;

@@ -43,6 +43,8 @@ pub struct Readers {
     pub changes: mpsc::Sender<Totals>,
     /// Gets everything.
     pub totals: watch::Sender<Arc<Totals>>,
+    /// Gets the next offset of each partition, when the totals before it are out.
+    pub positions: watch::Sender<Vec<i64>>,
 }
 
 /// A reader of the totals' topics.
@@ -76,6 +78,11 @@ impl Feed {
         let positions = consumer.assign(&assignment)?.into_iter().zip(starts).collect();
         let (decoder, totals) = (Decoder::new(), Totals::default());
         Ok(Self { consumer, admin, clock, partitions, positions, decoder, totals })
+    }
+
+    /// What it reads, in the order of positions.
+    pub fn partitions(&self) -> &[TopicPartition] {
+        &self.partitions
     }
 
     /// Reads until `stop`, then on to the end that the topics have by then.
@@ -125,6 +132,8 @@ impl Feed {
         readers.totals.send_replace(Arc::new(self.totals.clone()));
         // Nobody may want changes any more; then the page still does.
         drop(readers.changes.blocking_send(changed));
+        let positions = self.positions.iter().map(|(_, position)| *position);
+        readers.positions.send_replace(positions.collect());
         Ok(())
     }
 

@@ -144,6 +144,8 @@ pub struct StreamsConfig {
     pub threads: NonZeroU32,
     /// Local state.
     pub state_dir: PathBuf,
+    /// Where metrics, health and the topology are; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
 }
 
 /// How to locate.
@@ -197,12 +199,20 @@ impl Job {
             ),
             raw::Command::Preprocess(args) => Self::Preprocess(
                 kafka_only(resolve_broker(args.broker, file.broker)?, "preprocess")?,
-                resolve_streams(args.streams, file.streams)?,
+                resolve_streams(
+                    args.streams,
+                    file.streams,
+                    resolve_listen(args.listen, file.listen)?,
+                )?,
                 resolve_geoip(args.geoip, file.geoip),
             ),
             raw::Command::Aggregate(args) => Self::Aggregate(
                 kafka_only(resolve_broker(args.broker, file.broker)?, "aggregate")?,
-                resolve_streams(args.streams, file.streams)?,
+                resolve_streams(
+                    args.streams,
+                    file.streams,
+                    resolve_listen(args.listen, file.listen)?,
+                )?,
                 resolve_storage((args.database, file.database), (args.interval, file.interval))?,
             ),
             raw::Command::Web(args) => Self::Web(WebConfig {
@@ -250,7 +260,7 @@ fn resolve_all(args: raw::AllArgs, file: FileConfig) -> Result<AllConfig, Config
     Ok(AllConfig {
         broker: resolve_broker(args.broker, file.broker)?,
         input,
-        streams: resolve_streams(args.streams, file.streams)?,
+        streams: resolve_streams(args.streams, file.streams, None)?,
         geoip: resolve_geoip(args.geoip, file.geoip),
         storage: resolve_storage((args.database, file.database), (args.interval, file.interval))?,
         listen,
@@ -335,10 +345,12 @@ fn resolve_input(args: raw::InputArgs, file: raw::InputArgs) -> Result<InputConf
 fn resolve_streams(
     args: raw::StreamsArgs,
     file: raw::StreamsArgs,
+    listen: Option<SocketAddr>,
 ) -> Result<StreamsConfig, ConfigError> {
     Ok(StreamsConfig {
         threads: positive("threads", args.threads.or(file.threads), DEFAULT_THREADS)?,
         state_dir: args.state_dir.or(file.state_dir).unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+        listen,
     })
 }
 

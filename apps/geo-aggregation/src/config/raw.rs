@@ -93,6 +93,9 @@ pub struct PreprocessArgs {
     /// How to locate.
     #[command(flatten)]
     pub geoip: GeoIpArgs,
+    /// Where its metrics are.
+    #[command(flatten)]
+    pub listen: ListenArgs,
 }
 
 /// Options of `aggregate`.
@@ -110,6 +113,9 @@ pub struct AggregateArgs {
     /// How often they go there.
     #[command(flatten)]
     pub interval: IntervalArgs,
+    /// Where its metrics are.
+    #[command(flatten)]
+    pub listen: ListenArgs,
 }
 
 /// Options of `web`.
@@ -220,11 +226,13 @@ pub struct IntervalArgs {
     pub interval: Option<String>,
 }
 
-/// Where the page is.
+/// Where to listen for HTTP.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ListenArgs {
-    /// Address and port of the page [default: 127.0.0.1:8080; none with --exit-when-done]
+    /// Address and port: of the page for `all` and `web` [default: 127.0.0.1:8080; none with
+    /// --exit-when-done], of /metrics, /health/live, /health/ready and /topology for `preprocess`
+    /// and `aggregate` [default: none]
     #[arg(long, value_name = "ADDR", env = "GEO_LISTEN")]
     pub listen: Option<String>,
 }

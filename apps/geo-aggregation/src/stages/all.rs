@@ -1,18 +1,17 @@
 //! Every stage and the page in one process.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kstream::broker::{Admin, Broker};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tracing::info;
+use tracing::{error, info};
 
 use super::counting::Counting;
 use super::stage::{Stage, aggregate_group, preprocess_group};
-use super::{Context, WATCH_INTERVAL, announce, blocking, connect, import_lines};
+use super::{Context, WATCH_INTERVAL, announce, blocking, connect, import_lines, wait_until};
 use crate::caught_up::is_caught_up;
 use crate::config::{AllConfig, BrokerChoice, StreamsConfig};
 use crate::database::Database;
@@ -20,10 +19,9 @@ use crate::error::AppError;
 use crate::geoip::Locator;
 use crate::import::Inputs;
 use crate::report;
-use crate::stop::Stop;
 use crate::topics::{PAGE_VIEWS, RAW_PAGE_VIEWS, REJECTED};
 use crate::topology::REJECTED_BY_SOURCE;
-use crate::totals::Countries;
+use crate::totals::{Countries, Totals};
 use crate::web;
 
 /// How far totals lag behind arrival within a process: the stages' commit interval, and some more.
@@ -60,28 +58,126 @@ pub(super) async fn run(config: AllConfig, context: &Context) -> Result<(), AppE
     };
 
     let counting = Counting::start(&broker, database, config.storage.interval, context)?;
-    let page = listener.map(|listener| serve_page(listener, &counting, context));
     let stages = [
-        Stage::preprocess(&broker, id, &streams, locator)?,
-        Stage::aggregate(&broker, id, &streams)?,
+        Stage::preprocess(&broker, id, &streams, locator).await?,
+        Stage::aggregate(&broker, id, &streams).await?,
     ];
-    let importing = context.stop.clone();
-    let import = import_lines(&broker, inputs, context, importing.clone());
+    let page = listener.map(|(listener, address)| {
+        announce(listener.local_addr().unwrap_or(address));
+        serve_page(listener, &counting, &stages, context)
+    });
     let work = Work { config: &config, context, stages: &stages, counting: &counting };
-    let result = work.until_done(&broker, import).await;
+    let import = tokio::task::spawn_blocking(import_lines(&broker, inputs, context));
+    let worked = work.until_done(&broker, import).await;
 
     // ORDER: each part ends before the one that takes its output.
-    importing.request();
     let [preprocess, aggregate] = stages;
-    let closed = preprocess.close().await.and(aggregate.close().await);
+    let closed = [preprocess.close().await, aggregate.close().await];
     let totals = counting.finish().await;
     if let Some(page) = page {
         page.abort();
     }
-    result.and(closed)?;
+    worked?;
+    closed.into_iter().collect::<Result<(), _>>()?;
     let totals = totals?;
     if config.exit_when_done {
-        print(&Countries::of(&totals))?;
+        print(&totals)?;
     }
     Ok(())
+}
+
+/// The parts while they are at work.
+struct Work<'a> {
+    config: &'a AllConfig,
+    context: &'a Context,
+    stages: &'a [Stage],
+    counting: &'a Counting,
+}
+
+impl Work<'_> {
+    /// Waits until the input is done, or until a signal or a failure ends the work; the import has
+    /// ended in any case.
+    async fn until_done(
+        &self,
+        broker: &Arc<dyn Broker>,
+        mut import: JoinHandle<Result<u64, AppError>>,
+    ) -> Result<(), AppError> {
+        let imported = tokio::select! {
+            imported = &mut import => imported,
+            () = self.interrupted() => {
+                self.context.stop.request();
+                import.await
+            }
+        };
+        imported.map_err(|_panicked| AppError::Panic("the import"))??;
+        tokio::select! {
+            settled = self.settled(broker) => settled?,
+            () = self.interrupted() => return Ok(()),
+        }
+        if !self.config.exit_when_done {
+            print(&self.counting.totals().borrow().clone())?;
+            info!("everything is counted; the page goes on until Ctrl-C");
+            self.interrupted().await;
+        }
+        Ok(())
+    }
+
+    async fn interrupted(&self) {
+        let ended = || self.stages.iter().any(Stage::has_ended) || self.counting.has_ended();
+        wait_until(|| self.context.stop.is_requested() || ended()).await;
+    }
+
+    /// Waits until every line has gone all the way.
+    async fn settled(&self, broker: &Arc<dyn Broker>) -> Result<(), AppError> {
+        let admin: Arc<dyn Admin> = Arc::from(broker.admin()?);
+        let id = &self.config.broker.application_id;
+        let (preprocess, aggregate) = (preprocess_group(id), aggregate_group(id));
+        let repartition = format!("{aggregate}-{REJECTED_BY_SOURCE}-repartition");
+        // ORDER: a topic is complete when all that is written from has been read.
+        for (group, topics) in [
+            (preprocess, vec![RAW_PAGE_VIEWS.to_owned()]),
+            (aggregate.clone(), vec![PAGE_VIEWS.to_owned(), REJECTED.to_owned()]),
+            (aggregate, vec![repartition]),
+        ] {
+            let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+            loop {
+                ticks.tick().await;
+                let (admin, group, topics) = (Arc::clone(&admin), group.clone(), topics.clone());
+                let look = move || is_caught_up(&*admin, &group, &topics);
+                if blocking("the look at offsets", look).await?? {
+                    break;
+                }
+            }
+        }
+        while !self.counting.is_caught_up(&*admin)? {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+        }
+        Ok(())
+    }
+}
+
+/// The page, and below it what the framework tells about both stages.
+fn serve_page(
+    listener: TcpListener,
+    counting: &Counting,
+    stages: &[Stage],
+    context: &Context,
+) -> JoinHandle<()> {
+    let source =
+        web::Source { totals: counting.totals(), clock: Arc::clone(&context.clock), lag: LAG };
+    let routes = stages.iter().fold(web::router(source), |routes, stage| {
+        routes.nest(&format!("/{}", stage.name()), stage.http_router())
+    });
+    tokio::spawn(async move {
+        if let Err(error) = web::serve(listener, routes).await {
+            error!(%error, "the page is gone");
+        }
+    })
+}
+
+fn print(totals: &Totals) -> Result<(), AppError> {
+    let table = report::table(&Countries::of(totals));
+    std::io::stdout()
+        .write_all(table.as_bytes())
+        .map_err(|source| AppError::Io { what: "cannot print the table", source })
 }

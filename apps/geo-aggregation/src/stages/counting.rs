@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kstream::broker::{Broker, BrokerError};
+use kstream::TopicPartition;
+use kstream::broker::{Admin, Broker, BrokerError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::{Context, WATCH_INTERVAL};
+use super::Context;
 use crate::database::{Database, DatabaseError, Sink};
 use crate::error::AppError;
 use crate::feed::{Feed, Readers};
@@ -26,6 +27,8 @@ pub(super) struct Counting {
     /// have ended.
     stop: Stop,
     totals: watch::Receiver<Arc<Totals>>,
+    partitions: Vec<TopicPartition>,
+    positions: watch::Receiver<Vec<i64>>,
 }
 
 impl Counting {
@@ -38,7 +41,9 @@ impl Counting {
         let feed = Feed::open(broker, Arc::clone(&context.clock))?;
         let (changes, changed) = mpsc::channel(WAITING_CHANGES);
         let (sender, totals) = watch::channel(Arc::new(Totals::default()));
-        let readers = Readers { changes, totals: sender };
+        let partitions = feed.partitions().to_vec();
+        let (position_sender, positions) = watch::channel(vec![0; partitions.len()]);
+        let readers = Readers { changes, totals: sender, positions: position_sender };
         let stop = Stop::default();
         let feed = tokio::task::spawn_blocking({
             let stop = stop.clone();
@@ -46,7 +51,7 @@ impl Counting {
         });
         let sink = Sink::new(database, Arc::clone(&context.clock), interval);
         let sink = tokio::spawn(sink.run(changed));
-        Ok(Self { feed, sink, stop, totals })
+        Ok(Self { feed, sink, stop, totals, partitions, positions })
     }
 
     /// The totals as they come.
@@ -54,14 +59,16 @@ impl Counting {
         self.totals.clone()
     }
 
-    /// Waits until the feed or the sink has ended, which neither should before its time;
+    /// Whether everything that is in the totals' topics has been read.
+    pub(super) fn is_caught_up(&self, admin: &dyn Admin) -> Result<bool, BrokerError> {
+        let ends = admin.end_offsets(&self.partitions)?;
+        Ok(self.positions.borrow().iter().zip(ends).all(|(position, end)| *position >= end))
+    }
+
+    /// Whether the feed or the sink has ended, which neither should before its time;
     /// [`Counting::finish`] says why.
-    pub(super) async fn failed(&self) -> Result<(), AppError> {
-        let mut ticks = tokio::time::interval(WATCH_INTERVAL);
-        while !self.feed.is_finished() && !self.sink.is_finished() {
-            ticks.tick().await;
-        }
-        Ok(())
+    pub(super) fn has_ended(&self) -> bool {
+        self.feed.is_finished() || self.sink.is_finished()
     }
 
     /// Reads and writes what is left: all that has been counted is in the database then. The answer is

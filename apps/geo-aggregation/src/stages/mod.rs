@@ -77,7 +77,7 @@ async fn import(
 ) -> Result<(), AppError> {
     let inputs = Inputs::find(&input)?;
     let broker = connect(&broker, context).await?;
-    let importing = import_lines(&broker, inputs, context, context.stop.clone());
+    let importing = import_lines(&broker, inputs, context);
     blocking("the import", importing).await??;
     Ok(())
 }
@@ -87,13 +87,12 @@ fn import_lines(
     broker: &Arc<dyn Broker>,
     inputs: Inputs,
     context: &Context,
-    stop: Stop,
 ) -> impl FnOnce() -> Result<u64, AppError> + Send + 'static {
-    let (broker, clock, run) = (Arc::clone(broker), Arc::clone(&context.clock), context.run);
+    let (broker, context) = (Arc::clone(broker), context.clone());
     move || {
-        let mut sink = ProducerSink::new(&broker, topics::RAW_PAGE_VIEWS, run)?;
-        let mut progress = Progress::new(clock);
-        import::run(inputs, &mut sink, &mut progress, &stop)?;
+        let mut sink = ProducerSink::new(&broker, topics::RAW_PAGE_VIEWS, context.run)?;
+        let mut progress = Progress::new(context.clock);
+        import::run(inputs, &mut sink, &mut progress, &context.stop)?;
         Ok(progress.lines())
     }
 }
@@ -106,9 +105,9 @@ async fn preprocess(
 ) -> Result<(), AppError> {
     let locator = Locator::open(geoip.geoip.as_deref())?;
     let client = connect(&broker, context).await?;
-    let stage = Stage::preprocess(&client, &broker.application_id, &streams, locator)?;
-    let result = watch(&context.stop, &[&stage]).await;
-    stage.close().await.and(result)
+    let stage = Stage::preprocess(&client, &broker.application_id, &streams, locator).await?;
+    wait_until(|| context.stop.is_requested() || stage.has_ended()).await;
+    stage.close().await
 }
 
 async fn aggregate(
@@ -120,14 +119,13 @@ async fn aggregate(
     let client = connect(&broker, context).await?;
     let database = Database::open(&storage.database, &broker.application_id).await?;
     let counting = Counting::start(&client, database, storage.interval, context)?;
-    let stage = Stage::aggregate(&client, &broker.application_id, &streams)?;
-    let result = tokio::select! {
-        result = watch(&context.stop, &[&stage]) => result,
-        result = counting.failed() => result,
-    };
+    let stage = Stage::aggregate(&client, &broker.application_id, &streams).await?;
+    let stop = || context.stop.is_requested() || stage.has_ended() || counting.has_ended();
+    wait_until(stop).await;
+    // ORDER: the last totals are read when the stage has written them.
     let closed = stage.close().await;
     let counted = counting.finish().await;
-    result.and(closed).and(counted.map(drop))
+    closed.and(counted.map(drop))
 }
 
 async fn web(config: WebConfig, context: &Context) -> Result<(), AppError> {
@@ -135,14 +133,13 @@ async fn web(config: WebConfig, context: &Context) -> Result<(), AppError> {
     let listener = web::listen(config.listen).await?;
     announce(listener.local_addr().unwrap_or(config.listen));
     let (sender, totals) = watch::channel(Arc::new(Totals::default()));
-    let source =
-        web::Source { totals, clock: Arc::clone(&context.clock), lag: DATABASE_LAG };
+    let source = web::Source { totals, clock: Arc::clone(&context.clock), lag: DATABASE_LAG };
     tokio::select! {
-        served = web::serve(listener, source) => {
+        served = web::serve(listener, web::router(source)) => {
             served.map_err(|source| AppError::Io { what: "the page is gone", source })
         }
         () = web::poll_database(database, sender) => Ok(()),
-        result = watch(&context.stop, &[]) => result,
+        () = wait_until(|| context.stop.is_requested()) => Ok(()),
     }
 }
 
@@ -177,16 +174,12 @@ async fn connect(config: &BrokerConfig, context: &Context) -> Result<Arc<dyn Bro
     blocking("the connection", connecting).await?
 }
 
-/// Waits until the program is to stop, or one of these stages has failed.
-async fn watch(stop: &Stop, stages: &[&Stage]) -> Result<(), AppError> {
+/// Looks again and again whether something is so.
+async fn wait_until(reached: impl Fn() -> bool) {
     let mut ticks = tokio::time::interval(WATCH_INTERVAL);
-    while !stop.is_requested() {
+    while !reached() {
         ticks.tick().await;
-        for stage in stages {
-            stage.check()?;
-        }
     }
-    Ok(())
 }
 
 /// Runs what waits or computes on a thread where that disturbs nobody.

@@ -90,12 +90,12 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address).await.map_err(|source| ListenError { address, source })
 }
 
-/// Serves the page until it is dropped.
+/// Serves these routes until it is dropped.
 ///
 /// # Errors
 /// The listener fails for good.
-pub async fn serve(listener: TcpListener, source: Source) -> std::io::Result<()> {
-    axum::serve(listener, router(source)).await
+pub async fn serve(listener: TcpListener, routes: Router) -> std::io::Result<()> {
+    axum::serve(listener, routes).await
 }
 
 /// The page's routes.

@@ -24,7 +24,7 @@ async fn start() -> (SocketAddr, watch::Sender<Arc<Totals>>) {
     let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let source = Source { totals, clock, lag: Duration::ZERO };
-    tokio::spawn(async move { serve(listener, source).await.unwrap() });
+    tokio::spawn(async move { serve(listener, router(source)).await.unwrap() });
     (address, sender)
 }
 
