@@ -8,6 +8,7 @@ mod admin;
 mod batch;
 mod client;
 mod consumer;
+mod creation;
 mod errors;
 mod event;
 mod member;

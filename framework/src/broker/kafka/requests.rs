@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
-use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +16,11 @@ use rdkafka::types::{
 };
 
 use super::client::{Client, REASON_LEN, Role, c_string, millis, text};
+use super::creation::Creation;
 use super::errors::{broker_error, check};
 use super::event::Event;
 use super::partitions::{Element, list_of};
-use crate::broker::{BrokerError, BrokerErrorKind, NewTopic};
+use crate::broker::{BrokerError, NewTopic};
 use crate::ids::TopicPartition;
 
 /// A request that has not been answered by then has failed.
@@ -204,7 +204,7 @@ impl Requests {
             return Ok(TopicResults::new());
         }
         let topics = topics.iter().map(Creation::new).collect::<Result<Vec<_>, _>>()?;
-        let mut pointers: Vec<_> = topics.iter().map(|topic| topic.0.as_ptr()).collect();
+        let mut pointers: Vec<_> = topics.iter().map(Creation::handle).collect();
         let what = "cannot create topics";
         let operation = RDKafkaAdminOp::RD_KAFKA_ADMIN_OP_CREATETOPICS;
         let event = self.ask(operation, what, |options, queue| {
@@ -361,44 +361,4 @@ unsafe fn topic_results(results: &[*const RDKafkaTopicResult], verb: &str) -> To
             (name, outcome)
         })
         .collect()
-}
-
-/// A topic in librdkafka's form.
-struct Creation(NonNull<sys::rd_kafka_NewTopic_t>);
-
-impl Creation {
-    fn new(topic: &NewTopic) -> Result<Self, BrokerError> {
-        let name = c_string(&topic.name)?;
-        let mut reason = [0; REASON_LEN];
-        // SAFETY: the name is copied, and the buffer has the length given.
-        let creation = unsafe {
-            sys::rd_kafka_NewTopic_new(
-                name.as_ptr(),
-                topic.partitions,
-                topic.replication_factor,
-                reason.as_mut_ptr(),
-                reason.len(),
-            )
-        };
-        let Some(creation) = NonNull::new(creation).map(Self) else {
-            let message = format!("cannot create topic {}: {}", topic.name, text(reason.as_ptr()));
-            return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
-        };
-        for (key, value) in &topic.configs {
-            let (key, value) = (c_string(key)?, c_string(value)?);
-            // SAFETY: the topic is live, and key and value are copied.
-            let error = unsafe {
-                sys::rd_kafka_NewTopic_set_config(creation.0.as_ptr(), key.as_ptr(), value.as_ptr())
-            };
-            check(error, format_args!("cannot create topic {}", topic.name), "")?;
-        }
-        Ok(creation)
-    }
-}
-
-impl Drop for Creation {
-    fn drop(&mut self) {
-        // SAFETY: ours, and destroyed once.
-        unsafe { sys::rd_kafka_NewTopic_destroy(self.0.as_ptr()) };
-    }
 }

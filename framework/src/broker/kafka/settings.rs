@@ -106,10 +106,14 @@ const CONSUMER: &[(&str, &str)] = &[
 
 const MAIN: &[(&str, &str)] = &[
     ("fetch.max.bytes", "8388608"),
-    ("fetch.message.max.bytes", "1048576"),
-    ("fetch.wait.max.ms", "100"), // the longest that idle partitions hold a new one back
-    ("queued.max.messages.kbytes", "2048"), // per partition, payload only
-    ("queued.min.messages", "5000"), // per partition: the real limit where records are small
+    // Per partition: bounds what lies behind a slow one, and what one batch keeps alive.
+    ("fetch.message.max.bytes", "524288"),
+    // The longest that idle partitions hold a new one back.
+    ("fetch.wait.max.ms", "100"),
+    // Per partition, payload only.
+    ("queued.max.messages.kbytes", "2048"),
+    // Per partition: the real limit where records are small.
+    ("queued.min.messages", "5000"),
 ];
 
 const RESTORE: &[(&str, &str)] = &[
@@ -123,7 +127,8 @@ const RESTORE: &[(&str, &str)] = &[
 const PRODUCER: &[(&str, &str)] = &[
     ("acks", "all"),
     ("enable.idempotence", "true"),
-    ("linger.ms", "20"), // a flush does not wait for it
+    // KAFKA: as Kafka Streams sets it. A flush does not wait for it; a fifth less CPU than with 20.
+    ("linger.ms", "100"),
     ("message.timeout.ms", "300000"),
     ("queue.buffering.max.kbytes", "32768"),
     ("queue.buffering.max.messages", "100000"),

@@ -1,8 +1,8 @@
 //! What the Kafka ports cost by themselves: records copied from one topic to another with nothing in
 //! between, per second of CPU time of this process (librdkafka's threads included).
 //!
-//! `port-throughput BOOTSTRAP [RECORDS] [PARTITIONS] [VALUE_BYTES] [acks]`; `acks` tracks offsets of
-//! acknowledged records.
+//! `port-throughput BOOTSTRAP [RECORDS] [PARTITIONS] [VALUE_BYTES] [OPTION…]`; the option `acks` tracks
+//! offsets of acknowledged records, `main.NAME=VALUE` and `producer.NAME=VALUE` set client properties.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::collections::BTreeMap;
@@ -30,15 +30,23 @@ struct Workload {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let bootstrap = arguments.next().ok_or("usage: port-throughput BOOTSTRAP [RECORDS] …")?;
+    let (options, numbers): (Vec<_>, Vec<_>) =
+        std::env::args().skip(1).partition(|argument| argument == "acks" || argument.contains('='));
+    let mut numbers = numbers.into_iter();
+    let bootstrap = numbers.next().ok_or("usage: port-throughput BOOTSTRAP [RECORDS] …")?;
     let workload = Workload {
-        records: arguments.next().map_or(Ok(2_000_000), |text| text.parse())?,
-        partitions: arguments.next().map_or(Ok(4), |text| text.parse())?,
-        value_bytes: arguments.next().map_or(Ok(100), |text| text.parse())?,
-        track_acks: arguments.next().is_some_and(|text| text == "acks"),
+        records: numbers.next().map_or(Ok(2_000_000), |text| text.parse())?,
+        partitions: numbers.next().map_or(Ok(4), |text| text.parse())?,
+        value_bytes: numbers.next().map_or(Ok(100), |text| text.parse())?,
+        track_acks: options.iter().any(|option| option == "acks"),
     };
-    let broker = KafkaBroker::new(&bootstrap, KafkaSettings::default())?;
+    let mut settings = KafkaSettings::default();
+    for (name, value) in options.iter().filter_map(|option| option.split_once('=')) {
+        let (role, name) = name.split_once('.').ok_or("a property needs a role")?;
+        let properties = if role == "main" { &mut settings.main } else { &mut settings.producer };
+        properties.insert(name.to_owned(), value.to_owned());
+    }
+    let broker = KafkaBroker::new(&bootstrap, settings)?;
     let topics = Topics::create(&broker, workload.partitions)?;
     Stage::run("produce", &workload, || produce(&broker, &topics.input, &workload))?;
     Stage::run("fetch", &workload, || copy(&broker, &topics, &workload, false))?;
@@ -59,7 +67,8 @@ impl Topics {
             name: name.clone(),
             partitions,
             replication_factor: -1,
-            configs: BTreeMap::new(),
+            // Made-up timestamps are old enough to be deleted at once.
+            configs: BTreeMap::from([("retention.ms".to_owned(), "-1".to_owned())]),
         });
         for result in broker.admin()?.create_topics(&new)? {
             result?;

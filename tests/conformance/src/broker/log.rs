@@ -9,6 +9,7 @@ pub(super) const CASES: &[Case] = &[
     ("log-order", records_come_back_in_order_from_offset_0),
     ("log-null", null_is_not_empty),
     ("log-headers", headers_keep_their_order_their_nulls_and_repeated_names),
+    ("log-header-shapes", headers_are_found_whatever_key_and_value_are),
     ("log-timestamps", timestamps_are_the_producers_or_else_the_brokers),
     ("log-start", earliest_latest_and_an_offset_are_where_reading_starts),
     ("log-range", an_offset_beyond_the_end_is_an_error),
@@ -68,6 +69,30 @@ fn headers_keep_their_order_their_nulls_and_repeated_names(test: &BrokerUnderTes
     producer.flush(test.deadline).unwrap();
     let fetched = test.fetch_all("log-headers", 0, 2);
     assert_eq!(fetched.into_iter().map(|record| record.headers).collect::<Vec<_>>(), sent);
+}
+
+fn headers_are_found_whatever_key_and_value_are(test: &BrokerUnderTest<'_>) {
+    test.create_topic("log-header-shapes", 1);
+    let long = [b'x'; 300];
+    let contents: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"x"), Some(&long)];
+    let mut some = Headers::new();
+    some.add("name", Some(b"value"));
+    let headers = [Headers::new(), some];
+    let mut producer = test.producer(false);
+    let topic = producer.topic("log-header-shapes").unwrap();
+    let mut sent = Vec::new();
+    for (key, value) in contents.iter().flat_map(|key| contents.map(|value| (*key, value))) {
+        for headers in &headers {
+            let timestamp = Some(1);
+            let record = OutgoingRecord { partition: 0, key, value, timestamp, headers };
+            producer.send(topic, record).unwrap();
+            sent.push((key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec), headers.clone()));
+        }
+    }
+    producer.flush(test.deadline).unwrap();
+    let fetched = test.fetch_all("log-header-shapes", 0, sent.len());
+    let got: Vec<_> = fetched.into_iter().map(|r| (r.key, r.value, r.headers)).collect();
+    assert_eq!(got, sent);
 }
 
 fn timestamps_are_the_producers_or_else_the_brokers(test: &BrokerUnderTest<'_>) {
