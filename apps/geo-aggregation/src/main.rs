@@ -1,13 +1,13 @@
 //! `geo-aggregation`: reads the command line, runs the job until it ends or a signal comes, and says
 //! in one line what went wrong.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser as _;
 use geo_aggregation::config::Job;
-use geo_aggregation::config::raw::Cli;
+use geo_aggregation::config::raw::{Cli, Command};
 use geo_aggregation::error::AppError;
 use geo_aggregation::stages::{self, Context};
 use geo_aggregation::stop::Stop;
@@ -18,10 +18,13 @@ use tracing_subscriber::EnvFilter;
 /// What is logged unless `RUST_LOG` says otherwise.
 const LOG_FILTER: &str = "info,sqlx=warn,hyper=warn";
 
+/// The same where all stages share a terminal: what a user wants to know.
+const QUIET_LOG_FILTER: &str = "warn,geo_aggregation=info";
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| LOG_FILTER.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let quiet = matches!(cli.command, Command::All(_));
+    log_to_stderr(if quiet { QUIET_LOG_FILTER } else { LOG_FILTER });
     match Job::resolve(cli).map_err(AppError::from).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -30,6 +33,15 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn log_to_stderr(filter: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| filter.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }
 
 fn run(job: Job) -> Result<(), AppError> {

@@ -4,20 +4,23 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kstream::broker::memory::MemoryBroker;
 use kstream::broker::{Admin, Broker};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 
 use super::counting::Counting;
+use super::embedded::Trimming;
 use super::stage::{Stage, aggregate_group, preprocess_group};
 use super::{Context, WATCH_INTERVAL, announce, blocking, connect, import_lines, wait_until};
 use crate::caught_up::is_caught_up;
-use crate::config::{AllConfig, BrokerChoice, StreamsConfig};
+use crate::config::AllConfig;
 use crate::database::Database;
 use crate::error::AppError;
 use crate::geoip::Locator;
-use crate::import::Inputs;
+use crate::import::{Inputs, ProducerSink};
 use crate::report;
 use crate::topics::{PAGE_VIEWS, RAW_PAGE_VIEWS, REJECTED};
 use crate::topology::REJECTED_BY_SOURCE;
@@ -31,44 +34,34 @@ const LAG: Duration = Duration::from_millis(1500);
 pub(super) async fn run(config: AllConfig, context: &Context) -> Result<(), AppError> {
     let inputs = Inputs::find(&config.input)?;
     let locator = Locator::open(config.geoip.geoip.as_deref())?;
-    let broker = connect(&config.broker, context).await?;
+    let connection = connect(&config.broker, context).await?;
     let id = &config.broker.application_id;
     let database = Database::open(&config.storage.database, id).await?;
     let listener = match config.listen {
         Some(address) => Some((web::listen(address).await?, address)),
         None => None,
     };
-    // The embedded broker has forgotten what earlier rows were counted from, and counts from zero:
-    // rows and local state of an earlier process mean nothing to it.
-    let temporary = match config.broker.broker {
-        BrokerChoice::Memory => {
-            database.clear().await?;
-            Some(tempfile::tempdir().map_err(|source| AppError::Io {
-                what: "cannot make a temporary folder for state",
-                source,
-            })?)
-        }
-        BrokerChoice::Kafka(_) => None,
+    let scratch = match &connection.embedded {
+        Some(broker) => Some(Scratch::start(broker.clone(), id, &database).await?),
+        None => None,
     };
-    let streams = StreamsConfig {
-        state_dir: temporary
-            .as_ref()
-            .map_or(config.streams.state_dir.clone(), |folder| folder.path().to_owned()),
-        ..config.streams.clone()
-    };
+    let mut streams = config.streams.clone();
+    if let Some(scratch) = &scratch {
+        streams.state_dir = scratch.state.path().to_owned();
+    }
+    let settings = connection.settings(config.broker.clone(), streams);
 
-    let counting = Counting::start(&broker, database, config.storage.interval, context)?;
-    let stages = [
-        Stage::preprocess(&broker, id, &streams, locator).await?,
-        Stage::aggregate(&broker, id, &streams).await?,
-    ];
+    let broker = &connection.broker;
+    let counting = Counting::start(broker, database, config.storage.interval, context)?;
+    let stages = [Stage::preprocess(&settings, locator).await?, Stage::aggregate(&settings).await?];
     let page = listener.map(|(listener, address)| {
         announce(listener.local_addr().unwrap_or(address));
         serve_page(listener, &counting, &stages, context)
     });
     let work = Work { config: &config, context, stages: &stages, counting: &counting };
-    let import = tokio::task::spawn_blocking(import_lines(&broker, inputs, context));
-    let worked = work.until_done(&broker, import).await;
+    let sink = ProducerSink::new(broker, RAW_PAGE_VIEWS, context.run)?;
+    let import = start_import(inputs, sink, scratch.as_ref(), context);
+    let worked = work.until_done(broker, import).await;
 
     // ORDER: each part ends before the one that takes its output.
     let [preprocess, aggregate] = stages;
@@ -77,6 +70,9 @@ pub(super) async fn run(config: AllConfig, context: &Context) -> Result<(), AppE
     if let Some(page) = page {
         page.abort();
     }
+    if let Some(scratch) = scratch {
+        scratch.trimming.finish().await?;
+    }
     worked?;
     closed.into_iter().collect::<Result<(), _>>()?;
     let totals = totals?;
@@ -84,6 +80,41 @@ pub(super) async fn run(config: AllConfig, context: &Context) -> Result<(), AppE
         print(&totals)?;
     }
     Ok(())
+}
+
+/// What the embedded broker needs beside it. It has forgotten what earlier processes counted and
+/// counts from zero, so rows and local state of theirs mean nothing to it.
+struct Scratch {
+    state: TempDir,
+    trimming: Trimming,
+}
+
+impl Scratch {
+    async fn start(broker: MemoryBroker, id: &str, database: &Database) -> Result<Self, AppError> {
+        database.clear().await?;
+        let state = tempfile::tempdir().map_err(|source| AppError::Io {
+            what: "cannot make a temporary folder for state",
+            source,
+        })?;
+        let trimming = Trimming::start(broker, &preprocess_group(id), &aggregate_group(id))?;
+        Ok(Self { state, trimming })
+    }
+}
+
+fn start_import(
+    inputs: Inputs,
+    sink: ProducerSink,
+    scratch: Option<&Scratch>,
+    context: &Context,
+) -> JoinHandle<Result<(), AppError>> {
+    let context = context.clone();
+    match scratch {
+        Some(scratch) => {
+            let sink = scratch.trimming.throttle(sink, context.stop.clone());
+            tokio::task::spawn_blocking(move || import_lines(inputs, sink, context))
+        }
+        None => tokio::task::spawn_blocking(move || import_lines(inputs, sink, context)),
+    }
 }
 
 /// The parts while they are at work.
@@ -100,7 +131,7 @@ impl Work<'_> {
     async fn until_done(
         &self,
         broker: &Arc<dyn Broker>,
-        mut import: JoinHandle<Result<u64, AppError>>,
+        mut import: JoinHandle<Result<(), AppError>>,
     ) -> Result<(), AppError> {
         let imported = tokio::select! {
             imported = &mut import => imported,

@@ -6,6 +6,7 @@
 
 mod all;
 mod counting;
+mod embedded;
 mod stage;
 
 use std::io::Write as _;
@@ -27,18 +28,25 @@ use crate::config::{
 use crate::database::Database;
 use crate::error::AppError;
 use crate::geoip::Locator;
-use crate::import::{self, Inputs, ProducerSink, Progress};
+use crate::import::{self, Inputs, LineSink, ProducerSink, Progress};
 use crate::stop::Stop;
 use crate::totals::Totals;
 use crate::{sample, topics, web};
 use counting::Counting;
-use stage::Stage;
+use stage::{Settings, Stage};
 
 /// How often a waiting stage looks whether it is to stop, or has failed.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How far totals in the database lag behind: the writing instance's interval, and some more.
 const DATABASE_LAG: Duration = Duration::from_secs(7);
+
+/// How often stages commit to Kafka.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often they commit to the embedded broker, where that costs less, and where what is not
+/// committed takes memory.
+const EMBEDDED_COMMIT_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What every way to run needs from outside.
 #[derive(Debug, Clone)]
@@ -76,25 +84,19 @@ async fn import(
     context: &Context,
 ) -> Result<(), AppError> {
     let inputs = Inputs::find(&input)?;
-    let broker = connect(&broker, context).await?;
-    let importing = import_lines(&broker, inputs, context);
-    blocking("the import", importing).await??;
-    Ok(())
+    let client = connect(&broker, context).await?.broker;
+    let context = context.clone();
+    let importing = move || {
+        let sink = ProducerSink::new(&client, topics::RAW_PAGE_VIEWS, context.run)?;
+        import_lines(inputs, sink, context)
+    };
+    blocking("the import", importing).await?
 }
 
-/// The import as a function for a thread of its own; it returns how many lines there were.
-fn import_lines(
-    broker: &Arc<dyn Broker>,
-    inputs: Inputs,
-    context: &Context,
-) -> impl FnOnce() -> Result<u64, AppError> + Send + 'static {
-    let (broker, context) = (Arc::clone(broker), context.clone());
-    move || {
-        let mut sink = ProducerSink::new(&broker, topics::RAW_PAGE_VIEWS, context.run)?;
-        let mut progress = Progress::new(context.clock);
-        import::run(inputs, &mut sink, &mut progress, &context.stop)?;
-        Ok(progress.lines())
-    }
+/// Runs the import on the present thread.
+fn import_lines(inputs: Inputs, mut sink: impl LineSink, context: Context) -> Result<(), AppError> {
+    let mut progress = Progress::new(context.clock);
+    Ok(import::run(inputs, &mut sink, &mut progress, &context.stop)?)
 }
 
 async fn preprocess(
@@ -104,8 +106,8 @@ async fn preprocess(
     context: &Context,
 ) -> Result<(), AppError> {
     let locator = Locator::open(geoip.geoip.as_deref())?;
-    let client = connect(&broker, context).await?;
-    let stage = Stage::preprocess(&client, &broker.application_id, &streams, locator).await?;
+    let connection = connect(&broker, context).await?;
+    let stage = Stage::preprocess(&connection.settings(broker, streams), locator).await?;
     wait_until(|| context.stop.is_requested() || stage.has_ended()).await;
     stage.close().await
 }
@@ -116,10 +118,10 @@ async fn aggregate(
     storage: StorageConfig,
     context: &Context,
 ) -> Result<(), AppError> {
-    let client = connect(&broker, context).await?;
+    let connection = connect(&broker, context).await?;
     let database = Database::open(&storage.database, &broker.application_id).await?;
-    let counting = Counting::start(&client, database, storage.interval, context)?;
-    let stage = Stage::aggregate(&client, &broker.application_id, &streams).await?;
+    let counting = Counting::start(&connection.broker, database, storage.interval, context)?;
+    let stage = Stage::aggregate(&connection.settings(broker, streams)).await?;
     let stop = || context.stop.is_requested() || stage.has_ended() || counting.has_ended();
     wait_until(stop).await;
     // ORDER: the last totals are read when the stage has written them.
@@ -157,19 +159,39 @@ fn write_sample(config: &SampleConfig) -> Result<(), AppError> {
     }
 }
 
-/// The broker, with the topics between the stages.
-async fn connect(config: &BrokerConfig, context: &Context) -> Result<Arc<dyn Broker>, AppError> {
+/// A broker with the topics between the stages.
+#[derive(Debug)]
+struct Connection {
+    broker: Arc<dyn Broker>,
+    /// The same, if it is the embedded one.
+    embedded: Option<MemoryBroker>,
+}
+
+impl Connection {
+    fn settings(&self, broker: BrokerConfig, streams: StreamsConfig) -> Settings {
+        let commit_interval =
+            if self.embedded.is_some() { EMBEDDED_COMMIT_INTERVAL } else { COMMIT_INTERVAL };
+        let application_id = broker.application_id;
+        Settings { broker: Arc::clone(&self.broker), application_id, streams, commit_interval }
+    }
+}
+
+async fn connect(config: &BrokerConfig, context: &Context) -> Result<Connection, AppError> {
     let partitions = i32::try_from(config.partitions.get()).unwrap_or(i32::MAX);
     let (choice, clock) = (config.broker.clone(), Arc::clone(&context.clock));
-    let connecting = move || -> Result<Arc<dyn Broker>, AppError> {
-        let broker: Arc<dyn Broker> = match choice {
-            BrokerChoice::Memory => Arc::new(MemoryBroker::new(clock)),
+    let connecting = move || -> Result<Connection, AppError> {
+        let connection = match choice {
+            BrokerChoice::Memory => {
+                let broker = MemoryBroker::new(clock);
+                Connection { broker: Arc::new(broker.clone()), embedded: Some(broker) }
+            }
             BrokerChoice::Kafka(servers) => {
-                Arc::new(KafkaBroker::new(&servers, KafkaSettings::default())?)
+                let broker = KafkaBroker::new(&servers, KafkaSettings::default())?;
+                Connection { broker: Arc::new(broker), embedded: None }
             }
         };
-        topics::ensure(&*broker.admin()?, partitions)?;
-        Ok(broker)
+        topics::ensure(&*connection.broker.admin()?, partitions)?;
+        Ok(connection)
     };
     blocking("the connection", connecting).await?
 }

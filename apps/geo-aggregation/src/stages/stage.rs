@@ -13,8 +13,15 @@ use crate::geoip::Locator;
 use crate::topics;
 use crate::topology::{self, RejectLines};
 
-/// How often a stage commits, and so how old totals on the page may be.
-const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// What both stages need.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) application_id: String,
+    pub(super) streams: StreamsConfig,
+    /// How often a stage commits, and so how old totals may be.
+    pub(super) commit_interval: Duration,
+}
 
 /// The group of the preprocessing instances.
 pub(super) fn preprocess_group(application_id: &str) -> String {
@@ -35,27 +42,23 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) async fn preprocess(
-        broker: &Arc<dyn Broker>,
-        application_id: &str,
-        streams: &StreamsConfig,
+        settings: &Settings,
         locator: Locator,
     ) -> Result<Self, AppError> {
-        let config = config(preprocess_group(application_id), streams)
+        let config = config(preprocess_group(&settings.application_id), settings)
             .deserialization_handler(RejectLines)
             .dead_letter_topic(topics::REJECTED);
         let topology = topology::preprocess(Arc::new(locator))?;
-        Self::start("preprocess", KafkaStreams::new(topology, config, Arc::clone(broker))).await
+        Self::start("preprocess", KafkaStreams::new(topology, config, Arc::clone(&settings.broker)))
+            .await
     }
 
-    pub(super) async fn aggregate(
-        broker: &Arc<dyn Broker>,
-        application_id: &str,
-        streams: &StreamsConfig,
-    ) -> Result<Self, AppError> {
-        let config = config(aggregate_group(application_id), streams)
+    pub(super) async fn aggregate(settings: &Settings) -> Result<Self, AppError> {
+        let config = config(aggregate_group(&settings.application_id), settings)
             .deserialization_handler(LogAndContinue);
         let topology = topology::aggregate()?;
-        Self::start("aggregate", KafkaStreams::new(topology, config, Arc::clone(broker))).await
+        Self::start("aggregate", KafkaStreams::new(topology, config, Arc::clone(&settings.broker)))
+            .await
     }
 
     /// Starts on a thread that may wait for the broker, and end there if that fails.
@@ -96,13 +99,13 @@ impl Stage {
     }
 }
 
-fn config(group: String, streams: &StreamsConfig) -> kstream::StreamsConfig {
-    let threads = usize::try_from(streams.threads.get()).unwrap_or(usize::MAX);
+fn config(group: String, settings: &Settings) -> kstream::StreamsConfig {
+    let StreamsConfig { threads, state_dir, listen } = &settings.streams;
     let config = kstream::StreamsConfig::new(group)
-        .state_dir(&streams.state_dir)
-        .num_stream_threads(threads)
-        .commit_interval(COMMIT_INTERVAL);
-    match streams.listen {
+        .state_dir(state_dir)
+        .num_stream_threads(usize::try_from(threads.get()).unwrap_or(usize::MAX))
+        .commit_interval(settings.commit_interval);
+    match *listen {
         Some(address) => config.http_listen(address),
         None => config,
     }
