@@ -60,7 +60,7 @@ impl StreamsConfig {
             replication_factor: -1,
             session_timeout: Duration::from_secs(10),
             heartbeat_interval: Duration::from_secs(1),
-            max_poll_interval: Duration::from_secs(120),
+            max_poll_interval: Duration::from_mins(2),
             close_timeout: Duration::from_secs(30),
             deserialization_handler: Arc::new(FailOnBadRecord),
             dead_letter_topic: None,

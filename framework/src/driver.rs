@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::{TaskContext, TaskCounters};
-use crate::record::{Headers, Timestamp};
+use crate::record::Timestamp;
 use crate::runtime::commit::Commit;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::serdes::{ArcSerde, SerdeError};
@@ -118,20 +118,11 @@ impl TaskDriver {
     }
 
     /// Sends a record to a topic and does everything it causes.
-    pub fn pipe(
-        &mut self,
-        topic: &str,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        timestamp: Timestamp,
-        headers: &Headers,
-    ) -> Result<(), Error> {
+    pub fn pipe(&mut self, topic: &str, record: OutgoingRecord<'_>) -> Result<(), Error> {
         if !self.task.group.queues().iter().any(|queue| &*queue.partition.topic == topic) {
             let message = format!("the topology does not read topic {topic}");
             return Err(Error::new(ErrorKind::Config, message));
         }
-        let record =
-            OutgoingRecord { partition: 0, key, value, timestamp: Some(timestamp), headers };
         self.broker.produce(topic, record)?;
         self.complete()
     }
@@ -243,7 +234,7 @@ impl TaskDriver {
             let commit = Commit {
                 producer: &self.producer,
                 now_ms: self.clock.now_ms(),
-                commit_offsets: &mut |_| Ok(()),
+                input_offsets: &mut |_| Ok(()),
                 between: &mut |_| Ok(()),
             };
             commit.run(std::iter::once(&mut self.task))?;

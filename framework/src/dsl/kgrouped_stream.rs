@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::kstream::KStream;
 use super::ktable::KTable;
 use super::options::{Grouped, Materialized, Named};
-use super::repartition::{RepartitionSerdes, add_repartition};
+use super::repartition::{RepartitionSpec, add_repartition};
 use super::stores::add_store;
 use super::time_windowed_kstream::TimeWindowedKStream;
 use super::windows::TimeWindows;
@@ -220,11 +220,13 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         if let (Some(node), Some(_)) = (self.repartition.get(), &self.grouped.name) {
             return node;
         }
-        let serdes = RepartitionSerdes {
+        let repartition = RepartitionSpec {
+            names,
+            partitions: None,
             key_serde: Arc::clone(&self.grouped.key_serde),
             value_serde: Arc::clone(&self.grouped.value_serde),
         };
-        let node = add_repartition(plan, self.node, names, None, serdes, location);
+        let node = add_repartition(plan, self.node, repartition, location);
         self.repartition.set(Some(node));
         node
     }

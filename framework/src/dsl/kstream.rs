@@ -8,14 +8,16 @@ use std::sync::Arc;
 use super::branched_kstream::BranchedKStream;
 use super::kgrouped_stream::KGroupedStream;
 use super::options::{Grouped, Named, Produced, Repartitioned};
-use super::repartition::{RepartitionSerdes, add_repartition};
+use super::repartition::{RepartitionSpec, add_repartition};
 use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan};
 use crate::processor::Data;
 use crate::processor::operators::filter::{Filter, Predicate};
 use crate::processor::operators::flat_map::{FlatMap, FlatMapValues, FlatMapper, FlatValueMapper};
-use crate::processor::operators::map::{Map, MapValues, SelectKey};
+use crate::processor::operators::map::{
+    KeySelector, Map, MapValues, Mapper, SelectKey, ValueMapper,
+};
 use crate::processor::operators::merge::PassThrough;
-use crate::processor::operators::peek::Peek;
+use crate::processor::operators::peek::{Action, Peek};
 use crate::processor::operators::sink::Sink;
 use crate::serdes::DefaultSerde;
 use crate::topology::link::{NodeSupplier, node};
@@ -106,12 +108,14 @@ impl<K: Data, V: Data> KStream<K, V> {
     /// assert_eq!(large.read_key_values()?, [("b".to_owned(), 700)]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[must_use]
     #[track_caller]
     pub fn filter(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.filter_with(predicate, Named::default())
     }
 
     /// [`KStream::filter`] with a name.
+    #[must_use]
     #[track_caller]
     pub fn filter_with(
         &self,
@@ -124,12 +128,14 @@ impl<K: Data, V: Data> KStream<K, V> {
     /// Keeps the records that `predicate` refuses.
     ///
     /// **Shape**: `(K, V)` → `(K, V)`, none or one per record; the key does not change.
+    #[must_use]
     #[track_caller]
     pub fn filter_not(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
         self.filter_not_with(predicate, Named::default())
     }
 
     /// [`KStream::filter_not`] with a name.
+    #[must_use]
     #[track_caller]
     pub fn filter_not_with(
         &self,
@@ -166,7 +172,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         mapper: impl Fn(K, V) -> (K2, V2) + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> KStream<K2, V2> {
-        let mapper: Arc<dyn Fn(K, V) -> (K2, V2) + Send + Sync> = Arc::new(mapper);
+        let mapper: Mapper<K, V, K2, V2> = Arc::new(mapper);
         let supplier =
             node(move |linker| Ok(Map { mapper: Arc::clone(&mapper), next: linker.outlet()? }));
         let named = named.into();
@@ -197,7 +203,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     fn add_map_values<V2: Data>(
         &self,
-        mapper: Arc<dyn Fn(&K, V) -> V2 + Send + Sync>,
+        mapper: ValueMapper<K, V, V2>,
         named: Named,
     ) -> KStream<K, V2> {
         let supplier = node(move |linker| {
@@ -279,7 +285,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         mapper: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> KStream<K2, V> {
-        let mapper: Arc<dyn Fn(&K, &V) -> K2 + Send + Sync> = Arc::new(mapper);
+        let mapper: KeySelector<K, V, K2> = Arc::new(mapper);
         let supplier = node(move |linker| {
             Ok(SelectKey { mapper: Arc::clone(&mapper), next: linker.outlet()? })
         });
@@ -291,12 +297,14 @@ impl<K: Data, V: Data> KStream<K, V> {
     ///
     /// **Shape**: `(K, V)` → `(K, V)`, one per record. After a failure records are processed again, and so
     /// the action may see a record more than once.
+    #[expect(clippy::return_self_not_must_use, reason = "the action runs either way")]
     #[track_caller]
     pub fn peek(&self, action: impl Fn(&K, &V) + Send + Sync + 'static) -> Self {
         self.peek_with(action, Named::default())
     }
 
     /// [`KStream::peek`] with a name.
+    #[expect(clippy::return_self_not_must_use, reason = "the action runs either way")]
     #[track_caller]
     pub fn peek_with(
         &self,
@@ -329,19 +337,21 @@ impl<K: Data, V: Data> KStream<K, V> {
     }
 
     fn peek_supplier(action: impl Fn(&K, &V) + Send + Sync + 'static) -> NodeSupplier {
-        let action: Arc<dyn Fn(&K, &V) + Send + Sync> = Arc::new(action);
+        let action: Action<K, V> = Arc::new(action);
         node(move |linker| Ok(Peek { action: Arc::clone(&action), next: linker.outlet()? }))
     }
 
     /// One stream of the records of both; in the order in which they are processed.
     ///
     /// **Shape**: `(K, V)` → `(K, V)`. A grouping behind it is repartitioned if either stream's would be.
+    #[must_use]
     #[track_caller]
     pub fn merge(&self, other: &Self) -> Self {
         self.merge_with(other, Named::default())
     }
 
     /// [`KStream::merge`] with a name.
+    #[must_use]
     #[track_caller]
     pub fn merge_with(&self, other: &Self, named: impl Into<Named>) -> Self {
         let mut plan = self.plan.borrow_mut();
@@ -427,6 +437,7 @@ impl<K: Data, V: Data> KStream<K, V> {
 
     /// Sends all records through a topic of the application's own, partitioned by key, with default
     /// serdes. Records with a null key are dropped.
+    #[must_use]
     #[track_caller]
     pub fn repartition(&self) -> Self
     where
@@ -440,15 +451,16 @@ impl<K: Data, V: Data> KStream<K, V> {
     ///
     /// # Source
     /// `KStream.repartition` (KIP-221).
+    #[must_use]
     #[track_caller]
     pub fn repartition_with(&self, repartitioned: Repartitioned<K, V>) -> Self {
         let Repartitioned { key_serde, value_serde, name, partitions } = repartitioned;
         let mut plan = self.plan.borrow_mut();
         let prefix = name.unwrap_or_else(|| plan.processor_name("KSTREAM-REPARTITION-"));
         let names = plan.repartition_names(&prefix);
-        let serdes = RepartitionSerdes { key_serde, value_serde };
+        let repartition = RepartitionSpec { names, partitions, key_serde, value_serde };
         let location = Location::caller();
-        let node = add_repartition(&mut plan, self.node, names, partitions, serdes, location);
+        let node = add_repartition(&mut plan, self.node, repartition, location);
         drop(plan);
         Self::new(Rc::clone(&self.plan), node, false)
     }

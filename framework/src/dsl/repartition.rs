@@ -12,8 +12,11 @@ use crate::processor::operators::repartition_filter::RepartitionFilter;
 use crate::serdes::ArcSerde;
 use crate::topology::link::node;
 
-/// The serdes of a repartition topic.
-pub(crate) struct RepartitionSerdes<K, V> {
+/// A repartition topic and what it holds.
+pub(crate) struct RepartitionSpec<K, V> {
+    pub(crate) names: RepartitionNames,
+    /// The number of partitions the user asked for.
+    pub(crate) partitions: Option<i32>,
     pub(crate) key_serde: ArcSerde<K>,
     pub(crate) value_serde: ArcSerde<V>,
 }
@@ -22,12 +25,10 @@ pub(crate) struct RepartitionSerdes<K, V> {
 pub(crate) fn add_repartition<K: Data, V: Data>(
     plan: &mut Plan,
     parent: GraphNodeId,
-    names: RepartitionNames,
-    partitions: Option<i32>,
-    serdes: RepartitionSerdes<K, V>,
+    repartition: RepartitionSpec<K, V>,
     location: &'static Location<'static>,
 ) -> GraphNodeId {
-    let RepartitionSerdes { key_serde, value_serde } = serdes;
+    let RepartitionSpec { names, partitions, key_serde, value_serde } = repartition;
     let filter_serde = Arc::clone(&key_serde);
     let filter = node(move |linker| {
         let key_serde = Arc::clone(&filter_serde);

@@ -7,8 +7,8 @@ use super::{GraphNodeId, GraphNodeKind, Plan, RepartitionNode, SourceNode};
 use crate::error::{TopologyError, TopologyErrors};
 use crate::topology::link::NodeSupplier;
 use crate::topology::{
-    NodeId, NodeKind, RepartitionTopic, StoreId, TopicName, Topology, TopologyNode,
-    assign_subtopologies,
+    AutoOffsetReset, NodeId, NodeKind, RepartitionTopic, StoreId, TopicName, Topology,
+    TopologyNode, assign_subtopologies,
 };
 
 /// A topology in the making.
@@ -156,7 +156,7 @@ impl Lowering {
         self.topology
             .repartition_topics
             .push(RepartitionTopic { topic: topic.clone(), partitions });
-        let kind = NodeKind::Source { topics: vec![topic], reset: Default::default() };
+        let kind = NodeKind::Source { topics: vec![topic], reset: AutoOffsetReset::default() };
         self.add(&[], NewNode { name: names.source, kind, stores: Vec::new(), supplier: source })
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Commit<'a> {
     pub(crate) producer: &'a SharedProducer,
     pub(crate) now_ms: Timestamp,
     /// Commits input offsets as a member of the group.
-    pub(crate) commit_offsets: &'a mut dyn FnMut(Offsets) -> Result<(), Error>,
+    pub(crate) input_offsets: &'a mut dyn FnMut(Offsets) -> Result<(), Error>,
     /// Called between the steps.
     pub(crate) between: &'a mut dyn FnMut(CommitStep) -> Result<(), Error>,
 }
@@ -77,7 +77,7 @@ impl Commit<'_> {
         // 5. ORDER: input offsets last. If the group refuses them, the tasks belong to somebody else by
         //    now; the rows written above are in the changelog, so whoever restores it has them too.
         //    Crash after this: nothing is lost and nothing is repeated.
-        (self.commit_offsets)(tasks.iter().flat_map(|task| task.consumed_offsets()).collect())?;
+        (self.input_offsets)(tasks.iter().flat_map(|task| task.consumed_offsets()).collect())?;
         (self.between)(CommitStep::OffsetsCommitted)?;
         for task in &mut tasks {
             task.committed();

@@ -146,12 +146,11 @@ impl Control {
         let deadline = self.shared.clock.monotonic() + self.shared.config.close_timeout;
         for worker in self.workers {
             let left = deadline.saturating_sub(self.shared.clock.monotonic());
-            match worker.ended.recv_timeout(left) {
-                Ok(()) => drop(worker.handle.join()),
-                Err(_) => {
-                    let message = "a stream thread did not stop within the close timeout";
-                    status.thread_died("close", Error::new(ErrorKind::Fatal, message));
-                }
+            if worker.ended.recv_timeout(left).is_ok() {
+                drop(worker.handle.join());
+            } else {
+                let message = "a stream thread did not stop within the close timeout";
+                status.thread_died("close", Error::new(ErrorKind::Fatal, message));
             }
         }
         if let Err(error) = self.shared.membership.leave() {

@@ -15,7 +15,7 @@ const BATCH_RECORDS: usize = 5000;
 
 /// Kafka's default `delete.retention.ms`, less a margin: what is older may have missed tombstones that
 /// compaction has removed by now.
-const MAX_AGE: Duration = Duration::from_secs(23 * 60 * 60);
+const MAX_AGE: Duration = Duration::from_hours(23);
 
 /// A store being restored.
 #[derive(Debug)]

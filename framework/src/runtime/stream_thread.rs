@@ -16,6 +16,7 @@ use super::membership::Membership;
 use super::restore::TaskRestore;
 use super::status::{Status, TaskState};
 use super::stores::TaskStores;
+use super::task::partition_group::RecordQueue;
 use super::topics::TopicPlan;
 use crate::broker::{Admin, Broker, Consumer, ConsumerRole, ProducerSettings, StartOffset};
 use crate::config::StreamsConfig;
@@ -229,7 +230,7 @@ impl StreamThread {
         for active in &mut self.running {
             for (queue, slot) in active.slots.iter().enumerate() {
                 let buffered =
-                    active.task.group.queues().get(queue).map_or(0, |queue| queue.buffered());
+                    active.task.group.queues().get(queue).map_or(0, RecordQueue::buffered);
                 if buffered >= LOW_RECORDS {
                     continue;
                 }
@@ -276,7 +277,7 @@ impl StreamThread {
         let commit = Commit {
             producer: &self.producer,
             now_ms: self.shared.clock.now_ms(),
-            commit_offsets: &mut |offsets| membership.commit(&offsets),
+            input_offsets: &mut |offsets| membership.commit(&offsets),
             between: &mut |_| Ok(()),
         };
         commit.run(self.running.iter_mut().map(|active| &mut active.task))?;
@@ -419,7 +420,7 @@ impl StreamThread {
         let now_ms = self.shared.clock.now_ms();
         let advanced =
             restore.advance(&active.task, &mut *self.restore_consumer, now_ms, &mut |progress| {
-                active.restored(progress)
+                active.restored(progress);
             });
         if let Err(error) = advanced {
             let id = active.task.id;

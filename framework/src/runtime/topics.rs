@@ -7,7 +7,7 @@ use crate::broker::{Admin, BrokerErrorKind, NewTopic};
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
-use crate::topology::{NodeKind, StoreKind, Topology, TopologyStore};
+use crate::topology::{NodeKind, StoreKind, TopicName, Topology, TopologyStore};
 
 /// What the application's topics look like at the broker.
 #[derive(Debug, Clone, Default)]
@@ -92,14 +92,10 @@ fn external_counts(
 ) -> Result<BTreeMap<String, i32>, Error> {
     let mut names: BTreeSet<&str> = config.dead_letter_topic.iter().map(String::as_str).collect();
     for node in &topology.nodes {
-        let external = |topic: &crate::topology::TopicName| {
-            matches!(topic, crate::topology::TopicName::External(_))
-        };
+        let external = |topic: &TopicName| matches!(topic, TopicName::External(_));
         match &node.kind {
             NodeKind::Source { topics, .. } => {
-                names.extend(
-                    topics.iter().filter(|topic| external(topic)).map(|topic| topic.bare()),
-                );
+                names.extend(topics.iter().filter(|topic| external(topic)).map(TopicName::bare));
             }
             NodeKind::Sink { topic } if external(topic) => {
                 names.insert(topic.bare());
@@ -236,7 +232,7 @@ fn create(
     for (topic, created) in missing.iter().zip(admin.create_topics(&new)?) {
         match created {
             Ok(()) => {
-                tracing::info!(topic = topic.name, topic.partitions, "internal topic created")
+                tracing::info!(topic = topic.name, topic.partitions, "internal topic created");
             }
             Err(error) if error.kind() == BrokerErrorKind::TopicExists => {}
             Err(error) => problems.push(format!("topic {} cannot be created: {error}", topic.name)),

@@ -63,13 +63,6 @@ impl KeyLayout {
         }
     }
 
-    /// Sets the clock back to the last commit.
-    pub(crate) fn roll_back(&mut self) {
-        if let Self::Windowed(segments) = self {
-            segments.observed = segments.committed;
-        }
-    }
-
     /// Writes the row key of a changelog key.
     pub(crate) fn row_key(&self, changelog_key: &[u8], row_key: &mut Vec<u8>) {
         row_key.clear();

@@ -32,6 +32,7 @@ pub(crate) struct RowId(u32);
 
 /// What a row is waiting for.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent marks of a row, not a state")]
 struct Flags {
     /// Written since the last commit.
     dirty: bool,
@@ -172,28 +173,20 @@ impl<V: Clone + 'static> Rows<V> {
             flags: Flags { used: true, ..Flags::default() },
         };
         self.bytes += bytes;
-        let id = match self.free.pop() {
-            Some(id) => {
-                if let Some(place) = self.slots.get_mut(id as usize) {
-                    *place = slot;
-                }
-                id
+        let id = if let Some(id) = self.free.pop() {
+            if let Some(place) = self.slots.get_mut(id as usize) {
+                *place = slot;
             }
-            None => {
-                self.slots.push(slot);
-                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-            }
+            id
+        } else {
+            self.slots.push(slot);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
         self.index.insert_unique(hash, id, |slot| {
             slots.get(*slot as usize).map_or(0, |slot| hasher.hash_one(&*slot.key))
         });
         Ok(RowId(id))
-    }
-
-    /// The row as it is.
-    pub(crate) fn get(&self, id: RowId) -> Option<&Stamped<V>> {
-        self.slots.get(id.0 as usize)?.row.as_ref()
     }
 
     /// Takes the row out to change it; [`Rows::put`] follows.
@@ -353,8 +346,6 @@ pub(crate) trait ManagedStore {
         position: Option<StorePosition>,
         now_ms: Timestamp,
     ) -> Result<(), Error>;
-    /// Forgets all rows in memory: the store is as it was last committed.
-    fn rollback(&mut self);
     /// Applies changelog records and the position behind them in one batch.
     fn restore(&mut self, records: &dyn RecordBatch, position: StorePosition) -> Result<(), Error>;
     /// Where the committed rows stand in the changelog.
@@ -363,8 +354,6 @@ pub(crate) trait ManagedStore {
     fn flush(&mut self) -> Result<(), Error>;
     /// Bytes of rows in memory that are not committed.
     fn uncommitted_bytes(&self) -> usize;
-    /// Bytes of rows in memory.
-    fn memory_bytes(&self) -> usize;
     /// About how many committed rows.
     fn approximate_rows(&self) -> u64;
     /// About how many bytes of committed rows.
@@ -423,18 +412,6 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
         Ok(())
     }
 
-    fn rollback(&mut self) {
-        self.slots.clear();
-        self.free.clear();
-        self.index.clear();
-        self.dirty.clear();
-        self.pending.clear();
-        self.committing.clear();
-        self.bytes = 0;
-        self.uncommitted_bytes = 0;
-        self.layout.roll_back();
-    }
-
     fn restore(&mut self, records: &dyn RecordBatch, position: StorePosition) -> Result<(), Error> {
         for index in 0..records.len() {
             if let Some(key) = records.record(index).key {
@@ -474,10 +451,6 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
 
     fn uncommitted_bytes(&self) -> usize {
         self.uncommitted_bytes
-    }
-
-    fn memory_bytes(&self) -> usize {
-        self.bytes
     }
 
     fn approximate_rows(&self) -> u64 {

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-use kstream::broker::RawRecord;
+use kstream::broker::{OutgoingRecord, RawRecord};
 use kstream::driver::TaskDriver;
 use kstream::serdes::ArcSerde;
 use kstream::{Record, Timestamp};
@@ -54,13 +54,9 @@ impl<K: 'static, V: 'static> TestInputTopic<K, V> {
         let key = self.bytes(&self.key_serde, &record.key, "key")?;
         let value = self.bytes(&self.value_serde, &record.value, "value")?;
         let mut task = self.task.borrow_mut();
-        task.pipe(
-            &self.topic,
-            key.as_deref(),
-            value.as_deref(),
-            record.timestamp,
-            &record.headers,
-        )?;
+        let (key, value, timestamp) = (key.as_deref(), value.as_deref(), Some(record.timestamp));
+        let headers = &record.headers;
+        task.pipe(&self.topic, OutgoingRecord { partition: 0, key, value, timestamp, headers })?;
         Ok(())
     }
 

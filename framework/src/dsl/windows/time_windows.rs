@@ -30,6 +30,7 @@ use crate::record::Timestamp;
 /// # Source
 /// `org.apache.kafka.streams.kstream.TimeWindows`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the names say the unit")]
 pub struct TimeWindows {
     size_ms: i64,
     advance_ms: i64,

@@ -30,10 +30,12 @@ pub(crate) struct Aggregate<K, V, A> {
 impl<K: Data, V: Data, A: Data> Node<K, V> for Aggregate<K, V, A> {
     fn process(&mut self, task: &mut TaskContext, record: Record<K, V>) -> Result<(), Error> {
         if self.key_serde.is_null(&record.key) {
-            return Ok(task.drop_record(DropReason::NullKey));
+            task.drop_record(DropReason::NullKey);
+            return Ok(());
         }
         if self.value_serde.is_null(&record.value) {
-            return Ok(task.drop_record(DropReason::NullValue));
+            task.drop_record(DropReason::NullValue);
+            return Ok(());
         }
         self.key_bytes.clear();
         self.key_serde

@@ -7,9 +7,12 @@ use crate::processor::context::TaskContext;
 use crate::processor::{Data, Node, Outlet};
 use crate::record::Record;
 
+/// A user's action.
+pub(crate) type Action<K, V> = Arc<dyn Fn(&K, &V) + Send + Sync>;
+
 /// Calls an action with each record and forwards it; `for_each` is one without children.
 pub(crate) struct Peek<K, V> {
-    pub(crate) action: Arc<dyn Fn(&K, &V) + Send + Sync>,
+    pub(crate) action: Action<K, V>,
     pub(crate) next: Outlet<K, V>,
 }
 

@@ -30,12 +30,18 @@ impl<K: Data, V: Data> RawNode for Source<K, V> {
     fn process(&mut self, task: &mut TaskContext, raw: &RawRecord<'_>) -> Result<(), Error> {
         let key = match read(&*self.key_serde, raw.key) {
             Ok(Some(key)) => key,
-            Ok(None) => return Ok(task.drop_record(DropReason::NullKey)),
+            Ok(None) => {
+                task.drop_record(DropReason::NullKey);
+                return Ok(());
+            }
             Err(error) => return self.refuse(task, raw, "key", error),
         };
         let value = match read(&*self.value_serde, raw.value) {
             Ok(Some(value)) => value,
-            Ok(None) => return Ok(task.drop_record(DropReason::NullValue)),
+            Ok(None) => {
+                task.drop_record(DropReason::NullValue);
+                return Ok(());
+            }
             Err(error) => return self.refuse(task, raw, "value", error),
         };
         let timestamp = self.timestamps.extract(&key, &value, raw.timestamp, task.wall_clock);

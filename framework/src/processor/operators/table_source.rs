@@ -34,7 +34,8 @@ impl<K: Data, V: Data> Node<K, Option<V>> for TableSource<K, V> {
         record: Record<K, Option<V>>,
     ) -> Result<(), Error> {
         if self.key_serde.is_null(&record.key) {
-            return Ok(task.drop_record(DropReason::NullKey));
+            task.drop_record(DropReason::NullKey);
+            return Ok(());
         }
         let Record { key, value: new, timestamp, headers } = record;
         if let Some(store) = &self.store {

@@ -33,7 +33,8 @@ pub(crate) struct WindowedAggregate<K, V, A> {
 impl<K: Data, V: Data, A: Data> Node<K, V> for WindowedAggregate<K, V, A> {
     fn process(&mut self, task: &mut TaskContext, record: Record<K, V>) -> Result<(), Error> {
         if self.key_serde.is_null(&record.key) {
-            return Ok(task.drop_record(DropReason::NullKey));
+            task.drop_record(DropReason::NullKey);
+            return Ok(());
         }
         self.stream_time = self.stream_time.max(record.timestamp);
         let close_time = self.stream_time.saturating_sub(self.windows.grace_ms());
@@ -61,7 +62,7 @@ impl<K: Data, V: Data, A: Data> Node<K, V> for WindowedAggregate<K, V, A> {
 
 impl<K: Data, V: Data, A: Data> WindowedAggregate<K, V, A> {
     fn update_window(
-        &mut self,
+        &self,
         task: &mut TaskContext,
         window: Window,
         record: Record<K, V>,

@@ -197,7 +197,7 @@ impl StreamTask {
 
     /// Writes the rows to the stores, with the changelog positions that the broker has acknowledged.
     pub(crate) fn write_stores(
-        &mut self,
+        &self,
         producer: &SharedProducer,
         now_ms: Timestamp,
     ) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! One workload on a real broker, for side-by-side measurements:
 //! `kstream-bench WORKLOAD BOOTSTRAP APP_ID THREADS GUARANTEE STATE_DIR`.
 //!
-//! It reads `bench-in`, writes `bench-out`, commits every second under the group APP_ID, and runs until
+//! It reads `bench-in`, writes `bench-out`, commits every second under the group `APP_ID`, and runs until
 //! SIGTERM. Keys and values are UTF-8, counts 8-byte big-endian.
 
 use std::process::ExitCode;

@@ -6,13 +6,16 @@
 //!
 //! What must be equal: the records of output, changelog and internal topics of each step, exactly and in
 //! order per topic; whether a step fails; the nodes, stores and edges of the description. Two headers of
-//! dead letter records name Java's exceptions: of these only the presence counts.
+//! dead letter records name Java's exceptions: of these only the presence counts. Where we differ on purpose,
+//! `DEVIATIONS.md` says so.
 
 mod check;
 mod description;
+mod deviations;
 mod file;
 mod record;
 mod report;
+mod task_driver;
 pub mod topologies;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,150 @@
+//! The test driver of `kstream-test-utils` as a [`Driver`]: records go in and out as bytes.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use kstream::broker::{OutgoingRecord, RawRecord};
+use kstream::driver::TaskDriver;
+use kstream::{Headers, LogAndContinue, StreamsBuilder, StreamsConfig};
+use kstream_test_utils::TopologyTestDriver;
+
+use super::topologies::Build;
+use super::{Config, Driver, DriverError, DriverFactory, StepOutput, VectorRecord};
+
+/// A factory of drivers for what `build` adds to a builder.
+pub(super) fn factory(build: Build) -> DriverFactory {
+    Box::new(move |config| {
+        let (config, dead_letters) = streams_config(config)?;
+        let builder = StreamsBuilder::new();
+        build(&builder);
+        let driver = TopologyTestDriver::with_config(builder.build()?, config)?;
+        Ok(Box::new(BytesDriver::new(driver.task(), dead_letters)))
+    })
+}
+
+/// The settings of a vector file; one that is not known here is an error. The second is the topic of
+/// dead letters.
+fn streams_config(config: &Config) -> Result<(StreamsConfig, Option<String>), DriverError> {
+    let mut result = StreamsConfig::new("app").statestore_cache_max_bytes(0);
+    let mut dead_letters = None;
+    for (name, value) in config {
+        result = match (name.as_str(), value.rsplit('.').next()) {
+            ("statestore.cache.max.bytes", _) => {
+                result.statestore_cache_max_bytes(value.parse::<usize>()?)
+            }
+            ("errors.dead.letter.queue.topic.name", _) => {
+                dead_letters = Some(value.clone());
+                result.dead_letter_topic(value)
+            }
+            ("deserialization.exception.handler", Some("LogAndContinueExceptionHandler")) => {
+                result.deserialization_handler(LogAndContinue)
+            }
+            // Here the types say it.
+            ("default.key.serde" | "default.value.serde", Some("Serdes$StringSerde")) => result,
+            _ => return Err(format!("setting {name} = {value} is not known").into()),
+        };
+    }
+    Ok((result, dead_letters))
+}
+
+/// What a topic is to the comparison.
+#[derive(Clone, Copy)]
+enum Kind {
+    Output,
+    Changelog,
+    Internal,
+}
+
+/// A topic and the offset behind what has been read of it.
+struct Read {
+    topic: String,
+    kind: Kind,
+    next: i64,
+}
+
+struct BytesDriver {
+    task: Rc<RefCell<TaskDriver>>,
+    topics: Vec<Read>,
+}
+
+impl BytesDriver {
+    fn new(task: Rc<RefCell<TaskDriver>>, dead_letters: Option<String>) -> Self {
+        let driver = task.borrow();
+        let internal: BTreeSet<String> = driver.repartition_topics().into_iter().collect();
+        let mut output: BTreeSet<String> = dead_letters.into_iter().collect();
+        for subtopology in driver.topology().subtopologies() {
+            output.extend(subtopology.sink_topics().map(str::to_owned));
+        }
+        let prefix = format!("{}-", driver.application_id());
+        output.retain(|topic| !internal.contains(&format!("{prefix}{topic}")));
+        let changelogs = driver.changelog_topics().into_values();
+        let topics = output
+            .into_iter()
+            .map(|topic| (topic, Kind::Output))
+            .chain(changelogs.map(|topic| (topic, Kind::Changelog)))
+            .chain(internal.into_iter().map(|topic| (topic, Kind::Internal)))
+            .map(|(topic, kind)| Read { topic, kind, next: 0 })
+            .collect();
+        drop(driver);
+        Self { task, topics }
+    }
+
+    /// What has been written since the last step.
+    fn output(&mut self) -> Result<StepOutput, DriverError> {
+        let task = self.task.borrow();
+        let mut output = StepOutput::default();
+        for Read { topic, kind, next } in &mut self.topics {
+            let list = match kind {
+                Kind::Output => &mut output.out,
+                Kind::Changelog => &mut output.changelog,
+                Kind::Internal => &mut output.internal,
+            };
+            *next = task.read(topic, *next, &mut |raw| list.push(vector_record(topic, raw)))?;
+        }
+        Ok(output)
+    }
+}
+
+fn vector_record(topic: &str, raw: &RawRecord<'_>) -> VectorRecord {
+    let header = |header: &kstream::Header| {
+        (header.name.to_string(), header.value.as_ref().map(|value| value.to_vec()))
+    };
+    VectorRecord {
+        topic: topic.to_owned(),
+        key: raw.key.map(<[u8]>::to_vec),
+        value: raw.value.map(<[u8]>::to_vec),
+        timestamp: Some(raw.timestamp),
+        headers: raw.headers.iter().map(header).collect(),
+    }
+}
+
+impl Driver for BytesDriver {
+    fn describe(&self) -> String {
+        self.task.borrow().topology().describe().to_string()
+    }
+
+    fn pipe(&mut self, record: &VectorRecord) -> Result<StepOutput, DriverError> {
+        let VectorRecord { topic, key, value, timestamp, headers: list } = record;
+        let mut headers = Headers::new();
+        for (name, value) in list {
+            headers.add(name, value.as_deref());
+        }
+        let timestamp = timestamp.ok_or("a record is piped with a timestamp")?;
+        let mut task = self.task.borrow_mut();
+        let (key, value, timestamp) = (key.as_deref(), value.as_deref(), Some(timestamp));
+        task.pipe(
+            topic,
+            OutgoingRecord { partition: 0, key, value, timestamp, headers: &headers },
+        )?;
+        drop(task);
+        self.output()
+    }
+
+    fn advance_wall_clock(&mut self, ms: i64) -> Result<StepOutput, DriverError> {
+        let by = Duration::from_millis(u64::try_from(ms)?);
+        self.task.borrow_mut().advance_wall_clock(by)?;
+        self.output()
+    }
+}

@@ -1,0 +1,72 @@
+//! The topologies of the vector files, built with this project's operators, one file per family.
+//!
+//! Where a recording has null keys or values, the types say so: `Text` is a string that may be null.
+
+mod aggregations;
+mod cached;
+mod errors;
+mod repartition;
+mod stateless;
+mod typed;
+mod windows;
+
+use kstream::{StreamsBuilder, Windowed};
+
+use super::DriverFactory;
+use super::task_driver::factory;
+
+/// A string that may be null.
+type Text = Option<String>;
+
+/// Adds a topology to a builder.
+pub(super) type Build = fn(&StreamsBuilder);
+
+/// The topology of this name, if it is built yet.
+pub fn topology(name: &str) -> Option<DriverFactory> {
+    let families = [
+        stateless::topology,
+        repartition::topology,
+        aggregations::topology,
+        windows::topology,
+        cached::topology,
+        errors::topology,
+        typed::topology,
+    ];
+    let build = families.iter().find_map(|family| family(name))?;
+    Some(factory(build))
+}
+
+/// The parts between commas; none of null.
+fn parts(value: Text) -> Vec<Text> {
+    let Some(value) = value else { return Vec::new() };
+    // Java's `split` drops empty parts at the end, but keeps the only one.
+    if value.is_empty() {
+        return vec![Some(value)];
+    }
+    let mut parts: Vec<Text> = value.split(',').map(|part| Some(part.to_owned())).collect();
+    while parts.last().is_some_and(|part| part.as_deref() == Some("")) {
+        parts.pop();
+    }
+    parts
+}
+
+/// A number as text; null stays null.
+fn text(number: Option<i64>) -> Text {
+    number.map(|number| number.to_string())
+}
+
+/// Java's text of a value that may be null, inside a longer text.
+fn shown(value: &Text) -> &str {
+    value.as_deref().unwrap_or("null")
+}
+
+/// The first letter, null of null.
+fn first_letter(value: &Text) -> Text {
+    value.as_ref().map(|value| value.chars().take(1).collect())
+}
+
+/// A windowed key as text.
+fn window_text(key: &Windowed<Text>) -> String {
+    let window = key.window;
+    format!("{}@{}-{}", shown(&key.key), window.start, window.end)
+}

@@ -1,0 +1,128 @@
+//! Operators without state.
+
+use kstream::{Branched, KStream, StreamsBuilder};
+
+use super::{Build, Text, parts, shown};
+
+pub(super) fn topology(name: &str) -> Option<Build> {
+    Some(match name {
+        "filter" => filter,
+        "map-values" => map_values,
+        "map" => map,
+        "flat-map" => flat_map,
+        "flat-map-values" => flat_map_values,
+        "stateless-chain" => chain,
+        "merge" => merge,
+        "branch" => branch,
+        "branch-no-default" => branch_no_default,
+        _ => return None,
+    })
+}
+
+fn filter(builder: &StreamsBuilder) {
+    let stream: KStream<Text, Text> = builder.stream("in");
+    stream
+        .filter(|_, value| value.as_ref().is_some_and(|value| !value.starts_with('x')))
+        .filter_not(|key, value| {
+            key.as_deref() == Some("a") && value.as_ref().is_some_and(|value| value.len() > 3)
+        })
+        .to("out");
+}
+
+fn map_values(builder: &StreamsBuilder) {
+    let stream: KStream<Text, Text> = builder.stream("in");
+    stream
+        .map_values(|value| value.map_or_else(|| "none".to_owned(), |value| value.to_uppercase()))
+        .to("out");
+    stream
+        .map_values_with(
+            |key, value| format!("{}={}", shown(key), shown(&value)),
+            kstream::Named::default(),
+        )
+        .to("out-keyed");
+}
+
+fn map(builder: &StreamsBuilder) {
+    let stream: KStream<Text, Text> = builder.stream("in");
+    stream
+        .map(|key, value| {
+            let ends_with_7 = value.as_ref().is_some_and(|value| value.ends_with('7'));
+            let new_value = format!("{}:{}", shown(&key), shown(&value));
+            (super::first_letter(&value), (!ends_with_7).then_some(new_value))
+        })
+        .to("out");
+}
+
+fn flat_map(builder: &StreamsBuilder) {
+    let stream: KStream<Text, Text> = builder.stream("in");
+    stream
+        .flat_map(|key, value| {
+            let pair = |part: Text| (part.clone(), format!("{}/{}", shown(&key), shown(&part)));
+            parts(value).into_iter().map(pair).collect::<Vec<_>>()
+        })
+        .to("out");
+}
+
+fn flat_map_values(builder: &StreamsBuilder) {
+    let stream: KStream<Text, Text> = builder.stream("in");
+    stream.flat_map_values(parts).to("out");
+    let keyed = |key: &Text, value: Text| {
+        let parts = parts(value).into_iter().filter(|part| part.as_deref() != Some("0"));
+        parts.map(|part| format!("{}:{}", shown(key), shown(&part))).collect::<Vec<_>>()
+    };
+    stream.flat_map_values_with(keyed, kstream::Named::default()).to("out-keyed");
+}
+
+fn chain(builder: &StreamsBuilder) {
+    let stream: KStream<Text, Text> = builder.stream("in");
+    let stream = stream
+        .filter(|_, value| value.as_ref().is_some_and(|value| !value.starts_with('x')))
+        .map_values(|value| value.map(|value| value.to_uppercase()))
+        .peek(|_, _| ())
+        .filter_not(|_, value| value.as_ref().is_some_and(|value| value.ends_with('!')));
+    stream.to("out");
+    stream.for_each(|_, _| ());
+}
+
+fn merge(builder: &StreamsBuilder) {
+    let one: KStream<Text, Text> = builder.stream("one");
+    one.merge(&builder.stream("two")).merge(&builder.stream("three")).to("out");
+}
+
+fn branch(builder: &StreamsBuilder) {
+    let stream: KStream<Text, Text> = builder.stream("in");
+    let begins = |letter: char| {
+        move |_: &Text, value: &Text| value.as_ref().is_some_and(|value| value.starts_with(letter))
+    };
+    let branches = stream
+        .split_with("s-")
+        .branch_with(begins('a'), Branched::named("a"))
+        .branch_with(begins('b'), Branched::named("b"))
+        .default_branch_with(Branched::named("rest"));
+    for (name, stream) in &branches {
+        stream.to(&name.replace("s-", "out-"));
+    }
+}
+
+fn branch_no_default(builder: &StreamsBuilder) {
+    let stream: KStream<Text, Text> = builder.stream("in");
+    let has = |digit: char| {
+        move |_: &Text, value: &Text| value.as_ref().is_some_and(|value| value.contains(digit))
+    };
+    let two = |stream: KStream<Text, Text>| {
+        stream.map_values(|value| format!("two:{}", shown(&value))).to("out-two");
+    };
+    let three = |stream: KStream<Text, Text>| {
+        stream.map_values(|value| Some(format!("three:{}", shown(&value))))
+    };
+    let branches = stream
+        .split()
+        .branch(has('1'))
+        .branch_with(has('2'), Branched::with_consumer(two))
+        .branch_with(has('3'), Branched::with_function(three).with_name("fn"))
+        .no_default_branch();
+    // The recording gives the sinks their numbers in the order of a hash map.
+    for (name, stream) in branches.iter().rev() {
+        stream.to(if name.ends_with("fn") { "out-three" } else { "out-one" });
+    }
+}
