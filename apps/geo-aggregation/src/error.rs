@@ -71,7 +71,7 @@ impl AppError {
             // Some libraries repeat their cause in their own text.
             if !line.ends_with(&text) {
                 // Writing to a string cannot fail.
-                let _ = write!(line, ": {text}");
+                write!(line, ": {text}").ok();
             }
             cause = error.source();
         }

@@ -16,10 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// What is logged unless `RUST_LOG` says otherwise.
-const LOG_FILTER: &str = "info,sqlx=warn,hyper=warn";
+const LOG_FILTER: &str = "info,sqlx=warn,hyper=warn,librdkafka=error";
 
 /// The same where all stages share a terminal: what a user wants to know.
-const QUIET_LOG_FILTER: &str = "warn,geo_aggregation=info";
+const QUIET_LOG_FILTER: &str = "warn,geo_aggregation=info,librdkafka=error";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If standard error is gone too, the exit code still tells.
-            let _ = writeln!(std::io::stderr(), "geo-aggregation: {}", error.line());
+            writeln!(std::io::stderr(), "geo-aggregation: {}", error.line()).ok();
             ExitCode::FAILURE
         }
     }

@@ -14,7 +14,7 @@ pub fn table(countries: &Countries) -> String {
     for row in &countries.countries {
         let cells = usize::try_from(row.visits * BAR_CELLS / most).unwrap_or(0);
         // Writing to a string cannot fail.
-        let _ = writeln!(
+        writeln!(
             text,
             "{:<4} {:<28} {:>12} {:>6.1}% {}",
             row.code,
@@ -22,16 +22,18 @@ pub fn table(countries: &Countries) -> String {
             row.visits,
             row.share * 100.0,
             "█".repeat(cells)
-        );
+        )
+        .ok();
     }
-    let _ = writeln!(
+    writeln!(
         text,
         "\n{} visits from {} countries, {} of them unlocated; {} lines rejected",
         countries.total,
         countries.countries.len() - usize::from(countries.unlocated() > 0),
         countries.unlocated(),
         countries.rejected
-    );
+    )
+    .ok();
     text
 }
 

@@ -85,7 +85,7 @@ impl Default for UserAgentParser {
 
 impl std::fmt::Debug for UserAgentParser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UserAgentParser").field("cached", &self.cache.len()).finish()
+        f.debug_struct("UserAgentParser").field("cached", &self.cache.len()).finish_non_exhaustive()
     }
 }
 

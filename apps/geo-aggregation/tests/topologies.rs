@@ -1,4 +1,5 @@
 //! Both topologies, driven record by record.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -22,37 +22,36 @@ impl<'a> Cursor<'a> {
             let (request, after) = inside.split_at(end);
             self.rest = after.get(1..).unwrap_or_default();
             match self.status() {
-                Some(status) => return Ok((request, status)),
-                None => error = AccessLogError::Status,
+                Ok(status) => return Ok((request, status)),
+                Err(no_status) => error = no_status,
             }
         }
         Err(error)
     }
 
-    fn status(&mut self) -> Option<Option<u16>> {
+    fn status(&mut self) -> Result<Option<u16>, AccessLogError> {
         match self.token() {
-            b"-" => Some(None),
-            &[a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => Some(Some(
-                u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'),
-            )),
-            _ => None,
+            b"-" => Ok(None),
+            &[a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+                let [a, b, c] = [a, b, c].map(|digit| u16::from(digit - b'0'));
+                Ok(Some(a * 100 + b * 10 + c))
+            }
+            _ => Err(AccessLogError::Status),
         }
     }
 
-    /// The size of the answer: `Some(None)` is `-`.
-    pub(super) fn size(&mut self) -> Option<Option<u64>> {
-        let token = self.token();
-        match token {
-            b"-" => Some(None),
-            b"" => None,
-            digits => digits
-                .iter()
-                .try_fold(0_u64, |sum, digit| {
-                    let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-                    sum.checked_mul(10)?.checked_add(digit)
-                })
-                .map(Some),
-        }
+    /// The size of the answer.
+    pub(super) fn size(&mut self) -> Result<Option<u64>, AccessLogError> {
+        let digits = match self.token() {
+            b"-" => return Ok(None),
+            b"" => return Err(AccessLogError::Size),
+            digits => digits,
+        };
+        let add = |sum: u64, digit: &u8| {
+            let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+            sum.checked_mul(10)?.checked_add(digit)
+        };
+        digits.iter().try_fold(0, add).map(Some).ok_or(AccessLogError::Size)
     }
 
     /// The next quoted field's raw text. `None` if no quote follows. A field whose closing quote is

@@ -88,7 +88,7 @@ pub fn parse(line: &[u8]) -> Result<AccessLine<'_>, AccessLogError> {
     let client = Client::parse(client).ok_or(AccessLogError::Client)?;
     let mut cursor = Cursor::new(rest);
     let (request, status) = cursor.request_and_status()?;
-    let bytes = cursor.size().ok_or(AccessLogError::Size)?;
+    let bytes = cursor.size()?;
     let referer = cursor.optional_field();
     let user_agent = cursor.optional_field();
     Ok(AccessLine {

@@ -67,16 +67,17 @@ impl Table {
             for column in first..first + columns {
                 let comma = if column == first { "" } else { ", " };
                 // Writing to a string cannot fail.
-                let _ = write!(sql, "{comma}${column}");
+                write!(sql, "{comma}${column}").ok();
             }
             sql.push(')');
         }
-        let _ = write!(
+        write!(
             sql,
             " ON CONFLICT (application_id, {subject}{window}) DO UPDATE SET \
              {total} = excluded.{total}, updated_at_ms = excluded.updated_at_ms \
              WHERE excluded.{total} > {name}.{total}"
-        );
+        )
+        .ok();
         sql
     }
 }

@@ -16,7 +16,7 @@ use crate::model::{LineId, LineSource};
 const LINES_PER_PARTITION: u64 = 128;
 
 /// How long the last lines may take to be acknowledged.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(120);
+const FLUSH_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A producer of raw lines. Partitions take turns, and every line gets the next number of its
 /// partition, so that whoever counts can tell a repetition from a new line.

@@ -68,7 +68,7 @@ impl Progress {
         }
     }
 
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&self) {
         self.show("\r\x1b[K", "\n");
     }
 
@@ -76,7 +76,7 @@ impl Progress {
         let text = self.text(self.clock.monotonic());
         if self.terminal {
             // Progress that cannot be shown is no reason to stop.
-            let _ = write!(io::stderr(), "{before}import: {text}{after}");
+            write!(io::stderr(), "{before}import: {text}{after}").ok();
         } else {
             info!("import: {text}");
         }
@@ -89,7 +89,7 @@ impl Progress {
         if let Some(total) = self.total_bytes.filter(|&total| total > 0) {
             // A followed file may have grown beyond what it had.
             let percent = u128::from(self.bytes.min(total)) * 100 / u128::from(total);
-            let _ = write!(text, ", {percent}% of {} bytes", total);
+            write!(text, ", {percent}% of {total} bytes").ok();
         }
         text
     }
