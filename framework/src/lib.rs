@@ -33,8 +33,8 @@ pub mod driver;
 mod dsl;
 mod error;
 mod graph;
-pub mod http;
 mod ids;
+pub mod http;
 pub mod metrics;
 #[cfg(doctest)]
 mod misuse;
@@ -57,6 +57,7 @@ pub use processor::Data;
 pub use processor::handler::{
     DeserializationHandler, ErrorContext, FailOnBadRecord, HandlerResponse, LogAndContinue,
 };
+pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
 pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{TimeWindows, Window, Windowed};
