@@ -33,8 +33,8 @@ pub mod driver;
 mod dsl;
 mod error;
 mod graph;
-mod ids;
 pub mod http;
+mod ids;
 pub mod metrics;
 #[cfg(doctest)]
 mod misuse;

@@ -2,8 +2,9 @@
 
 use std::fmt::Display;
 
+use kstream::broker::OutgoingRecord;
 use kstream::serdes::DefaultSerde;
-use kstream::{Record, StreamsBuilder, StreamsConfig, Timestamp};
+use kstream::{Headers, Record, StreamsBuilder, StreamsConfig, Timestamp};
 use kstream_test_utils::{TestError, TopologyTestDriver};
 
 /// A string that may be null.
@@ -87,6 +88,24 @@ impl Harness {
     #[track_caller]
     pub(crate) fn pipe(&self, key: impl IntoText, value: impl IntoText, timestamp: Timestamp) {
         self.pipe_to("in", key, value, timestamp);
+    }
+
+    /// Sends records to the topic `in` that are processed in one commit.
+    #[track_caller]
+    pub(crate) fn pipe_together(&self, records: &[(Text, Text, Timestamp)]) {
+        let task = self.driver.task();
+        let headers = Headers::new();
+        for (key, value, timestamp) in records {
+            let record = OutgoingRecord {
+                partition: 0,
+                key: key.as_deref().map(str::as_bytes),
+                value: value.as_deref().map(str::as_bytes),
+                timestamp: Some(*timestamp),
+                headers: &headers,
+            };
+            task.borrow_mut().append("in", record).unwrap();
+        }
+        task.borrow_mut().process_waiting(records.len()).unwrap();
     }
 
     /// Sends a number to the topic `in`.

@@ -1,6 +1,7 @@
 //! Operators through the real task, on an in-process broker and a manual clock; one module per operator.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(clippy::indexing_slicing, reason = "helpers of tests fail like tests")]
 
 mod aggregate;
 mod bad_records;

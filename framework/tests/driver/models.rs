@@ -148,18 +148,46 @@ proptest! {
     }
 
     #[test]
-    fn record_cache_ends_at_the_same_rows(inputs in inputs(), row_cache in prop_oneof![Just(0), Just(1 << 20)]) {
-        let plain = topics(&run(config(), &inputs));
+    fn record_cache_forwards_what_a_commit_changes(
+        inputs in inputs(),
+        records_per_commit in 1..8_usize,
+        row_cache in prop_oneof![Just(0), Just(1 << 20)],
+    ) {
         let cache = config().statestore_cache_max_bytes(1 << 20);
-        let test = run(cache.statestore_row_cache_max_bytes(row_cache), &inputs);
+        let test = Harness::with_config(cache.statestore_row_cache_max_bytes(row_cache), build);
+        let mut expected = Vec::new();
+        for (number, group) in inputs.chunks(records_per_commit).enumerate() {
+            test.pipe_together(group);
+            let before = &inputs[..number * records_per_commit];
+            let after = &inputs[..number * records_per_commit + group.len()];
+            expected.extend(changes(before, after));
+        }
         let cached = topics(&test);
+        prop_assert_eq!(&cached.aggregate, &expected);
+        prop_assert_eq!(&test.read_from::<String>("app-all-changelog"), &expected);
+        let plain = topics(&run(config(), &inputs));
         prop_assert_eq!(latest(&cached.aggregate), latest(&plain.aggregate));
         prop_assert_eq!(latest(&cached.reduce), latest(&plain.reduce));
         prop_assert_eq!(latest(&cached.count), latest(&plain.count));
         prop_assert!(cached.count.len() <= plain.count.len());
-        prop_assert_eq!(
-            latest(&test.read_from::<String>("app-all-changelog")),
-            latest(&plain.aggregate)
-        );
     }
+}
+
+/// What the commit of the inputs behind `before` forwards: each key once, in the order of their first
+/// update, and nothing about rows that neither were there nor are.
+fn changes(before: &[Input], after: &[Input]) -> Vec<String> {
+    let ((_, old), (_, new)) = (expected(before), expected(after));
+    let mut updated: Vec<(&str, Timestamp)> = Vec::new();
+    for (key, value, timestamp) in &after[before.len()..] {
+        let (Some(key), Some(_)) = (key, value) else { continue };
+        match updated.iter_mut().find(|(known, _)| known == key) {
+            Some((_, last)) => *last = *timestamp,
+            None => updated.push((key, *timestamp)),
+        }
+    }
+    let news = updated.into_iter().filter_map(|(key, last)| match new.get(key) {
+        Some((value, at)) => Some(format!("{key}={value}@{at}")),
+        None => old.contains_key(key).then(|| format!("{key}=null@{last}")),
+    });
+    news.collect()
 }
