@@ -137,13 +137,22 @@ impl TaskDriver {
     /// the end.
     pub fn process_waiting(&mut self, records_per_commit: usize) -> Result<(), Error> {
         self.task.context.wall_clock = self.clock.now_ms();
+        let mut uncommitted = 0;
         loop {
             for (queue, slot) in self.slots.iter().enumerate() {
                 if let Some(batch) = self.consumer.fetch(*slot, FETCH_RECORDS)? {
                     self.task.group.push(queue, batch);
                 }
             }
-            let processed = self.task.process(records_per_commit)?;
+            let processed = self.task.process(records_per_commit - uncommitted)?;
+            uncommitted += processed;
+            if processed > 0 && uncommitted < records_per_commit {
+                continue;
+            }
+            if uncommitted == 0 {
+                return Ok(());
+            }
+            uncommitted = 0;
             let commit = Commit {
                 producer: &self.producer,
                 now_ms: self.clock.now_ms(),
@@ -151,9 +160,6 @@ impl TaskDriver {
                 between: &mut |_| Ok(()),
             };
             commit.run(std::iter::once(&mut self.task))?;
-            if processed == 0 {
-                return Ok(());
-            }
         }
     }
 
