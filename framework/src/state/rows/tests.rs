@@ -215,6 +215,18 @@ fn rows_of_a_failed_commit_stay_to_be_committed() {
 }
 
 #[test]
+fn row_that_is_not_committed_or_not_forwarded_is_never_evicted() {
+    let mut rows = rows(Box::new(MemoryRows::new()), KeyLayout::Plain, 0);
+    put(&mut rows, b"dirty", Some("1"), 1);
+    update(&mut rows, true, b'p', Some('2'), 2);
+    rows.trim();
+    assert_eq!(flush(&mut rows), [(b"p".to_vec(), Some(b"2".to_vec()), 2)]);
+    assert_eq!(commit(&mut rows).len(), 2);
+    assert_eq!(rows.index.len(), 0, "nothing keeps them in memory now");
+    assert_eq!(all(&rows).len(), 2);
+}
+
+#[test]
 fn row_used_all_the_time_stays_in_memory_when_others_come_and_go() {
     let mut rows = rows(Box::new(MemoryRows::new()), KeyLayout::Plain, 20 * 200);
     let in_memory = |rows: &Rows<String>| {
