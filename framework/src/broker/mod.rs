@@ -51,7 +51,11 @@ impl<B: Broker + ?Sized> Broker for Arc<B> {
     fn admin(&self) -> Result<Box<dyn Admin>, BrokerError> {
         (**self).admin()
     }
-    fn consumer(&self, role: ConsumerRole, client_id: &str) -> Result<Box<dyn Consumer>, BrokerError> {
+    fn consumer(
+        &self,
+        role: ConsumerRole,
+        client_id: &str,
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
         (**self).consumer(role, client_id)
     }
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {

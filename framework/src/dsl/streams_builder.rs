@@ -124,8 +124,7 @@ impl StreamsBuilder {
     ) -> KStream<K, V> {
         let name = self.plan.borrow_mut().name_or(consumed.name, "KSTREAM-SOURCE-");
         let (key_serde, value_serde) = (consumed.key_serde, consumed.value_serde);
-        let supplier =
-            source_supplier(name.clone(), key_serde, value_serde, consumed.timestamps);
+        let supplier = source_supplier(name.clone(), key_serde, value_serde, consumed.timestamps);
         let types = TypeId::of::<(K, V)>();
         let topics = topics.into_topics();
         let node =

@@ -33,7 +33,9 @@ pub type ExtractTimestamp<K, V> = Arc<dyn Fn(&K, &V, Timestamp) -> Timestamp + S
 
 impl<K, V> TimestampExtractor<K, V> {
     /// What `extract` finds in key, value and the broker's timestamp, in milliseconds.
-    pub fn record(extract: impl Fn(&K, &V, Timestamp) -> Timestamp + Send + Sync + 'static) -> Self {
+    pub fn record(
+        extract: impl Fn(&K, &V, Timestamp) -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
         Self::Record(Arc::new(extract))
     }
 
@@ -61,9 +63,11 @@ impl<K: 'static, V: 'static> TimestampExtractor<K, V> {
         match self {
             Self::Broker => TimestampExtractor::Broker,
             Self::WallClock => TimestampExtractor::WallClock,
-            Self::Record(extract) => TimestampExtractor::record(move |key, value: &Option<V>, broker| {
-                value.as_ref().map_or(broker, |value| extract(key, value, broker))
-            }),
+            Self::Record(extract) => {
+                TimestampExtractor::record(move |key, value: &Option<V>, broker| {
+                    value.as_ref().map_or(broker, |value| extract(key, value, broker))
+                })
+            }
         }
     }
 }
@@ -89,7 +93,10 @@ mod tests {
         };
         check(TimestampExtractor::default(), 300);
         check(TimestampExtractor::WallClock, 4000);
-        check(TimestampExtractor::record(|key, value, broker| i64::from(*key) + value + broker), 321);
+        check(
+            TimestampExtractor::record(|key, value, broker| i64::from(*key) + value + broker),
+            321,
+        );
     }
 
     #[test]
