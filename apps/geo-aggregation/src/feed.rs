@@ -20,6 +20,7 @@ use tracing::warn;
 
 use crate::country::CountryCode;
 use crate::model::{LineSource, WindowVisits};
+use crate::retry::retry;
 use crate::stop::Stop;
 use crate::topics::{self, COUNTRY_VISITS, REJECTED_LINES, VISIT_WINDOWS};
 use crate::totals::Totals;
@@ -93,7 +94,7 @@ impl Feed {
         while !stop.is_requested() {
             match self.turn(readers) {
                 Ok(()) => {}
-                Err(error) if error.kind() == BrokerErrorKind::Retriable => {
+                Err(error) if error.is_retriable() => {
                     warn!(%error, "totals cannot be read for now");
                     stop.wait(RETRY_PAUSE);
                 }
@@ -104,13 +105,18 @@ impl Feed {
     }
 
     fn drain(&mut self, readers: &Readers) -> Result<(), BrokerError> {
-        let ends = self.admin.end_offsets(&self.partitions)?;
+        // The stop has come already; only time bounds the attempts.
+        let ends =
+            retry(&*self.clock, &Stop::default(), || self.admin.end_offsets(&self.partitions))?;
         let deadline = self.clock.monotonic() + DRAIN_TIMEOUT;
         while self.positions.iter().zip(&ends).any(|((_, position), end)| position < end) {
-            self.turn(readers)?;
-            if self.clock.monotonic() > deadline {
-                let message = "the last totals did not arrive in time".to_owned();
-                return Err(BrokerError::new(BrokerErrorKind::Retriable, message));
+            match self.turn(readers) {
+                Err(error) if !error.is_retriable() => return Err(error),
+                _ if self.clock.monotonic() > deadline => {
+                    let message = "the last totals did not arrive in time".to_owned();
+                    return Err(BrokerError::new(BrokerErrorKind::Retriable, message));
+                }
+                _ => {}
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ pub mod geoip;
 pub mod import;
 pub mod model;
 pub mod report;
+pub mod retry;
 pub mod sample;
 pub mod stages;
 pub mod stop;

@@ -50,10 +50,13 @@ fn run(job: Job) -> Result<(), AppError> {
     let clock = Arc::new(SystemClock::new());
     let run = clock.now_ms().unsigned_abs();
     let context = Context { clock, stop: Stop::default(), run };
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         stop_on_signals(&context.stop)?;
         stages::run(job, &context).await
-    })
+    });
+    // After a failure some part may still wait for another one that never came to be.
+    runtime.shutdown_background();
+    result
 }
 
 /// Ctrl-C and SIGTERM ask to stop; a second one ends the program at once.

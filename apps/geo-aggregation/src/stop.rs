@@ -44,7 +44,7 @@ mod tests {
         assert!(!stop.wait(Duration::ZERO));
         let waiting = std::thread::spawn({
             let stop = stop.clone();
-            move || stop.wait(Duration::from_secs(60))
+            move || stop.wait(Duration::from_mins(1))
         });
         stop.request();
         assert!(waiting.join().unwrap());

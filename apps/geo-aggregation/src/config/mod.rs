@@ -2,6 +2,7 @@
 //!
 //! Only resolved types travel; every value in them has been checked.
 
+mod error;
 pub mod raw;
 
 #[cfg(test)]
@@ -12,6 +13,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use error::ConfigError;
 use raw::{Cli, FileConfig};
 
 const DEFAULT_APPLICATION_ID: &str = "geo-aggregation";
@@ -21,56 +23,6 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_INTERVAL: &str = "5s";
 const DEFAULT_PARTITIONS: u32 = 4;
 const DEFAULT_THREADS: u32 = 1;
-
-/// A configuration that cannot be used; the text says which option and why.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The configuration file cannot be read.
-    #[error("cannot read the configuration file {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The configuration file is not TOML, or a value has the wrong type.
-    #[error("the configuration file {} is wrong: {message}", path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// What and where, in one line.
-        message: String,
-    },
-    /// The configuration file has a key that no option has.
-    #[error("the configuration file {} has an unknown key `{key}`", path.display())]
-    UnknownKey {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: String,
-    },
-    /// An option's value means nothing.
-    #[error("--{option} {value}: {reason}")]
-    Value {
-        /// The option.
-        option: &'static str,
-        /// What was given.
-        value: String,
-        /// What it should be.
-        reason: &'static str,
-    },
-    /// The stage cannot run on the embedded broker.
-    #[error(
-        "`{0}` needs Kafka: give --broker HOST:PORT (the embedded broker lives inside one process; `all` uses it)"
-    )]
-    NeedsKafka(&'static str),
-    /// No input was named.
-    #[error("nothing to read: give --log PATH, or `-` for standard input")]
-    NoInput,
-    /// Following never ends.
-    #[error("--follow never ends, so --exit-when-done would never exit: give one of them")]
-    FollowNeverDone,
-}
 
 /// What to do, with everything it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]

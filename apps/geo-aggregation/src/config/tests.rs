@@ -9,10 +9,9 @@ fn resolve(args: &[&str]) -> Result<Job, ConfigError> {
 }
 
 fn resolve_all_of(args: &[&str]) -> AllConfig {
-    match resolve(args).unwrap() {
-        Job::All(config) => *config,
-        other => panic!("{other:?}"),
-    }
+    let job = resolve(args).unwrap();
+    let Job::All(config) = job else { panic!("{job:?}") };
+    *config
 }
 
 fn file(text: &str) -> tempfile::NamedTempFile {

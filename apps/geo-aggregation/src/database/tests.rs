@@ -115,7 +115,7 @@ async fn unusable_database_is_named_without_its_password() {
 async fn sink_writes_at_its_end_what_it_has_not_written() {
     on_every_database("end", async |database| {
         let clock = Arc::new(ManualClock::default());
-        let sink = Sink::new(database.clone(), clock, Duration::from_secs(3600));
+        let sink = Sink::new(database.clone(), clock, Duration::from_hours(1));
         let (sender, receiver) = mpsc::channel(4);
         sender.send(totals(&[("US", 1)])).await.unwrap();
         sender.send(totals(&[("US", 2)])).await.unwrap();

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn text_has_lines_rate_and_share() {
         let clock = Arc::new(ManualClock::default());
-        let mut progress = Progress::new(clock.clone());
+        let mut progress = Progress::new(Arc::<ManualClock>::clone(&clock));
         progress.lines = 3000;
         clock.advance(Duration::from_secs(2));
         assert_eq!(progress.text(clock.monotonic()), "3000 lines, 1500 lines/s");

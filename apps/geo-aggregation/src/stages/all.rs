@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kstream::broker::memory::MemoryBroker;
-use kstream::broker::{Admin, Broker};
+use kstream::broker::{Admin, Broker, BrokerError};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -14,7 +14,9 @@ use tracing::{error, info};
 use super::counting::Counting;
 use super::embedded::Trimming;
 use super::stage::{Stage, aggregate_group, preprocess_group};
-use super::{Context, WATCH_INTERVAL, announce, blocking, connect, import_lines, wait_until};
+use super::{
+    Context, WATCH_INTERVAL, announce, blocking, connect, import_lines, open_sink, wait_until,
+};
 use crate::caught_up::is_caught_up;
 use crate::config::AllConfig;
 use crate::database::Database;
@@ -22,6 +24,7 @@ use crate::error::AppError;
 use crate::geoip::Locator;
 use crate::import::{Inputs, ProducerSink};
 use crate::report;
+use crate::retry::retry;
 use crate::topics::{PAGE_VIEWS, RAW_PAGE_VIEWS, REJECTED};
 use crate::topology::REJECTED_BY_SOURCE;
 use crate::totals::{Countries, Totals};
@@ -29,6 +32,9 @@ use crate::web;
 
 /// How far totals lag behind arrival within a process: the stages' commit interval, and some more.
 const LAG: Duration = Duration::from_millis(1500);
+
+/// What looks at offsets, should it panic.
+const OFFSETS: &str = "the look at offsets";
 
 /// Imports, counts and shows, until the input is done or the program is to stop.
 pub(super) async fn run(config: AllConfig, context: &Context) -> Result<(), AppError> {
@@ -52,14 +58,15 @@ pub(super) async fn run(config: AllConfig, context: &Context) -> Result<(), AppE
     let settings = connection.settings(config.broker.clone(), streams);
 
     let broker = &connection.broker;
-    let counting = Counting::start(broker, database, config.storage.interval, context)?;
+    let counting = Counting::start(broker, database, config.storage.interval, context).await?;
     let stages = [Stage::preprocess(&settings, locator).await?, Stage::aggregate(&settings).await?];
     let page = listener.map(|(listener, address)| {
         announce(listener.local_addr().unwrap_or(address));
         serve_page(listener, &counting, &stages, context)
     });
     let work = Work { config: &config, context, stages: &stages, counting: &counting };
-    let sink = ProducerSink::new(broker, RAW_PAGE_VIEWS, context.run)?;
+    let (sink_broker, sink_context) = (Arc::clone(broker), context.clone());
+    let sink = blocking("the import", move || open_sink(&sink_broker, &sink_context)).await??;
     let import = start_import(inputs, sink, scratch.as_ref(), context);
     let worked = work.until_done(broker, import).await;
 
@@ -170,20 +177,31 @@ impl Work<'_> {
             (aggregate.clone(), vec![PAGE_VIEWS.to_owned(), REJECTED.to_owned()]),
             (aggregate, vec![repartition]),
         ] {
-            let mut ticks = tokio::time::interval(WATCH_INTERVAL);
-            loop {
-                ticks.tick().await;
-                let (admin, group, topics) = (Arc::clone(&admin), group.clone(), topics.clone());
-                let look = move || is_caught_up(&*admin, &group, &topics);
-                if blocking("the look at offsets", look).await?? {
-                    break;
-                }
+            let admin = Arc::clone(&admin);
+            self.wait_for(move || is_caught_up(&*admin, &group, &topics)).await?;
+        }
+        let partitions = self.counting.partitions().to_vec();
+        let ends = move || admin.end_offsets(&partitions);
+        let (clock, stop) = (Arc::clone(&self.context.clock), self.context.stop.clone());
+        let ends = blocking(OFFSETS, move || retry(&*clock, &stop, ends)).await??;
+        wait_until(|| self.counting.has_read(&ends)).await;
+        Ok(())
+    }
+
+    /// Looks again and again; the broker may be away in between.
+    async fn wait_for(
+        &self,
+        reached: impl Fn() -> Result<bool, BrokerError> + Clone + Send + 'static,
+    ) -> Result<(), AppError> {
+        let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+        loop {
+            ticks.tick().await;
+            let (clock, stop) = (Arc::clone(&self.context.clock), self.context.stop.clone());
+            let look = reached.clone();
+            if blocking(OFFSETS, move || retry(&*clock, &stop, look)).await?? {
+                return Ok(());
             }
         }
-        while !self.counting.is_caught_up(&*admin)? {
-            tokio::time::sleep(WATCH_INTERVAL).await;
-        }
-        Ok(())
     }
 }
 

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kstream::TopicPartition;
-use kstream::broker::{Admin, Broker, BrokerError};
+use kstream::broker::{Broker, BrokerError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::Context;
+use super::{Context, blocking};
 use crate::database::{Database, DatabaseError, Sink};
 use crate::error::AppError;
 use crate::feed::{Feed, Readers};
+use crate::retry::retry;
 use crate::stop::Stop;
 use crate::totals::Totals;
 
@@ -32,13 +33,17 @@ pub(super) struct Counting {
 }
 
 impl Counting {
-    pub(super) fn start(
+    pub(super) async fn start(
         broker: &Arc<dyn Broker>,
         database: Database,
         interval: Duration,
         context: &Context,
     ) -> Result<Self, AppError> {
-        let feed = Feed::open(broker, Arc::clone(&context.clock))?;
+        let (broker, outer) = (Arc::clone(broker), context.clone());
+        let opening = move || {
+            retry(&*outer.clock, &outer.stop, || Feed::open(&broker, Arc::clone(&outer.clock)))
+        };
+        let feed = blocking("the feed", opening).await??;
         let (changes, changed) = mpsc::channel(WAITING_CHANGES);
         let (sender, totals) = watch::channel(Arc::new(Totals::default()));
         let partitions = feed.partitions().to_vec();
@@ -59,10 +64,14 @@ impl Counting {
         self.totals.clone()
     }
 
-    /// Whether everything that is in the totals' topics has been read.
-    pub(super) fn is_caught_up(&self, admin: &dyn Admin) -> Result<bool, BrokerError> {
-        let ends = admin.end_offsets(&self.partitions)?;
-        Ok(self.positions.borrow().iter().zip(ends).all(|(position, end)| *position >= end))
+    /// What it reads.
+    pub(super) fn partitions(&self) -> &[TopicPartition] {
+        &self.partitions
+    }
+
+    /// Whether it has read up to these offsets, in the order of its partitions.
+    pub(super) fn has_read(&self, ends: &[i64]) -> bool {
+        self.positions.borrow().iter().zip(ends).all(|(position, end)| position >= end)
     }
 
     /// Whether the feed or the sink has ended, which neither should before its time;

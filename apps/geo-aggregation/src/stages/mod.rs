@@ -14,9 +14,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kstream::broker::Broker;
 use kstream::broker::kafka::{KafkaBroker, KafkaSettings};
 use kstream::broker::memory::MemoryBroker;
+use kstream::broker::{Broker, BrokerError};
 use kstream::time::Clock;
 use tokio::sync::watch;
 use tracing::info;
@@ -29,6 +29,7 @@ use crate::database::Database;
 use crate::error::AppError;
 use crate::geoip::Locator;
 use crate::import::{self, Inputs, LineSink, ProducerSink, Progress};
+use crate::retry::retry;
 use crate::stop::Stop;
 use crate::totals::Totals;
 use crate::{sample, topics, web};
@@ -87,10 +88,16 @@ async fn import(
     let client = connect(&broker, context).await?.broker;
     let context = context.clone();
     let importing = move || {
-        let sink = ProducerSink::new(&client, topics::RAW_PAGE_VIEWS, context.run)?;
+        let sink = open_sink(&client, &context)?;
         import_lines(inputs, sink, context)
     };
     blocking("the import", importing).await?
+}
+
+/// Where imported lines go; a topic that was just made may need a moment.
+fn open_sink(broker: &Arc<dyn Broker>, context: &Context) -> Result<ProducerSink, BrokerError> {
+    let open = || ProducerSink::new(broker, topics::RAW_PAGE_VIEWS, context.run);
+    retry(&*context.clock, &context.stop, open)
 }
 
 /// Runs the import on the present thread.
@@ -120,7 +127,7 @@ async fn aggregate(
 ) -> Result<(), AppError> {
     let connection = connect(&broker, context).await?;
     let database = Database::open(&storage.database, &broker.application_id).await?;
-    let counting = Counting::start(&connection.broker, database, storage.interval, context)?;
+    let counting = Counting::start(&connection.broker, database, storage.interval, context).await?;
     let stage = Stage::aggregate(&connection.settings(broker, streams)).await?;
     let stop = || context.stop.is_requested() || stage.has_ended() || counting.has_ended();
     wait_until(stop).await;
