@@ -61,18 +61,16 @@ impl StreamThread {
         stage: Stage,
         done: &mut usize,
     ) -> Result<Option<Stage>, Error> {
-        Ok(Some(match stage {
-            Stage::New => self.open(id)?,
-            Stage::Kept(active) => self.resume(active)?,
-            Stage::Restoring(active, restore) => self.restore(active, restore, done)?,
-            Stage::Restored(active) => match self.begin(active)? {
-                Some(active) => Stage::Restored(active),
-                None => {
-                    *done += 1;
-                    return Ok(None);
-                }
-            },
-        }))
+        Ok(match stage {
+            Stage::New => Some(self.open(id)?),
+            Stage::Kept(active) => Some(self.resume(active)?),
+            Stage::Restoring(active, restore) => Some(self.restore(active, restore, done)?),
+            Stage::Restored(active) => {
+                let waits = self.begin(active)?.map(Stage::Restored);
+                *done += usize::from(waits.is_none());
+                waits
+            }
+        })
     }
 
     /// Opens a task's stores and begins to restore them. State that cannot be brought up to date is
