@@ -7,8 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use self::world::{
-    COMMITTED, Instance, LazyProducer, OUTPUT, PROCESSED, RECORDS, STORES, State, Unsent, World,
-    key_of,
+    COMMITTED, LazyProducer, OUTPUT, PROCESSED, RECORDS, STORES, State, Unsent, World, key_of,
 };
 use super::{CommitStep, flush};
 use crate::broker::{
@@ -86,8 +85,8 @@ fn a_crash_with_the_changelogs_under_way_loses_nothing_wherever_they_are_cut() {
     let under_way = {
         let mut world = World::new();
         let instance = world.stopped_at(CommitStep::ChangelogsSent, ErrorKind::Fatal);
-        let under_way = instance.unsent.lock().unwrap().len();
-        under_way
+        let unsent = instance.unsent.lock().unwrap();
+        unsent.len()
     };
     let (truth, at_most) = (counts_with(NOTHING), counts_with(AGAIN));
     for delivered in 0..=under_way {
