@@ -143,8 +143,8 @@ impl TaskDriver {
         self.task.context.counters.dropped.iter().sum()
     }
 
-    /// Shows the records of a topic from an offset on; the answer is the offset behind the last. A topic
-    /// that the topology does not know has none.
+    /// Shows the records of a topic from an offset on; the answer is the offset behind the last.
+    /// Fails at a topic that the topology does not know.
     pub fn read(
         &self,
         topic: &str,

@@ -4,9 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::panic::Location;
 
-use crate::broker::{BrokerError, BrokerErrorKind};
 use crate::ids::{TaskId, TopicPartition};
-use crate::state::StateError;
 
 /// What the runtime, or its user, does about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -144,33 +142,6 @@ impl StdError for Error {
             Some(source) => Some(source.as_ref()),
             None => None,
         }
-    }
-}
-
-impl From<BrokerError> for Error {
-    fn from(error: BrokerError) -> Self {
-        let kind = match error.kind() {
-            BrokerErrorKind::Retriable => ErrorKind::Retriable,
-            BrokerErrorKind::NotAMember => ErrorKind::TaskMigrated,
-            BrokerErrorKind::RecordTooLarge => ErrorKind::BadRecord,
-            BrokerErrorKind::UnknownTopicOrPartition
-            | BrokerErrorKind::TopicExists
-            | BrokerErrorKind::Authorization
-            | BrokerErrorKind::Invalid => ErrorKind::Config,
-            BrokerErrorKind::OffsetOutOfRange | BrokerErrorKind::Fatal => ErrorKind::Fatal,
-        };
-        Self::new(kind, "the broker refused a call").with_source(error)
-    }
-}
-
-impl From<StateError> for Error {
-    fn from(error: StateError) -> Self {
-        let kind = match &error {
-            StateError::Corrupted { .. } => ErrorKind::TaskCorrupted,
-            StateError::Locked { .. } => ErrorKind::Config,
-            StateError::Io { .. } => ErrorKind::Fatal,
-        };
-        Self::new(kind, "local state cannot be used").with_source(error)
     }
 }
 

@@ -1,4 +1,29 @@
-//! Kafka Streams for Rust.
+//! Kafka Streams for Rust: typed stream processing over partitioned tasks, with local state, changelogs and
+//! windows.
+//!
+//! A program builds a [`Topology`] with a [`StreamsBuilder`] and runs it with [`KafkaStreams`], on Apache Kafka
+//! ([`broker::kafka`]) or on a broker in its own process ([`broker::memory`]). Starting the program again, on
+//! any machine, shares the work. Names, topics and bytes are those of Kafka Streams.
+//!
+//! # Examples
+//! Counting page views by country, tested without any broker:
+//! ```
+//! use kstream::{KStream, StreamsBuilder};
+//! use kstream_test_utils::TopologyTestDriver;
+//!
+//! let builder = StreamsBuilder::new();
+//! let views: KStream<String, String> = builder.stream("page-views");
+//! views.group_by(|_page, country| country.clone()).count().to_stream().to("countries");
+//!
+//! let driver = TopologyTestDriver::new(builder.build()?)?;
+//! let input = driver.input_topic::<String, String>("page-views");
+//! for (page, country) in [("/", "NL"), ("/about", "DE"), ("/", "NL")] {
+//!     input.pipe(page.to_owned(), country.to_owned())?;
+//! }
+//! let counts = driver.output_topic::<String, i64>("countries").read_key_values()?;
+//! assert_eq!(counts, [("NL".to_owned(), 1), ("DE".to_owned(), 1), ("NL".to_owned(), 2)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod broker;
 mod config;
@@ -11,6 +36,8 @@ mod graph;
 pub mod http;
 mod ids;
 pub mod metrics;
+#[cfg(doctest)]
+mod misuse;
 mod processor;
 mod record;
 mod runtime;
@@ -22,8 +49,7 @@ mod topology;
 pub use config::StreamsConfig;
 pub use dsl::{
     Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized,
-    Named, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, TimeWindows, Topics,
-    Window, Windowed,
+    Named, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
@@ -31,6 +57,13 @@ pub use processor::Data;
 pub use processor::handler::{
     DeserializationHandler, ErrorContext, FailOnBadRecord, HandlerResponse, LogAndContinue,
 };
+pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
 pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
+pub use time::windows::{TimeWindows, Window, Windowed};
 pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};
+
+/// The README's code, kept true by compiling it.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

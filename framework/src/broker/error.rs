@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 
+use crate::error::{Error, ErrorKind};
+
 /// How the caller reacts to a [`BrokerError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -57,5 +59,21 @@ impl BrokerError {
     /// Whether trying again may help.
     pub fn is_retriable(&self) -> bool {
         self.kind == BrokerErrorKind::Retriable
+    }
+}
+
+impl From<BrokerError> for Error {
+    fn from(error: BrokerError) -> Self {
+        let kind = match error.kind() {
+            BrokerErrorKind::Retriable => ErrorKind::Retriable,
+            BrokerErrorKind::NotAMember => ErrorKind::TaskMigrated,
+            BrokerErrorKind::RecordTooLarge => ErrorKind::BadRecord,
+            BrokerErrorKind::UnknownTopicOrPartition
+            | BrokerErrorKind::TopicExists
+            | BrokerErrorKind::Authorization
+            | BrokerErrorKind::Invalid => ErrorKind::Config,
+            BrokerErrorKind::OffsetOutOfRange | BrokerErrorKind::Fatal => ErrorKind::Fatal,
+        };
+        Self::new(kind, "the broker refused a call").with_source(error)
     }
 }

@@ -43,6 +43,29 @@ pub trait Broker: Debug + Send + Sync + 'static {
     fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError>;
 }
 
+/// A shared connection is a connection: an application may use the one that its topologies use.
+impl<B: Broker + ?Sized> Broker for Arc<B> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+    fn admin(&self) -> Result<Box<dyn Admin>, BrokerError> {
+        (**self).admin()
+    }
+    fn consumer(
+        &self,
+        role: ConsumerRole,
+        client_id: &str,
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
+        (**self).consumer(role, client_id)
+    }
+    fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
+        (**self).producer(settings)
+    }
+    fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {
+        (**self).group_member(settings)
+    }
+}
+
 /// What a consumer is for; implementations tune fetching by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsumerRole {

@@ -11,11 +11,11 @@ use super::options::{Grouped, Materialized, Named};
 use super::repartition::{RepartitionSpec, add_repartition};
 use super::stores::add_store;
 use super::time_windowed_kstream::TimeWindowedKStream;
-use super::windows::TimeWindows;
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan, SharedPlan};
 use crate::processor::Data;
 use crate::processor::operators::aggregate::{Aggregate, Update};
 use crate::serdes::DefaultSerde;
+use crate::time::windows::TimeWindows;
 use crate::topology::StoreKind;
 use crate::topology::link::flushing_node;
 

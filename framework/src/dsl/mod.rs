@@ -12,7 +12,6 @@ mod repartition;
 mod stores;
 mod streams_builder;
 mod time_windowed_kstream;
-pub(crate) mod windows;
 
 pub use branched_kstream::BranchedKStream;
 pub use kgrouped_stream::KGroupedStream;
@@ -21,4 +20,3 @@ pub use ktable::KTable;
 pub use options::{Branched, Consumed, Grouped, Materialized, Named, Produced, Repartitioned};
 pub use streams_builder::{StreamsBuilder, Topics};
 pub use time_windowed_kstream::TimeWindowedKStream;
-pub use windows::{TimeWindows, Window, Windowed};

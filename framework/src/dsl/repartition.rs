@@ -8,6 +8,7 @@ use super::streams_builder::source_supplier;
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan, RepartitionNames, RepartitionNode};
 use crate::processor::Data;
 use crate::processor::operators::repartition_filter::RepartitionFilter;
+use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::ArcSerde;
 use crate::topology::link::node;
 
@@ -35,7 +36,8 @@ pub(crate) fn add_repartition<K: Data, V: Data>(
     });
     let sink = SinkSpec { name: names.sink.clone(), topic: names.topic.clone(), internal: true }
         .supplier(Arc::clone(&key_serde), Arc::clone(&value_serde));
-    let source = source_supplier(names.source.clone(), key_serde, value_serde);
+    let source =
+        source_supplier(names.source.clone(), key_serde, value_serde, TimestampExtractor::Broker);
     let node = RepartitionNode { names, partitions, filter, sink, source };
     plan.add_node(vec![parent], GraphNodeKind::Repartition(node), location)
 }

@@ -14,6 +14,7 @@ use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode};
 use crate::processor::Data;
 use crate::processor::operators::source::Source;
 use crate::processor::operators::table_source::{TableSource, TableStore};
+use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::{ArcSerde, DefaultSerde, OptionSerde};
 use crate::topology::link::{BuiltNode, NodeSupplier, flushing_node};
 use crate::topology::{StoreKind, Topology};
@@ -123,7 +124,7 @@ impl StreamsBuilder {
     ) -> KStream<K, V> {
         let name = self.plan.borrow_mut().name_or(consumed.name, "KSTREAM-SOURCE-");
         let (key_serde, value_serde) = (consumed.key_serde, consumed.value_serde);
-        let supplier = source_supplier(name.clone(), key_serde, value_serde);
+        let supplier = source_supplier(name.clone(), key_serde, value_serde, consumed.timestamps);
         let types = TypeId::of::<(K, V)>();
         let topics = topics.into_topics();
         let node =
@@ -152,7 +153,7 @@ impl StreamsBuilder {
         consumed: Consumed<K, V>,
         materialized: Materialized<K, V>,
     ) -> KTable<K, V> {
-        let Consumed { key_serde, value_serde, name, reset } = consumed;
+        let Consumed { key_serde, value_serde, name, reset, timestamps } = consumed;
         let location = Location::caller();
         let store_key_serde =
             materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&key_serde));
@@ -170,7 +171,8 @@ impl StreamsBuilder {
         let table_name = plan.name_or(name, "KTABLE-SOURCE-");
         drop(plan);
         let nullable: ArcSerde<Option<V>> = Arc::new(OptionSerde::new(value_serde));
-        let supplier = source_supplier(source_name.clone(), key_serde, nullable);
+        let supplier =
+            source_supplier(source_name.clone(), key_serde, nullable, timestamps.nullable());
         let source = self.add_source(SourceNode {
             name: source_name,
             topics: vec![topic.to_owned()],
@@ -229,12 +231,14 @@ pub(crate) fn source_supplier<K: Data, V: Data>(
     name: String,
     key_serde: ArcSerde<K>,
     value_serde: ArcSerde<V>,
+    timestamps: TimestampExtractor<K, V>,
 ) -> NodeSupplier {
     Arc::new(move |linker| {
         Ok(BuiltNode::Source(Rc::new(std::cell::RefCell::new(Source {
             name: name.clone(),
             key_serde: Arc::clone(&key_serde),
             value_serde: Arc::clone(&value_serde),
+            timestamps: timestamps.clone(),
             next: linker.outlet()?,
         }))))
     })

@@ -8,12 +8,12 @@ use super::kgrouped_stream::{KGroupedStream, aggregate_update, count_update, red
 use super::ktable::KTable;
 use super::options::{Materialized, Named};
 use super::stores::add_store;
-use super::windows::{TimeWindows, Windowed};
 use crate::graph::GraphNodeKind;
 use crate::processor::Data;
 use crate::processor::operators::aggregate::Update;
 use crate::processor::operators::windowed_aggregate::WindowedAggregate;
 use crate::serdes::DefaultSerde;
+use crate::time::windows::{TimeWindows, Windowed};
 use crate::topology::StoreKind;
 use crate::topology::link::flushing_node;
 

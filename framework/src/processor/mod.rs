@@ -10,6 +10,7 @@ pub(crate) mod collector;
 pub(crate) mod context;
 pub(crate) mod handler;
 pub(crate) mod operators;
+pub(crate) mod timestamp_extractor;
 
 use std::cell::RefCell;
 use std::rc::Rc;

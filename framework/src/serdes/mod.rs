@@ -83,7 +83,7 @@ pub type ArcSerde<T> = Arc<dyn Serde<T>>;
 /// The serde that a type is written with where no option says otherwise.
 ///
 /// Implemented for strings, integers (big-endian, as Kafka's), floats, `bool`, byte vectors, `()`,
-/// `Option`, and [`Windowed`](crate::dsl::Windowed) keys. For a type of one's own, [`json!`](crate::json_serde)
+/// `Option`, and [`Windowed`](crate::Windowed) keys. For a type of one's own, [`json!`](crate::json_serde)
 /// chooses JSON.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no default serde",

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{ArcSerde, DefaultSerde, Serde, SerdeError};
-use crate::dsl::{Window, Windowed};
+use crate::time::windows::{Window, Windowed};
 
 /// Keys of tumbling and hopping windows: the key's bytes, then the window start as a big-endian
 /// `i64`. The window size is not in the bytes, so the reader states it.

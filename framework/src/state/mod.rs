@@ -13,6 +13,8 @@ pub(crate) mod rows;
 
 use std::fmt::Debug;
 
+use crate::error::{Error, ErrorKind};
+
 pub use directory::StateDirectory;
 pub use in_memory::MemoryRows;
 
@@ -53,6 +55,17 @@ pub enum StateError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl From<StateError> for Error {
+    fn from(error: StateError) -> Self {
+        let kind = match &error {
+            StateError::Corrupted { .. } => ErrorKind::TaskCorrupted,
+            StateError::Locked { .. } => ErrorKind::Config,
+            StateError::Io { .. } => ErrorKind::Fatal,
+        };
+        Self::new(kind, "local state cannot be used").with_source(error)
+    }
 }
 
 /// The committed rows of one store, as bytes in key order.

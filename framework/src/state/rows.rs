@@ -7,6 +7,9 @@
 //! INVARIANT: a row marked dirty is in memory until it is committed or rolled back; the [`RowStore`]
 //! only ever holds committed rows.
 
+#[cfg(test)]
+mod tests;
+
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;

@@ -1,5 +1,7 @@
 //! Time, always passed in: a [`Clock`] is a parameter, so that a test decides what time it is.
 
+pub(crate) mod windows;
+
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

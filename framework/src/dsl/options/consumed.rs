@@ -1,6 +1,7 @@
 //! How a topic is read.
 
 use super::debug_by_name;
+use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::{ArcSerde, DefaultSerde};
 use crate::topology::AutoOffsetReset;
 
@@ -14,6 +15,7 @@ pub struct Consumed<K, V> {
     pub(crate) value_serde: ArcSerde<V>,
     pub(crate) name: Option<String>,
     pub(crate) reset: AutoOffsetReset,
+    pub(crate) timestamps: TimestampExtractor<K, V>,
 }
 
 debug_by_name!(Consumed<K, V> { name, reset });
@@ -39,7 +41,13 @@ impl<K: DefaultSerde, V: DefaultSerde> Default for Consumed<K, V> {
 impl<K, V> Consumed<K, V> {
     /// These serdes.
     pub fn with(key_serde: ArcSerde<K>, value_serde: ArcSerde<V>) -> Self {
-        Self { key_serde, value_serde, name: None, reset: AutoOffsetReset::default() }
+        Self {
+            key_serde,
+            value_serde,
+            name: None,
+            reset: AutoOffsetReset::default(),
+            timestamps: TimestampExtractor::Broker,
+        }
     }
 
     /// Names the source node.
@@ -53,6 +61,13 @@ impl<K, V> Consumed<K, V> {
     #[must_use]
     pub fn with_offset_reset(mut self, reset: AutoOffsetReset) -> Self {
         self.reset = reset;
+        self
+    }
+
+    /// Where records get their timestamps from; their own, as the broker has them, by default.
+    #[must_use]
+    pub fn with_timestamp_extractor(mut self, timestamps: TimestampExtractor<K, V>) -> Self {
+        self.timestamps = timestamps;
         self
     }
 }

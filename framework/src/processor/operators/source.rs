@@ -6,8 +6,9 @@ use crate::ids::TopicPartition;
 use crate::processor::collector::Outgoing;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::handler::{ErrorContext, HandlerResponse};
+use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::processor::{Data, Outlet};
-use crate::record::Record;
+use crate::record::{Record, Timestamp};
 use crate::serdes::{ArcSerde, Serde, SerdeError};
 
 /// A source node as its task sees it: it takes raw records.
@@ -21,14 +22,12 @@ pub(crate) struct Source<K, V> {
     pub(crate) name: String,
     pub(crate) key_serde: ArcSerde<K>,
     pub(crate) value_serde: ArcSerde<V>,
+    pub(crate) timestamps: TimestampExtractor<K, V>,
     pub(crate) next: Outlet<K, V>,
 }
 
 impl<K: Data, V: Data> RawNode for Source<K, V> {
     fn process(&mut self, task: &mut TaskContext, raw: &RawRecord<'_>) -> Result<(), Error> {
-        if raw.timestamp < 0 {
-            return Err(negative_timestamp(task, raw).at_node(&self.name));
-        }
         let key = match read(&*self.key_serde, raw.key) {
             Ok(Some(key)) => key,
             Ok(None) => {
@@ -45,10 +44,12 @@ impl<K: Data, V: Data> RawNode for Source<K, V> {
             }
             Err(error) => return self.refuse(task, raw, "value", error),
         };
-        self.next.forward(
-            task,
-            Record { key, value, timestamp: raw.timestamp, headers: raw.headers.clone() },
-        )
+        let timestamp = self.timestamps.extract(&key, &value, raw.timestamp, task.wall_clock);
+        if timestamp < 0 {
+            return Err(negative_timestamp(task, raw, timestamp).at_node(&self.name));
+        }
+        task.record_timestamp = timestamp;
+        self.next.forward(task, Record { key, value, timestamp, headers: raw.headers.clone() })
     }
 }
 
@@ -117,8 +118,8 @@ fn dead_letter(
 }
 
 #[cold]
-fn negative_timestamp(task: &TaskContext, raw: &RawRecord<'_>) -> Error {
-    let message = format!("the record has no valid timestamp ({})", raw.timestamp);
+fn negative_timestamp(task: &TaskContext, raw: &RawRecord<'_>, timestamp: Timestamp) -> Error {
+    let message = format!("the record has no valid timestamp ({timestamp})");
     Error::new(ErrorKind::BadRecord, message)
         .at_record(TopicPartition::new(&*task.topic, task.partition), raw.offset)
 }

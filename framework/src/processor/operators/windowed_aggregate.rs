@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::aggregate::{Update, unreadable_key, unwritable_key};
-use crate::dsl::windows::{TimeWindows, Window, Windowed};
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Flush, Node, Outlet};
@@ -15,6 +14,7 @@ use crate::record::{Record, Timestamp};
 use crate::serdes::ArcSerde;
 use crate::state::key_layout::{window_record_key, window_start, write_window_suffix};
 use crate::state::rows::{Rows, Stamped};
+use crate::time::windows::{TimeWindows, Window, Windowed};
 
 /// An aggregation in time windows. Records with a null key are dropped; null values count.
 pub(crate) struct WindowedAggregate<K, V, A> {
