@@ -77,18 +77,6 @@ pub(crate) fn source_partitions(
     partitions
 }
 
-/// Runs what may call user code; its panic becomes an error.
-fn guarded<T>(run: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a panic without a message".to_owned());
-        Err(Error::new(ErrorKind::Fatal, format!("the application's code panicked: {text}")))
-    })
-}
-
 impl StreamTask {
     /// Links the task; `partitions` are its source partitions.
     pub(crate) fn new(
@@ -171,7 +159,8 @@ impl StreamTask {
     /// Forwards what the record cache holds back. A panic in user code becomes an error.
     pub(crate) fn flush_caches(&mut self) -> Result<(), Error> {
         let flushed = guarded(|| {
-            self.linked.iter().try_for_each(|node| node.borrow_mut().flush(&mut self.context))
+            let mut nodes = self.linked.iter();
+            nodes.try_for_each(|node| node.borrow_mut().flush(&mut self.context))
         });
         flushed.map_err(|error| error.in_task(self.id))
     }
