@@ -154,7 +154,8 @@ impl Producer for FaultyProducer {
         if self.faults.blocked.load(Ordering::SeqCst) {
             self.faults.is_waiting.store(true, Ordering::SeqCst);
             let is_back = || !self.faults.blocked.load(Ordering::SeqCst);
-            wait_until(timeout, "acknowledgements", is_back).map_err(|_| unanswered())?;
+            wait_until(timeout, "acknowledgements", is_back)
+                .map_err(|timeout| unanswered().with_source(timeout))?;
         }
         self.inner.flush(timeout)
     }

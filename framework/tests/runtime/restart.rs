@@ -104,7 +104,7 @@ fn damaged_state_is_deleted_and_restored() {
         let current = format!("app/0_{task}/rocksdb/CURRENT");
         std::fs::write(folder.path().join(current), "nonsense").unwrap();
     }
-    let mut streams = running(counting(), config(folder.path()), broker.clone());
+    let mut streams = running(counting(), config(folder.path()), broker);
     assert_eq!(streams.restored_records(), FIRST as u64);
     streams.close().unwrap();
 }

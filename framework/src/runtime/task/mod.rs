@@ -253,3 +253,15 @@ impl StreamTask {
         self.stores.iter().map(|store| store.built.managed.borrow().uncommitted_bytes()).sum()
     }
 }
+
+/// Runs what calls the user's code; a panic in it becomes an error.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic without a message".to_owned());
+        Err(Error::new(ErrorKind::Fatal, format!("the application's code panicked: {text}")))
+    })
+}

@@ -16,7 +16,7 @@ use crate::broker::{
     Broker, BrokerError, Consumer, ConsumerRole, OutgoingRecord, Producer, ProducerSettings,
     StartOffset, TopicHandle,
 };
-use crate::dsl::{KStream, Materialized, StreamsBuilder};
+use crate::dsl::{KStream, Materialized, StreamsBuilder, TimeWindows};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{RecordCollector, SharedProducer};
