@@ -16,7 +16,7 @@ use crate::broker::{
     Broker, BrokerError, Consumer, ConsumerRole, OutgoingRecord, Producer, ProducerSettings,
     StartOffset, TopicHandle,
 };
-use crate::dsl::{KStream, Materialized, StreamsBuilder, TimeWindows};
+use crate::dsl::{KStream, Materialized, StreamsBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{RecordCollector, SharedProducer};
@@ -29,6 +29,7 @@ use crate::runtime::task::{StreamTask, source_partitions};
 use crate::state::persistent::{StateEnv, TaskDb};
 use crate::state::rows::{RowBudget, Rows};
 use crate::time::ManualClock;
+use crate::time::windows::TimeWindows;
 use crate::topology::Topology;
 use crate::topology::link::{LinkSettings, TaskScope};
 
