@@ -119,12 +119,48 @@ impl TaskDriver {
 
     /// Sends a record to a topic and does everything it causes.
     pub fn pipe(&mut self, topic: &str, record: OutgoingRecord<'_>) -> Result<(), Error> {
+        self.append(topic, record)?;
+        self.complete()
+    }
+
+    /// Sends a record to a topic, where it waits.
+    pub fn append(&mut self, topic: &str, record: OutgoingRecord<'_>) -> Result<(), Error> {
         if !self.task.group.queues().iter().any(|queue| &*queue.partition.topic == topic) {
             let message = format!("the topology does not read topic {topic}");
             return Err(Error::new(ErrorKind::Config, message));
         }
         self.broker.produce(topic, record)?;
-        self.complete()
+        Ok(())
+    }
+
+    /// Processes all records that wait and everything they cause. Commits after so many records, and at
+    /// the end.
+    pub fn process_waiting(&mut self, records_per_commit: usize) -> Result<(), Error> {
+        self.task.context.wall_clock = self.clock.now_ms();
+        let mut uncommitted = 0;
+        loop {
+            for (queue, slot) in self.slots.iter().enumerate() {
+                if let Some(batch) = self.consumer.fetch(*slot, FETCH_RECORDS)? {
+                    self.task.group.push(queue, batch);
+                }
+            }
+            let processed = self.task.process(records_per_commit - uncommitted)?;
+            uncommitted += processed;
+            if processed > 0 && uncommitted < records_per_commit {
+                continue;
+            }
+            if uncommitted == 0 {
+                return Ok(());
+            }
+            uncommitted = 0;
+            let commit = Commit {
+                producer: &self.producer,
+                now_ms: self.clock.now_ms(),
+                input_offsets: &mut |_| Ok(()),
+                between: &mut |_| Ok(()),
+            };
+            commit.run(std::iter::once(&mut self.task))?;
+        }
     }
 
     /// Moves the wall clock and does everything that causes.
@@ -143,8 +179,8 @@ impl TaskDriver {
         self.task.context.counters.dropped.iter().sum()
     }
 
-    /// Shows the records of a topic from an offset on; the answer is the offset behind the last. A topic
-    /// that the topology does not know has none.
+    /// Shows the records of a topic from an offset on; the answer is the offset behind the last.
+    /// Fails at a topic that the topology does not know.
     pub fn read(
         &self,
         topic: &str,
@@ -221,24 +257,7 @@ impl TaskDriver {
     }
 
     fn complete(&mut self) -> Result<(), Error> {
-        self.task.context.wall_clock = self.clock.now_ms();
-        loop {
-            for (queue, slot) in self.slots.iter().enumerate() {
-                if let Some(batch) = self.consumer.fetch(*slot, FETCH_RECORDS)? {
-                    self.task.group.push(queue, batch);
-                }
-            }
-            if self.task.process(1)? == 0 {
-                return Ok(());
-            }
-            let commit = Commit {
-                producer: &self.producer,
-                now_ms: self.clock.now_ms(),
-                input_offsets: &mut |_| Ok(()),
-                between: &mut |_| Ok(()),
-            };
-            commit.run(std::iter::once(&mut self.task))?;
-        }
+        self.process_waiting(1)
     }
 }
 

@@ -36,6 +36,8 @@ mod graph;
 pub mod http;
 mod ids;
 pub mod metrics;
+#[cfg(doctest)]
+mod misuse;
 mod processor;
 mod record;
 mod runtime;

@@ -53,7 +53,9 @@ impl Plan {
                     let kind = NodeKind::Sink { topic: TopicName::External(topic) };
                     lowering.add(&parents, NewNode { name, kind, stores: Vec::new(), supplier })
                 }
-                GraphNodeKind::Repartition(node) => lowering.add_repartition(&parents, node),
+                GraphNodeKind::Repartition(repartition) => {
+                    lowering.add_repartition(&parents, repartition, node.location)
+                }
             };
             lowering.ends.push(end);
             locations.resize(lowering.topology.nodes.len(), node.location);
@@ -134,14 +136,19 @@ impl Lowering {
         self.add(&[], NewNode { name, kind, stores: Vec::new(), supplier })
     }
 
-    fn add_repartition(&mut self, parents: &[NodeId], node: RepartitionNode) -> NodeId {
+    fn add_repartition(
+        &mut self,
+        parents: &[NodeId],
+        node: RepartitionNode,
+        location: &'static std::panic::Location<'static>,
+    ) -> NodeId {
         let RepartitionNode { names, partitions, filter, sink, source } = node;
         let topic = TopicName::Internal(names.topic);
         if partitions.is_some_and(|partitions| partitions < 1) {
             self.errors.push(TopologyError {
                 subject: format!("repartition topic {}", topic.bare()),
                 problem: "the number of partitions must be at least 1".to_owned(),
-                location: None,
+                location: Some(location),
             });
         }
         let processor = |name, supplier| NewNode {

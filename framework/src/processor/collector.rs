@@ -38,9 +38,17 @@ impl RecordCollector {
         Self { producer, keyless: 0, dead_letter_topic, produced: 0 }
     }
 
-    /// Looks a topic up; done once per sink.
+    /// Looks a topic up; done once per sink. Waits for a broker that is away, as sending does: a record in
+    /// the middle of the topology cannot be tried again without counting it twice.
     pub(crate) fn topic(&self, name: &str) -> Result<TopicHandle, Error> {
-        Ok(self.producer.borrow_mut().topic(name)?)
+        loop {
+            match self.producer.borrow_mut().topic(name) {
+                Err(error) if error.is_retriable() => {
+                    tracing::warn!(topic = name, %error, "the topic cannot be looked up yet; waiting");
+                }
+                result => return Ok(result?),
+            }
+        }
     }
 
     /// Sends to the partition that Java's default partitioner gives the key.

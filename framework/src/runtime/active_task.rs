@@ -23,13 +23,13 @@ pub(crate) struct ActiveTask {
 }
 
 impl ActiveTask {
-    /// Opens the task's stores and links its nodes.
+    /// Opens the task's stores and links its nodes; `None` while another thread has the stores open.
     pub(crate) fn open(
         shared: &Shared,
         id: TaskId,
         producer: &SharedProducer,
-    ) -> Result<Self, Error> {
-        let mut rows = shared.stores.open(&shared.topology, id)?;
+    ) -> Result<Option<Self>, Error> {
+        let Some(mut rows) = shared.stores.open(&shared.topology, id)? else { return Ok(None) };
         let config = &shared.config;
         let context = TaskContext {
             task: id,
@@ -57,7 +57,7 @@ impl ActiveTask {
             })?;
         let store_metrics =
             task.stores.iter().map(|store| shared.metrics.store(id, &store.name)).collect();
-        Ok(Self { task, slots: Vec::new(), metrics, store_metrics })
+        Ok(Some(Self { task, slots: Vec::new(), metrics, store_metrics }))
     }
 
     /// Shows the progress of restoring.

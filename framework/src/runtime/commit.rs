@@ -50,7 +50,8 @@ impl Commit<'_> {
             return Ok(());
         }
         // 1. What the record cache holds back goes downstream.
-        //    Crash: rows and records are in memory only. Nothing has happened; all is processed again.
+        //    Crash: rows are in memory only, so the state is as if nothing had happened. What has gone
+        //    downstream may have been sent, and is sent again: at least once.
         for task in &mut tasks {
             task.flush_caches()?;
         }
@@ -63,7 +64,8 @@ impl Commit<'_> {
         }
         (self.between)(CommitStep::ChangelogsSent)?;
         // 3. ORDER: everything sent is acknowledged before any row is written locally.
-        //    Crash: the changelog has all rows, the store none; the tail is replayed.
+        //    Crash: the changelog has all rows, the store none. The tail is replayed, and its input is
+        //    processed again: at least once.
         flush(self.producer)?;
         (self.between)(CommitStep::Acknowledged)?;
         // 4. Rows and changelog position go to the local store in one batch per store.
@@ -97,3 +99,6 @@ fn flush(producer: &SharedProducer) -> Result<(), Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

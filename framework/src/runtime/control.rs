@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
+use super::assignments::Epoch;
 use super::membership::MembershipEvent;
 use super::status::State;
 use super::stream_thread::{Command, Shared, StreamThread};
@@ -37,6 +38,8 @@ pub(crate) struct Control {
     workers: Vec<Worker>,
     /// The thread that each task was dealt to last: it keeps its open stores.
     dealt: BTreeMap<TaskId, usize>,
+    /// When the present assignment was found to be broken.
+    broken_since: Option<Duration>,
 }
 
 impl Control {
@@ -45,10 +48,18 @@ impl Control {
         let workers = (1..=shared.config.num_stream_threads)
             .map(|number| Worker::spawn(&shared, format!("StreamThread-{number}")))
             .collect::<Result<_, _>>()?;
-        let control = Self { shared, stop, workers, dealt: BTreeMap::new() };
-        Builder::new().name("kstream-control".to_owned()).spawn(move || control.run()).map_err(
-            |error| Error::new(ErrorKind::Fatal, "no thread can be started").with_source(error),
-        )
+        let control = Self { shared, stop, workers, dealt: BTreeMap::new(), broken_since: None };
+        let status = Arc::clone(&control.shared.status);
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| control.run())).is_err() {
+                let error = Error::new(ErrorKind::Fatal, "the control thread panicked");
+                status.thread_died("control", error);
+                status.set_state(State::Error);
+            }
+        };
+        Builder::new().name("kstream-control".to_owned()).spawn(run).map_err(|error| {
+            Error::new(ErrorKind::Fatal, "no thread can be started").with_source(error)
+        })
     }
 
     fn run(mut self) {
@@ -73,29 +84,60 @@ impl Control {
 
     fn turn(&mut self) -> Result<(), Error> {
         let membership = Arc::clone(&self.shared.membership);
+        let assignments = Arc::clone(&self.shared.assignments);
         match membership.poll(POLL_TIMEOUT)? {
-            None => return Ok(()),
+            None => return self.mend(),
             Some(MembershipEvent::Assigned(tasks)) => {
                 tracing::info!(tasks = tasks.len(), "tasks assigned");
                 self.shared.status.assign(tasks.iter().copied());
-                self.deal(&tasks);
+                self.deal(&tasks, assignments.begin());
             }
             Some(MembershipEvent::Revoked) => {
                 tracing::info!("tasks revoked");
-                self.ask_all(Command::Suspend);
+                if !self.ask_all(Command::Suspend) {
+                    return Ok(());
+                }
+                // ORDER: whoever has not answered in time finds its tasks to be another's from here on.
+                assignments.end();
                 self.shared.status.unassign();
             }
             Some(MembershipEvent::Lost) => {
                 tracing::warn!("the group has dropped this member; all tasks are given up");
-                self.ask_all(Command::Drop);
+                // ORDER: before the threads are asked, so that none begins a commit meanwhile.
+                assignments.end();
+                if !self.ask_all(Command::Drop) {
+                    return Ok(());
+                }
                 self.shared.status.unassign();
             }
         }
         membership.acknowledge()
     }
 
+    /// Joins the group anew when a thread has dropped its tasks and the group, which refused their commit,
+    /// does not give an assignment by itself. It has until two heartbeats: with one of them a member
+    /// hears that it is expelled.
+    fn mend(&mut self) -> Result<(), Error> {
+        if !self.shared.assignments.is_broken() {
+            self.broken_since = None;
+            return Ok(());
+        }
+        let now = self.shared.clock.monotonic();
+        let since = *self.broken_since.get_or_insert(now);
+        if now.saturating_sub(since) < self.shared.config.heartbeat_interval * 2 {
+            return Ok(());
+        }
+        tracing::warn!("tasks were dropped; leaving the group and joining it anew");
+        if !self.ask_all(Command::Suspend) {
+            return Ok(());
+        }
+        self.shared.assignments.end();
+        self.shared.status.unassign();
+        self.shared.membership.rejoin()
+    }
+
     /// Deals tasks: to the thread that had them before, if it has room, else to the one with the fewest.
-    fn deal(&mut self, tasks: &BTreeSet<TaskId>) {
+    fn deal(&mut self, tasks: &BTreeSet<TaskId>, epoch: Epoch) {
         let most = tasks.len().div_ceil(self.workers.len().max(1));
         let mut hands: Vec<Vec<TaskId>> = vec![Vec::new(); self.workers.len()];
         let mut homeless = Vec::new();
@@ -115,12 +157,13 @@ impl Control {
         for (number, (worker, hand)) in self.workers.iter().zip(hands).enumerate() {
             self.dealt.extend(hand.iter().map(|task| (*task, number)));
             // A thread that has ended is noticed by its status.
-            worker.commands.send(Command::Assign(hand)).ok();
+            worker.commands.send(Command::Assign(hand, epoch)).ok();
         }
     }
 
-    /// Asks all threads and waits for their answers, as long as the group would.
-    fn ask_all(&self, command: impl Fn(SyncSender<()>) -> Command) {
+    /// Asks all threads and waits for their answers, as long as the group would. False: the application is
+    /// to stop, and the waiting with it.
+    fn ask_all(&self, command: impl Fn(SyncSender<()>) -> Command) -> bool {
         let answers: Vec<Receiver<()>> = self
             .workers
             .iter()
@@ -130,10 +173,21 @@ impl Control {
                 answered
             })
             .collect();
+        let clock = &self.shared.clock;
+        let deadline = clock.monotonic() + self.shared.config.max_poll_interval;
         for answered in answers {
             // A disconnected channel is a thread that has ended: its tasks are closed too.
-            answered.recv_timeout(self.shared.config.max_poll_interval).ok();
+            while answered.recv_timeout(POLL_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+                if self.stop.load(Ordering::SeqCst) {
+                    return false;
+                }
+                if clock.monotonic() >= deadline {
+                    tracing::error!("a stream thread is busy for longer than max_poll_interval");
+                    break;
+                }
+            }
         }
+        true
     }
 
     /// Ends the threads within the close timeout, then leaves the group.

@@ -160,7 +160,7 @@ impl KafkaStreams {
         };
         let tasks = plan.tasks().iter().map(|task| (*task, partitions(*task))).collect();
         let membership: Arc<dyn Membership> =
-            Arc::new(GroupMembership::join(member, &plan.source_topics(), tasks)?);
+            Arc::new(GroupMembership::join(member, plan.source_topics(), tasks)?);
         let shared = Shared {
             topology: Arc::clone(&self.topology),
             config: Arc::clone(config),
@@ -168,6 +168,7 @@ impl KafkaStreams {
             broker: Arc::clone(&self.broker),
             admin,
             membership,
+            assignments: Arc::default(),
             clock: Arc::clone(&self.clock),
             stores: Arc::new(TaskStores::new(directory, self.env.clone())),
             status: Arc::clone(&self.status),
@@ -234,11 +235,15 @@ impl KafkaStreams {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
             Error::new(ErrorKind::Fatal, "signals cannot be watched").with_source(error)
         })?;
+        // Watched from before the start, which may take a while.
+        let signal = {
+            let _context = runtime.enter();
+            shutdown_signal()
+        };
         self.start()?;
         let status = Arc::clone(&self.status);
         runtime.block_on(async move {
             let mut watch = tokio::time::interval(WATCH_INTERVAL);
-            let signal = shutdown_signal();
             tokio::pin!(signal);
             loop {
                 tokio::select! {
@@ -285,19 +290,22 @@ impl Drop for KafkaStreams {
     }
 }
 
-/// Resolves at SIGTERM or SIGINT.
-async fn shutdown_signal() {
+/// Resolves at SIGTERM or SIGINT; they are watched from this call on.
+fn shutdown_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        match signals {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
             }
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::error!(%error, "signals cannot be watched; stop with close()");
-            std::future::pending::<()>().await;
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(%error, "signals cannot be watched; stop with close()");
+                std::future::pending::<()>().await;
+            }
         }
     }
 }

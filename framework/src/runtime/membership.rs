@@ -42,12 +42,15 @@ pub(crate) trait Membership: Debug + Send + Sync {
     ) -> Result<Vec<Option<CommittedOffset>>, Error>;
     /// Leaves the group.
     fn leave(&self) -> Result<(), Error>;
+    /// Leaves the group and joins it anew: an assignment follows.
+    fn rejoin(&self) -> Result<(), Error>;
 }
 
 /// Membership by the group's assignment of partitions.
 #[derive(Debug)]
 pub(crate) struct GroupMembership {
     member: Arc<dyn GroupMember>,
+    topics: Vec<String>,
     /// Every task with its source partitions.
     tasks: Vec<(TaskId, Vec<TopicPartition>)>,
 }
@@ -56,11 +59,11 @@ impl GroupMembership {
     /// Joins the group.
     pub(crate) fn join(
         member: Arc<dyn GroupMember>,
-        topics: &[String],
+        topics: Vec<String>,
         tasks: Vec<(TaskId, Vec<TopicPartition>)>,
     ) -> Result<Self, Error> {
-        member.subscribe(topics)?;
-        Ok(Self { member, tasks })
+        member.subscribe(&topics)?;
+        Ok(Self { member, topics, tasks })
     }
 
     /// The tasks whose partitions these are. Half a task is an error: two members would run it.
@@ -114,5 +117,10 @@ impl Membership for GroupMembership {
 
     fn leave(&self) -> Result<(), Error> {
         Ok(self.member.leave()?)
+    }
+
+    fn rejoin(&self) -> Result<(), Error> {
+        self.member.leave()?;
+        Ok(self.member.subscribe(&self.topics)?)
     }
 }

@@ -4,6 +4,7 @@
 //! with one consumer and one producer; a task belongs to one thread at a time.
 
 mod active_task;
+mod assignments;
 pub(crate) mod commit;
 mod control;
 mod kafka_streams;

@@ -63,7 +63,7 @@ impl TaskRestore {
             logged.iter().map(|(_, partition)| partition.clone()).collect();
         let ends = admin.end_offsets(&partitions)?;
         let beginnings = admin.beginning_offsets(&partitions)?;
-        let mut restore = Self::default();
+        let mut starts = Vec::new();
         for (((place, partition), end), beginning) in logged.into_iter().zip(ends).zip(beginnings) {
             let Some(store) = task.stores.get(place) else { continue };
             let position = store.built.managed.borrow().position()?;
@@ -72,17 +72,24 @@ impl TaskRestore {
                     format!("store {} cannot be brought up to date: {reason}", store.name);
                 Error::new(ErrorKind::TaskCorrupted, message).in_task(task.id)
             })?;
-            if start >= end {
-                continue;
-            }
-            let slots = consumer.assign(&[(partition, StartOffset::At(start))])?;
-            for slot in slots {
-                let restoring =
-                    StoreRestore { store: place, slot, next_offset: start, end_offset: end };
-                restore.stores.push(restoring);
+            if start < end {
+                starts.push((place, end, (partition, start)));
             }
         }
-        Ok(restore)
+        // All at once, so that a failure leaves nothing assigned.
+        let assigned: Vec<_> = starts
+            .iter()
+            .map(|(_, _, (partition, start))| (partition.clone(), StartOffset::At(*start)))
+            .collect();
+        let slots = consumer.assign(&assigned)?;
+        let stores = starts.into_iter().zip(slots);
+        let stores = stores.map(|((store, end_offset, (_, next_offset)), slot)| StoreRestore {
+            store,
+            slot,
+            next_offset,
+            end_offset,
+        });
+        Ok(Self { stores: stores.collect(), restored: 0 })
     }
 
     /// Applies what has arrived. Stores that are done stop reading.

@@ -8,6 +8,9 @@ use crate::state::persistent::{StateEnv, TaskDb};
 use crate::state::{MemoryRows, RowStore, StateDirectory, StateError};
 use crate::topology::{StoreId, StoreType, Topology};
 
+/// The rows of a task's stores.
+pub(crate) type Opened = BTreeMap<StoreId, Box<dyn RowStore>>;
+
 /// Opens and deletes the stores of tasks.
 #[derive(Debug)]
 pub(crate) struct TaskStores {
@@ -20,28 +23,23 @@ impl TaskStores {
         Self { directory, env }
     }
 
-    /// Opens the stores of a task. A damaged database is deleted and begun anew: the changelog has
-    /// everything.
-    pub(crate) fn open(
-        &self,
-        topology: &Topology,
-        task: TaskId,
-    ) -> Result<BTreeMap<StoreId, Box<dyn RowStore>>, Error> {
+    /// Opens the stores of a task; `None` while another thread of this process, which had the task before,
+    /// has them open. A damaged database is deleted and begun anew: the changelog has everything.
+    pub(crate) fn open(&self, topology: &Topology, task: TaskId) -> Result<Option<Opened>, Error> {
         match self.open_once(topology, task) {
+            Ok(opened) => Ok(Some(opened)),
+            // The process has the whole folder for itself.
+            Err(StateError::Locked { .. }) => Ok(None),
             Err(StateError::Corrupted { store, reason }) => {
                 tracing::warn!(%task, store, reason, "local state is deleted and restored from the changelog");
                 self.directory.delete_task(task)?;
-                Ok(self.open_once(topology, task)?)
+                Ok(Some(self.open_once(topology, task)?))
             }
-            result => Ok(result?),
+            Err(error) => Err(error.into()),
         }
     }
 
-    fn open_once(
-        &self,
-        topology: &Topology,
-        task: TaskId,
-    ) -> Result<BTreeMap<StoreId, Box<dyn RowStore>>, StateError> {
+    fn open_once(&self, topology: &Topology, task: TaskId) -> Result<Opened, StateError> {
         let stores = || {
             let stores = topology.stores.iter().enumerate();
             stores.filter(|(_, store)| store.subtopology == task.subtopology)
@@ -55,7 +53,7 @@ impl TaskStores {
         } else {
             Some(TaskDb::open(&self.env, &self.directory.task_folder(task)?, &persistent)?)
         };
-        let mut opened: BTreeMap<StoreId, Box<dyn RowStore>> = BTreeMap::new();
+        let mut opened = Opened::new();
         for (index, store) in stores() {
             let rows = db.as_mut().and_then(|db| db.take_rows(&store.name));
             let rows: Box<dyn RowStore> = match rows {

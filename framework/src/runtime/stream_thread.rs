@@ -4,21 +4,24 @@
 //! → commit when due. Time is taken once per turn. Nothing here waits for another thread while it has
 //! records to process.
 
+mod starting;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
+use self::starting::{Stage, StartingTask};
 use super::active_task::ActiveTask;
+use super::assignments::{Assignments, Epoch};
 use super::commit::Commit;
 use super::membership::Membership;
-use super::restore::TaskRestore;
 use super::status::{Status, TaskState};
 use super::stores::TaskStores;
 use super::task::partition_group::RecordQueue;
 use super::topics::TopicPlan;
-use crate::broker::{Admin, Broker, Consumer, ConsumerRole, ProducerSettings, StartOffset};
+use crate::broker::{Admin, Broker, Consumer, ConsumerRole, ProducerSettings};
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
@@ -38,14 +41,12 @@ const LOW_RECORDS: usize = 500;
 const IDLE_WAIT: Duration = Duration::from_millis(10);
 /// How often counters are published.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
-/// How long one question for committed offsets may take.
-const COMMITTED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the application tells a thread.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Run these tasks and no others; sent when no task runs.
-    Assign(Vec<TaskId>),
+    /// Run these tasks and no others, in this epoch; sent when no task runs.
+    Assign(Vec<TaskId>, Epoch),
     /// Commit and stop all tasks, keep their stores open, and answer.
     Suspend(SyncSender<()>),
     /// Stop all tasks, commit nothing, close their stores, and answer.
@@ -63,26 +64,12 @@ pub(crate) struct Shared {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) admin: Arc<dyn Admin>,
     pub(crate) membership: Arc<dyn Membership>,
+    pub(crate) assignments: Arc<Assignments>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stores: Arc<TaskStores>,
     pub(crate) status: Arc<Status>,
     pub(crate) metrics: Metrics,
     pub(crate) link: Arc<LinkSettings>,
-}
-
-/// A task on its way to running.
-struct StartingTask {
-    id: TaskId,
-    stage: Stage,
-}
-
-enum Stage {
-    /// Stores are still to be opened.
-    New,
-    /// Stores are up to date; only the starting offsets are missing.
-    Restored(ActiveTask),
-    /// Stores read their changelogs.
-    Restoring(ActiveTask, TaskRestore),
 }
 
 /// A stream thread; made and run on its own OS thread.
@@ -96,6 +83,8 @@ pub(crate) struct StreamThread {
     starting: Vec<StartingTask>,
     running: Vec<ActiveTask>,
     suspended: Vec<ActiveTask>,
+    /// In which the tasks were assigned.
+    epoch: Epoch,
     last_commit: Duration,
     last_publish: Duration,
     /// Uncommitted bytes when the record cache was last emptied.
@@ -131,6 +120,7 @@ impl StreamThread {
             starting: Vec::new(),
             running: Vec::new(),
             suspended: Vec::new(),
+            epoch: Epoch::default(),
             last_commit: now,
             last_publish: now,
             flushed_bytes: 0,
@@ -153,7 +143,16 @@ impl StreamThread {
                 Err(error) => self.react(error)?,
             }
         }
-        self.commit()?;
+        match self.commit() {
+            Err(error) if error.kind() == ErrorKind::TaskMigrated => {
+                tracing::warn!(
+                    error = error.report(),
+                    "the last commit was refused; the tasks' new owner repeats it"
+                );
+                return Ok(());
+            }
+            result => result?,
+        }
         self.publish();
         for active in self.running.iter().chain(&self.suspended) {
             active.task.flush_stores()?;
@@ -163,7 +162,10 @@ impl StreamThread {
 
     fn obey(&mut self, command: Command) -> Result<(), Error> {
         match command {
-            Command::Assign(tasks) => self.assign(&tasks),
+            Command::Assign(tasks, epoch) => {
+                self.epoch = epoch;
+                self.assign(&tasks)
+            }
             Command::Suspend(done) => {
                 self.suspend()?;
                 // The receiver is gone only when the application gave up waiting.
@@ -187,7 +189,9 @@ impl StreamThread {
                     error = error.report(),
                     "the group has moved on; all tasks are dropped"
                 );
-                self.drop_tasks()
+                self.drop_tasks()?;
+                self.shared.assignments.report_dropped(self.epoch);
+                Ok(())
             }
             ErrorKind::Retriable => {
                 tracing::warn!(error = error.report(), "the broker did not answer; trying again");
@@ -234,12 +238,17 @@ impl StreamThread {
                 if buffered >= LOW_RECORDS {
                     continue;
                 }
-                let batch = self.consumer.fetch(*slot, FETCH_RECORDS);
-                if let Some(batch) =
-                    batch.map_err(|error| Error::from(error).in_task(active.task.id))?
-                {
-                    fetched += batch.len();
-                    active.task.group.push(queue, batch);
+                match self.consumer.fetch(*slot, FETCH_RECORDS) {
+                    Ok(None) => {}
+                    Ok(Some(batch)) => {
+                        fetched += batch.len();
+                        active.task.group.push(queue, batch);
+                    }
+                    // One partition's trouble holds up neither the others nor the commit.
+                    Err(error) if error.is_retriable() => {
+                        tracing::warn!(task = %active.task.id, %error, "nothing fetched; trying again");
+                    }
+                    Err(error) => return Err(Error::from(error).in_task(active.task.id)),
                 }
             }
             active.task.context.wall_clock = wall_clock;
@@ -272,6 +281,10 @@ impl StreamThread {
         if !self.running.iter().any(|active| active.task.needs_commit()) {
             return Ok(());
         }
+        if !self.shared.assignments.is_current(self.epoch) {
+            let message = "the tasks were given away while their thread was busy";
+            return Err(Error::new(ErrorKind::TaskMigrated, message));
+        }
         let started = self.shared.clock.monotonic();
         let membership = &self.shared.membership;
         let commit = Commit {
@@ -299,7 +312,7 @@ impl StreamThread {
         for &id in tasks {
             let kept = suspended.iter().position(|active| active.task.id == id);
             let stage = match kept {
-                Some(place) => Stage::Restored(suspended.swap_remove(place)),
+                Some(place) => Stage::Kept(suspended.swap_remove(place)),
                 None => Stage::New,
             };
             self.starting.push(StartingTask { id, stage });
@@ -344,6 +357,7 @@ impl StreamThread {
         self.suspended.clear();
         for active in std::mem::take(&mut self.running) {
             self.consumer.unassign(&active.slots)?;
+            self.shared.status.set_task(active.task.id, TaskState::Created);
         }
         self.flushed_bytes = 0;
         Ok(())
@@ -353,116 +367,11 @@ impl StreamThread {
         for starting in std::mem::take(&mut self.starting) {
             match starting.stage {
                 Stage::Restoring(_, restore) => restore.abandon(&mut *self.restore_consumer)?,
-                Stage::Restored(active) => self.suspended.push(active),
+                Stage::Kept(active) | Stage::Restored(active) => self.suspended.push(active),
                 Stage::New => {}
             }
         }
         Ok(())
-    }
-
-    /// Brings starting tasks a step further.
-    fn start_tasks(&mut self) -> Result<usize, Error> {
-        let mut done = 0;
-        for starting in std::mem::take(&mut self.starting) {
-            let id = starting.id;
-            let stage = match starting.stage {
-                Stage::New => self.open(id)?,
-                Stage::Restoring(active, restore) => self.restore(active, restore, &mut done)?,
-                Stage::Restored(active) => match self.begin(active)? {
-                    Ok(active) => {
-                        self.shared.status.set_task(id, TaskState::Running);
-                        self.running.push(active);
-                        done += 1;
-                        continue;
-                    }
-                    Err(active) => Stage::Restored(active),
-                },
-            };
-            self.starting.push(StartingTask { id, stage });
-        }
-        Ok(done)
-    }
-
-    /// Opens a task's stores and begins to restore them. State that cannot be brought up to date is
-    /// deleted.
-    fn open(&mut self, id: TaskId) -> Result<Stage, Error> {
-        self.shared.status.set_task(id, TaskState::Restoring);
-        let opened = self.try_open(id);
-        match opened {
-            Err(error) if error.kind() == ErrorKind::TaskCorrupted => {
-                tracing::warn!(error = error.report(), "local state is deleted and restored");
-                self.shared.stores.delete(id)?;
-                self.try_open(id)
-            }
-            result => result,
-        }
-    }
-
-    fn try_open(&mut self, id: TaskId) -> Result<Stage, Error> {
-        let active = ActiveTask::open(&self.shared, id, &self.producer)?;
-        let now_ms = self.shared.clock.now_ms();
-        let restore = TaskRestore::begin(
-            &active.task,
-            &*self.shared.admin,
-            &mut *self.restore_consumer,
-            now_ms,
-        )?;
-        Ok(Stage::Restoring(active, restore))
-    }
-
-    fn restore(
-        &mut self,
-        active: ActiveTask,
-        mut restore: TaskRestore,
-        done: &mut usize,
-    ) -> Result<Stage, Error> {
-        let before = restore.restored;
-        let now_ms = self.shared.clock.now_ms();
-        let advanced =
-            restore.advance(&active.task, &mut *self.restore_consumer, now_ms, &mut |progress| {
-                active.restored(progress);
-            });
-        if let Err(error) = advanced {
-            let id = active.task.id;
-            restore.abandon(&mut *self.restore_consumer)?;
-            if error.kind() != ErrorKind::TaskCorrupted {
-                return Err(error);
-            }
-            drop(active);
-            tracing::warn!(error = error.report(), "local state is deleted and restored");
-            self.shared.stores.delete(id)?;
-            return Ok(Stage::New);
-        }
-        let records = restore.restored - before;
-        *done += usize::try_from(records).unwrap_or(usize::MAX);
-        self.shared.status.restored(records);
-        if !restore.is_done() {
-            return Ok(Stage::Restoring(active, restore));
-        }
-        tracing::info!(task = %active.task.id, records = restore.restored, "state restored");
-        Ok(Stage::Restored(active))
-    }
-
-    /// Starts to read the task's input where the group has committed, or where the topology says; gives
-    /// the task back if the group cannot say yet.
-    fn begin(&mut self, mut active: ActiveTask) -> Result<Result<ActiveTask, ActiveTask>, Error> {
-        let partitions = active.task.partitions();
-        let committed = match self.shared.membership.committed(&partitions, COMMITTED_TIMEOUT) {
-            Ok(committed) => committed,
-            Err(error) if error.kind() == ErrorKind::Retriable => return Ok(Err(active)),
-            Err(error) => return Err(error),
-        };
-        let resets = active.task.start_offsets(&self.shared.topology, &self.shared.link);
-        let starts: Vec<_> = partitions
-            .into_iter()
-            .zip(committed)
-            .zip(resets)
-            .map(|((partition, committed), reset)| {
-                (partition, committed.map_or(reset, |committed| StartOffset::At(committed.offset)))
-            })
-            .collect();
-        active.slots = self.consumer.assign(&starts)?;
-        Ok(Ok(active))
     }
 }
 

@@ -7,6 +7,9 @@
 //! INVARIANT: a row marked dirty is in memory until it is committed or rolled back; the [`RowStore`]
 //! only ever holds committed rows.
 
+#[cfg(test)]
+mod tests;
+
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
@@ -262,26 +265,28 @@ impl<V: Clone + 'static> Rows<V> {
         Ok(())
     }
 
-    /// Drops committed rows from memory until they are within the budget: first those not used
-    /// since the last time, then all.
+    /// Drops committed rows from memory until they are well within the budget: those not used since
+    /// the last time first.
     fn trim(&mut self) {
         if self.bytes <= self.budget.cached_bytes {
             return;
         }
-        self.evict(|flags| !flags.used);
-        if self.bytes > self.budget.cached_bytes {
-            self.evict(|_| true);
-        }
+        // Room for a while: each pass looks at every row.
+        let enough = self.budget.cached_bytes - self.budget.cached_bytes / 4;
+        self.evict(enough, |flags| !flags.used);
+        self.evict(enough, |_| true);
         for slot in &mut self.slots {
             slot.flags.used = false;
         }
     }
 
-    fn evict(&mut self, which: impl Fn(Flags) -> bool) {
+    /// Drops committed rows until they take `enough` bytes, in no particular order.
+    fn evict(&mut self, enough: usize, which: impl Fn(Flags) -> bool) {
         let (slots, free, bytes) = (&mut self.slots, &mut self.free, &mut self.bytes);
         self.index.retain(|id| {
             let Some(slot) = slots.get_mut(*id as usize) else { return false };
-            if slot.flags.dirty || slot.flags.pending || !which(slot.flags) {
+            let needed = slot.flags.dirty || slot.flags.pending;
+            if *bytes <= enough || needed || !which(slot.flags) {
                 return true;
             }
             *bytes = bytes.saturating_sub(slot.bytes as usize);

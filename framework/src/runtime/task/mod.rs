@@ -117,15 +117,7 @@ impl StreamTask {
     /// Processes up to `max_records`; the answer is how many there were. A panic in user code becomes an
     /// error that names the record.
     pub(crate) fn process(&mut self, max_records: usize) -> Result<usize, Error> {
-        let slice = catch_unwind(AssertUnwindSafe(|| self.process_slice(max_records)));
-        let result = slice.unwrap_or_else(|panic| {
-            let text = panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "a panic without a message".to_owned());
-            Err(Error::new(ErrorKind::Fatal, format!("the application's code panicked: {text}")))
-        });
+        let result = guarded(|| self.process_slice(max_records));
         result.map_err(|error| {
             let TaskContext { topic, partition, offset, .. } = &self.context;
             let place = TopicPartition::new(Arc::clone(topic), *partition);
@@ -164,12 +156,13 @@ impl StreamTask {
         self.dirty
     }
 
-    /// Forwards what the record cache holds back.
+    /// Forwards what the record cache holds back. A panic in user code becomes an error.
     pub(crate) fn flush_caches(&mut self) -> Result<(), Error> {
-        for node in &self.linked {
-            node.borrow_mut().flush(&mut self.context).map_err(|error| error.in_task(self.id))?;
-        }
-        Ok(())
+        let flushed = guarded(|| {
+            let mut nodes = self.linked.iter();
+            nodes.try_for_each(|node| node.borrow_mut().flush(&mut self.context))
+        });
+        flushed.map_err(|error| error.in_task(self.id))
     }
 
     /// Sends the rows written since the last commit to the changelogs.
@@ -259,4 +252,16 @@ impl StreamTask {
     pub(crate) fn uncommitted_bytes(&self) -> usize {
         self.stores.iter().map(|store| store.built.managed.borrow().uncommitted_bytes()).sum()
     }
+}
+
+/// Runs what calls the user's code; a panic in it becomes an error.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic without a message".to_owned());
+        Err(Error::new(ErrorKind::Fatal, format!("the application's code panicked: {text}")))
+    })
 }

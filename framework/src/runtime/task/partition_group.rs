@@ -79,12 +79,14 @@ impl PartitionGroup {
         filled.min_by_key(|(_, queue)| (queue.head_timestamp, queue.filled)).map(|(index, _)| index)
     }
 
-    /// Drops what is buffered.
+    /// Drops what is buffered, and forgets what was consumed: when the task goes on, another member may
+    /// have committed more.
     pub(crate) fn clear(&mut self) {
         for queue in &mut self.queues {
             queue.batches.clear();
             queue.next = 0;
             queue.buffered = 0;
+            queue.consumed = None;
         }
     }
 }

@@ -61,14 +61,12 @@ impl TimeWindows {
     pub fn windows_for(&self, timestamp: Timestamp) -> impl Iterator<Item = Window> + use<> {
         let Self { size_ms, advance_ms, .. } = *self;
         let earliest = (timestamp.saturating_sub(size_ms).saturating_add(advance_ms)).max(0);
-        let mut start = earliest / advance_ms.max(1) * advance_ms;
+        let mut next = (advance_ms > 0).then(|| earliest / advance_ms * advance_ms);
         std::iter::from_fn(move || {
-            if start > timestamp || advance_ms < 1 {
-                return None;
-            }
-            let window = Window { start, end: start.saturating_add(size_ms) };
-            start = start.saturating_add(advance_ms);
-            Some(window)
+            let start = next.filter(|start| *start <= timestamp)?;
+            // `None` at the end of time: a timestamp up there must not loop for ever.
+            next = start.checked_add(advance_ms);
+            Some(Window { start, end: start.saturating_add(size_ms) })
         })
     }
 
@@ -103,4 +101,32 @@ impl TimeWindows {
 
 fn whole_ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starts(windows: TimeWindows, timestamp: Timestamp) -> Vec<Timestamp> {
+        windows.windows_for(timestamp).map(|window| window.start).take(100).collect()
+    }
+
+    #[test]
+    fn windows_at_the_end_of_time_are_finite() {
+        let ms = Duration::from_millis;
+        let hopping = TimeWindows::of_size_with_no_grace(ms(10)).advance_by(ms(5));
+        for timestamp in [i64::MAX, i64::MAX - 1] {
+            let starts = starts(hopping, timestamp);
+            assert_eq!(starts.len(), 2);
+            assert!(starts.iter().all(|start| *start <= timestamp && timestamp - *start < 10));
+        }
+        let eternal = TimeWindows::of_size_with_no_grace(Duration::MAX);
+        assert_eq!(starts(eternal, 5), [0]);
+    }
+
+    #[test]
+    fn advance_of_zero_has_no_windows() {
+        let none = TimeWindows::of_size_with_no_grace(Duration::from_millis(10));
+        assert!(starts(none.advance_by(Duration::ZERO), 5).is_empty());
+    }
 }

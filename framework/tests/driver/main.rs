@@ -1,0 +1,26 @@
+//! Operators through the real task, on an in-process broker and a manual clock; one module per operator.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(clippy::indexing_slicing, reason = "helpers of tests fail like tests")]
+
+mod aggregate;
+mod bad_records;
+mod branch;
+mod build_errors;
+mod filter;
+mod flat_map;
+mod forks;
+mod group;
+mod harness;
+mod headers;
+mod map;
+mod merge;
+mod models;
+mod names;
+mod nulls;
+mod peek;
+mod record_cache;
+mod repartition;
+mod table;
+mod window_models;
+mod windows;

@@ -1,0 +1,284 @@
+//! A broker that misbehaves when told to, and a group that says what a test makes it say.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use kstream::TopicPartition;
+use kstream::broker::memory::MemoryBroker;
+use kstream::broker::{
+    Admin, Broker, BrokerError, BrokerErrorKind, CommittedOffset, Consumer, ConsumerRole,
+    GroupEvent, GroupMember, GroupSettings, NewTopic, OutgoingRecord, Producer, ProducerSettings,
+    TopicHandle,
+};
+use kstream_test_support::wait_until;
+
+use crate::app::{INPUT, SOON};
+
+/// What goes wrong; nothing at first.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    /// Nothing is acknowledged.
+    pub(crate) blocked: AtomicBool,
+    /// Somebody waits for an acknowledgement in vain.
+    pub(crate) is_waiting: AtomicBool,
+    /// So many commits of offsets are refused: the group has moved on.
+    pub(crate) refused_commits: AtomicU32,
+    /// So many commits of offsets are not answered.
+    pub(crate) unanswered_commits: AtomicU32,
+    /// So many questions for the ends of topics are not answered.
+    pub(crate) unanswered_ends: AtomicU32,
+}
+
+/// Whether this time it goes wrong.
+fn strikes(times: &AtomicU32) -> bool {
+    times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+fn unanswered() -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Retriable, "no answer")
+}
+
+/// An in-process broker with faults.
+#[derive(Debug, Clone)]
+pub(crate) struct FaultyBroker {
+    pub(crate) inner: MemoryBroker,
+    pub(crate) faults: Arc<Faults>,
+    /// What the group says, if a test decides that.
+    pub(crate) script: Option<Arc<Script>>,
+}
+
+impl FaultyBroker {
+    pub(crate) fn new(inner: MemoryBroker) -> Self {
+        Self { inner, faults: Arc::default(), script: None }
+    }
+
+    pub(crate) fn with_script(inner: MemoryBroker, script: &Arc<Script>) -> Self {
+        Self { inner, faults: Arc::default(), script: Some(Arc::clone(script)) }
+    }
+}
+
+impl Broker for FaultyBroker {
+    fn name(&self) -> &'static str {
+        "faulty"
+    }
+
+    fn admin(&self) -> Result<Box<dyn Admin>, BrokerError> {
+        let (inner, faults) = (self.inner.admin()?, Arc::clone(&self.faults));
+        Ok(Box::new(FaultyAdmin { inner, faults }))
+    }
+
+    fn consumer(
+        &self,
+        role: ConsumerRole,
+        client_id: &str,
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
+        self.inner.consumer(role, client_id)
+    }
+
+    fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
+        let (inner, faults) = (self.inner.producer(settings)?, Arc::clone(&self.faults));
+        Ok(Box::new(FaultyProducer { inner, faults }))
+    }
+
+    fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {
+        if let Some(script) = &self.script {
+            return Ok(Arc::clone(script) as Arc<dyn GroupMember>);
+        }
+        let (inner, faults) = (self.inner.group_member(settings)?, Arc::clone(&self.faults));
+        Ok(Arc::new(FaultyMember { inner, faults }))
+    }
+}
+
+#[derive(Debug)]
+struct FaultyAdmin {
+    inner: Box<dyn Admin>,
+    faults: Arc<Faults>,
+}
+
+impl Admin for FaultyAdmin {
+    fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError> {
+        self.inner.partition_counts(topics)
+    }
+    fn topic_configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError> {
+        self.inner.topic_configs(topic)
+    }
+    fn create_topics(
+        &self,
+        topics: &[NewTopic],
+    ) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
+        self.inner.create_topics(topics)
+    }
+    fn delete_topics(&self, topics: &[&str]) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
+        self.inner.delete_topics(topics)
+    }
+    fn end_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError> {
+        if strikes(&self.faults.unanswered_ends) {
+            return Err(unanswered());
+        }
+        self.inner.end_offsets(partitions)
+    }
+    fn beginning_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError> {
+        self.inner.beginning_offsets(partitions)
+    }
+    fn group_offsets(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<CommittedOffset>>, BrokerError> {
+        self.inner.group_offsets(group, partitions)
+    }
+}
+
+#[derive(Debug)]
+struct FaultyProducer {
+    inner: Box<dyn Producer>,
+    faults: Arc<Faults>,
+}
+
+impl Producer for FaultyProducer {
+    fn topic(&mut self, name: &str) -> Result<TopicHandle, BrokerError> {
+        self.inner.topic(name)
+    }
+    fn partition_count(&self, topic: TopicHandle) -> i32 {
+        self.inner.partition_count(topic)
+    }
+    fn send(&mut self, topic: TopicHandle, record: OutgoingRecord<'_>) -> Result<(), BrokerError> {
+        self.inner.send(topic, record)
+    }
+    fn poll(&mut self) -> Result<(), BrokerError> {
+        self.inner.poll()
+    }
+    fn flush(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        if self.faults.blocked.load(Ordering::SeqCst) {
+            self.faults.is_waiting.store(true, Ordering::SeqCst);
+            let is_back = || !self.faults.blocked.load(Ordering::SeqCst);
+            wait_until(timeout, "acknowledgements", is_back)
+                .map_err(|timeout| unanswered().with_source(timeout))?;
+        }
+        self.inner.flush(timeout)
+    }
+    fn last_acked(&self, topic: TopicHandle, partition: i32) -> Option<i64> {
+        self.inner.last_acked(topic, partition)
+    }
+}
+
+#[derive(Debug)]
+struct FaultyMember {
+    inner: Arc<dyn GroupMember>,
+    faults: Arc<Faults>,
+}
+
+impl GroupMember for FaultyMember {
+    fn subscribe(&self, topics: &[String]) -> Result<(), BrokerError> {
+        self.inner.subscribe(topics)
+    }
+    fn poll(&self, timeout: Duration) -> Result<Option<GroupEvent>, BrokerError> {
+        self.inner.poll(timeout)
+    }
+    fn acknowledge(&self) -> Result<(), BrokerError> {
+        self.inner.acknowledge()
+    }
+    fn commit(&self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BrokerError> {
+        if strikes(&self.faults.refused_commits) {
+            return Err(BrokerError::new(BrokerErrorKind::NotAMember, "refused by the test"));
+        }
+        if strikes(&self.faults.unanswered_commits) {
+            return Err(unanswered());
+        }
+        self.inner.commit(offsets)
+    }
+    fn committed(
+        &self,
+        partitions: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<Vec<Option<CommittedOffset>>, BrokerError> {
+        self.inner.committed(partitions, timeout)
+    }
+    fn member_id(&self) -> String {
+        self.inner.member_id()
+    }
+    fn leave(&self) -> Result<(), BrokerError> {
+        self.inner.leave()
+    }
+}
+
+/// The group's offsets, which outlive its members.
+pub(crate) type GroupOffsets = Arc<Mutex<BTreeMap<TopicPartition, CommittedOffset>>>;
+
+/// A membership that says what it is told to, and accepts every commit, as Kafka does while a member's
+/// generation is right.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    events: Mutex<VecDeque<GroupEvent>>,
+    more: Condvar,
+    acknowledged: AtomicU32,
+    pub(crate) offsets: GroupOffsets,
+}
+
+impl Script {
+    pub(crate) fn new(offsets: &GroupOffsets) -> Arc<Self> {
+        Arc::new(Self { offsets: Arc::clone(offsets), ..Self::default() })
+    }
+
+    /// Says something, without waiting for an answer.
+    pub(crate) fn post(&self, event: GroupEvent) {
+        self.events.lock().unwrap().push_back(event);
+        self.more.notify_all();
+    }
+
+    /// Says something and waits for the answer.
+    #[track_caller]
+    pub(crate) fn say(&self, event: GroupEvent) {
+        let before = self.acknowledged.load(Ordering::SeqCst);
+        self.post(event);
+        let is_answered = || self.acknowledged.load(Ordering::SeqCst) > before;
+        wait_until(SOON, "answer of the member", is_answered).unwrap();
+    }
+
+    /// The committed offset of a partition of the input.
+    pub(crate) fn committed_input(&self, partition: i32) -> Option<i64> {
+        let offsets = self.offsets.lock().unwrap();
+        Some(offsets.get(&TopicPartition::new(INPUT, partition))?.offset)
+    }
+}
+
+/// Partitions of the input.
+pub(crate) fn inputs(partitions: &[i32]) -> Vec<TopicPartition> {
+    partitions.iter().map(|partition| TopicPartition::new(INPUT, *partition)).collect()
+}
+
+impl GroupMember for Script {
+    fn subscribe(&self, _topics: &[String]) -> Result<(), BrokerError> {
+        Ok(())
+    }
+    fn poll(&self, timeout: Duration) -> Result<Option<GroupEvent>, BrokerError> {
+        let events = self.events.lock().unwrap();
+        let (mut events, _) =
+            self.more.wait_timeout_while(events, timeout, |events| events.is_empty()).unwrap();
+        Ok(events.pop_front())
+    }
+    fn acknowledge(&self) -> Result<(), BrokerError> {
+        self.acknowledged.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+    fn commit(&self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BrokerError> {
+        self.offsets.lock().unwrap().extend(offsets.iter().cloned());
+        Ok(())
+    }
+    fn committed(
+        &self,
+        partitions: &[TopicPartition],
+        _timeout: Duration,
+    ) -> Result<Vec<Option<CommittedOffset>>, BrokerError> {
+        let offsets = self.offsets.lock().unwrap();
+        Ok(partitions.iter().map(|partition| offsets.get(partition).cloned()).collect())
+    }
+    fn member_id(&self) -> String {
+        "scripted".to_owned()
+    }
+    fn leave(&self) -> Result<(), BrokerError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! Whole instances on the in-process broker, with real threads.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(clippy::indexing_slicing, reason = "the same")]
+
+mod app;
+mod close;
+mod failures;
+mod faults;
+mod health;
+mod membership;
+mod restart;
+mod scaling;
+mod start;
