@@ -22,5 +22,6 @@ mod peek;
 mod record_cache;
 mod repartition;
 mod table;
+mod timestamps;
 mod window_models;
 mod windows;

@@ -41,7 +41,7 @@ impl Sink {
     /// Takes changes until their sender is gone, then writes what is left.
     ///
     /// # Errors
-    /// The last batch could not be written in [`LAST_ATTEMPTS`] attempts.
+    /// The last batch could not be written, in several attempts.
     pub async fn run(mut self, mut changes: mpsc::Receiver<Totals>) -> Result<(), DatabaseError> {
         let mut failures = 0;
         loop {

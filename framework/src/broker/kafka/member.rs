@@ -145,8 +145,13 @@ impl KafkaMember {
         self.client.check()?;
         let code = RDKafkaErrorCode::from(code);
         let error = broker_error_with(code, format_args!("group {}", self.group), &reason);
-        // These pass by themselves, or an event follows.
-        let passes = [BrokerErrorKind::Retriable, BrokerErrorKind::NotAMember];
+        // These pass by themselves, or an event follows. A topic that a member subscribes to may not
+        // have reached its broker yet, because another member has just made it.
+        let passes = [
+            BrokerErrorKind::Retriable,
+            BrokerErrorKind::NotAMember,
+            BrokerErrorKind::UnknownTopicOrPartition,
+        ];
         if !passes.contains(&error.kind()) && code != RDKafkaErrorCode::PollExceeded {
             return Err(error);
         }
