@@ -60,6 +60,34 @@ impl ActiveTask {
         Ok(Some(Self { task, slots: Vec::new(), metrics, store_metrics }))
     }
 
+    /// Reads a partition on from where the topology says, because the log no longer has its position:
+    /// retention has been faster than the application.
+    pub(crate) fn reset_position(
+        &mut self,
+        queue: usize,
+        shared: &Shared,
+        consumer: &mut dyn Consumer,
+    ) -> Result<(), Error> {
+        let starts = self.task.start_offsets(&shared.topology, &shared.link);
+        let partitions = self.task.partitions();
+        let (Some(partition), Some(start), Some(slot)) =
+            (partitions.get(queue), starts.get(queue), self.slots.get_mut(queue))
+        else {
+            return Ok(());
+        };
+        tracing::warn!(
+            task = %self.task.id,
+            %partition,
+            ?start,
+            "the log no longer has the position of this partition; records are lost, reading goes on"
+        );
+        consumer.unassign(&[*slot])?;
+        if let Some(new) = consumer.assign(&[(partition.clone(), *start)])?.first() {
+            *slot = *new;
+        }
+        Ok(())
+    }
+
     /// Shows the progress of restoring.
     pub(crate) fn restored(&self, progress: RestoreProgress) {
         if let Some(metrics) = self.store_metrics.get(progress.store) {

@@ -21,7 +21,7 @@ use super::status::{Status, TaskState};
 use super::stores::TaskStores;
 use super::task::partition_group::RecordQueue;
 use super::topics::TopicPlan;
-use crate::broker::{Admin, Broker, Consumer, ConsumerRole, ProducerSettings};
+use crate::broker::{Admin, Broker, BrokerErrorKind, Consumer, ConsumerRole, ProducerSettings};
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
@@ -232,6 +232,7 @@ impl StreamThread {
         let mut processed = 0;
         let mut fetched = 0;
         for active in &mut self.running {
+            let mut lost = Vec::new();
             for (queue, slot) in active.slots.iter().enumerate() {
                 let buffered =
                     active.task.group.queues().get(queue).map_or(0, RecordQueue::buffered);
@@ -248,8 +249,14 @@ impl StreamThread {
                     Err(error) if error.is_retriable() => {
                         tracing::warn!(task = %active.task.id, %error, "nothing fetched; trying again");
                     }
+                    Err(error) if error.kind() == BrokerErrorKind::OffsetOutOfRange => {
+                        lost.push(queue)
+                    }
                     Err(error) => return Err(Error::from(error).in_task(active.task.id)),
                 }
+            }
+            for queue in lost {
+                active.reset_position(queue, &self.shared, &mut *self.consumer)?;
             }
             active.task.context.wall_clock = wall_clock;
             processed += active.task.process(SLICE_RECORDS)?;

@@ -140,13 +140,18 @@ pub(crate) fn committed(broker: &MemoryBroker, topic: &str, partition: i32) -> O
     offsets[0].as_ref().map(|committed| committed.offset)
 }
 
+/// The offset behind the newest record of a partition.
+pub(crate) fn end(broker: &MemoryBroker, topic: &str, partition: i32) -> i64 {
+    let partitions = [TopicPartition::new(topic, partition)];
+    broker.admin().unwrap().end_offsets(&partitions).unwrap()[0]
+}
+
 /// Waits until the whole of a topic is committed.
 #[track_caller]
 pub(crate) fn wait_until_committed(broker: &MemoryBroker, topic: &str) {
     let is_done = || {
         (0..PARTITIONS).all(|partition| {
-            let end = broker.records(topic, partition, 0).unwrap().len();
-            committed(broker, topic, partition).unwrap_or(0) == i64::try_from(end).unwrap()
+            committed(broker, topic, partition).unwrap_or(0) == end(broker, topic, partition)
         })
     };
     wait_until(SOON, "commit of all input", is_done).unwrap();

@@ -1,8 +1,10 @@
 //! What an instance finds when it comes back, and what it replays.
 
+use kstream::TopicPartition;
+
 use crate::app::{
-    CHANGELOG, INPUT, OUTPUT, broker, config, copy, counting, counts_in, counts_of, length,
-    produce_keys, running, wait_until_committed,
+    CHANGELOG, INPUT, OUTPUT, PARTITIONS, broker, committed, config, copy, counting, counts_in,
+    counts_of, end, length, produce_keys, running, wait_until_committed,
 };
 
 const FIRST: usize = 300;
@@ -100,11 +102,40 @@ fn damaged_state_is_deleted_and_restored() {
     let mut streams = running(counting(), config(folder.path()), broker.clone());
     wait_until_committed(&broker, INPUT);
     streams.close().unwrap();
-    for task in 0..crate::app::PARTITIONS {
+    for task in 0..PARTITIONS {
         let current = format!("app/0_{task}/rocksdb/CURRENT");
         std::fs::write(folder.path().join(current), "nonsense").unwrap();
     }
     let mut streams = running(counting(), config(folder.path()), broker);
     assert_eq!(streams.restored_records(), FIRST as u64);
     streams.close().unwrap();
+}
+
+#[test]
+fn a_position_that_retention_has_taken_is_reset_as_the_topology_says() {
+    const DELETED: usize = 30;
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    produce_keys(&broker, 0..FIRST);
+    let mut streams = running(counting(), config(folder.path()), broker.clone());
+    wait_until_committed(&broker, INPUT);
+    streams.close().unwrap();
+
+    // Records come while nobody reads, and the log forgets the first of them in each partition.
+    produce_keys(&broker, 0..FIRST);
+    let mut forgotten = 0;
+    for partition in 0..PARTITIONS {
+        let place = TopicPartition::new(INPUT, partition);
+        let read_to = committed(&broker, INPUT, partition).unwrap();
+        let keep_from =
+            end(&broker, INPUT, partition).min(read_to + i64::try_from(DELETED).unwrap());
+        broker.delete_records(&place, keep_from).unwrap();
+        forgotten += keep_from - read_to;
+    }
+    let mut streams = running(counting(), config(folder.path()), broker.clone());
+    wait_until_committed(&broker, INPUT);
+    streams.close().unwrap();
+    let counted: i64 = counts_in(&broker, OUTPUT).values().sum();
+    let all = i64::try_from(2 * FIRST).unwrap();
+    assert!(forgotten > 0);
+    assert_eq!(counted, all - forgotten);
 }
