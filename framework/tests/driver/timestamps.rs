@@ -16,9 +16,7 @@ fn copy(timestamps: TimestampExtractor<String, String>) -> impl FnOnce(&StreamsB
 
 /// The value as a number, else the broker's timestamp.
 fn from_value() -> TimestampExtractor<String, String> {
-    TimestampExtractor::record(|_: &String, value: &String, broker| {
-        value.parse().unwrap_or(broker)
-    })
+    TimestampExtractor::record(|_: &String, value: &String, broker| value.parse().unwrap_or(broker))
 }
 
 #[test]

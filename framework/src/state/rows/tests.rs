@@ -7,8 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::broker::RawRecord;
+use crate::broker::RecordBatch;
 use crate::serdes::DefaultSerde;
 use crate::state::MemoryRows;
+use crate::state::StorePosition;
 use crate::state::key_layout::write_window_suffix;
 
 type Row = (String, Timestamp);

@@ -1,0 +1,170 @@
+//! Rows as their task sees them: something to commit and to restore, whatever the type of the values.
+
+use super::{Committing, Rows, TIMESTAMP_BYTES};
+use crate::broker::RecordBatch;
+use crate::error::{Error, ErrorKind};
+use crate::record::Timestamp;
+use crate::serdes::SerdeError;
+use crate::state::{StateError, StorePosition};
+
+/// A commit's buffer is kept for the next one up to about this size.
+const ARENA_BYTES: usize = 4 << 20;
+
+/// A changelog record of a commit: key, value or deletion, timestamp.
+pub(crate) type EmitChange<'a> =
+    dyn FnMut(&[u8], Option<&[u8]>, Timestamp) -> Result<(), Error> + 'a;
+
+/// A store as its task sees it: something to commit, roll back, and restore.
+pub(crate) trait ManagedStore {
+    /// Serializes the rows written since the last commit and gives them out as changelog records, one
+    /// per row, in the order of their first write.
+    fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error>;
+    /// Writes the prepared rows and the changelog position in one batch; they are committed then.
+    fn finish_commit(
+        &mut self,
+        position: Option<StorePosition>,
+        now_ms: Timestamp,
+    ) -> Result<(), Error>;
+    /// Applies changelog records and the position behind them in one batch.
+    fn restore(&mut self, records: &dyn RecordBatch, position: StorePosition) -> Result<(), Error>;
+    /// Where the committed rows stand in the changelog.
+    fn position(&self) -> Result<Option<StorePosition>, Error>;
+    /// Writes committed rows to disk.
+    fn flush(&mut self) -> Result<(), Error>;
+    /// Bytes of rows in memory that are not committed.
+    fn uncommitted_bytes(&self) -> usize;
+    /// About how many committed rows.
+    fn approximate_rows(&self) -> u64;
+    /// About how many bytes of committed rows.
+    fn approximate_bytes(&self) -> u64;
+}
+
+impl<V: Clone + 'static> ManagedStore for Rows<V> {
+    fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error> {
+        self.committing.clear();
+        self.arena.clear();
+        for &id in &self.dirty {
+            let Some(slot) = self.slots.get(id as usize) else { continue };
+            if !slot.flags.dirty {
+                continue;
+            }
+            let from = self.arena.len();
+            let (value, timestamp) = match &slot.row {
+                None => (None, slot.written_at),
+                Some(row) => {
+                    self.arena.extend_from_slice(&row.timestamp.to_be_bytes());
+                    self.value_serde.serialize(&row.value, &mut self.arena).map_err(unwritable)?;
+                    (self.arena.get(from + TIMESTAMP_BYTES..), row.timestamp)
+                }
+            };
+            emit(&slot.key, value, timestamp)?;
+            let to = self.arena.len();
+            self.committing.push(Committing { slot: id, from, to });
+        }
+        self.layout.freeze();
+        Ok(())
+    }
+
+    fn finish_commit(
+        &mut self,
+        position: Option<StorePosition>,
+        now_ms: Timestamp,
+    ) -> Result<(), Error> {
+        if !self.committing.is_empty() {
+            self.write_batch(position)?;
+        }
+        for &id in &self.dirty {
+            if let Some(slot) = self.slots.get_mut(id as usize) {
+                slot.flags.dirty = false;
+                slot.flags.existed &= slot.flags.pending;
+            }
+        }
+        self.dirty.clear();
+        self.committing.clear();
+        self.uncommitted_bytes = 0;
+        // A burst must not hold its buffers for ever.
+        if self.arena.capacity() > 4 * ARENA_BYTES {
+            self.arena = Vec::new();
+        }
+        self.trim();
+        self.backing.maintain(now_ms)?;
+        Ok(())
+    }
+
+    fn restore(&mut self, records: &dyn RecordBatch, position: StorePosition) -> Result<(), Error> {
+        for index in 0..records.len() {
+            if let Some(key) = records.record(index).key {
+                self.layout.observe(key);
+            }
+        }
+        self.layout.freeze();
+        let mut batch = self.backing.batch();
+        for index in 0..records.len() {
+            let record = records.record(index);
+            let Some(key) = record.key.filter(|key| self.layout.is_live(key)) else { continue };
+            self.layout.row_key(key, &mut self.key_bytes);
+            match record.value {
+                Some(value) => {
+                    self.arena.clear();
+                    self.arena.extend_from_slice(&record.timestamp.to_be_bytes());
+                    self.arena.extend_from_slice(value);
+                    batch.put(&self.key_bytes, &self.arena);
+                }
+                None => batch.delete(&self.key_bytes),
+            }
+        }
+        if let Some((from, to)) = self.layout.expired() {
+            batch.delete_range(&from, &to);
+        }
+        batch.commit(Some(position))?;
+        Ok(())
+    }
+
+    fn position(&self) -> Result<Option<StorePosition>, Error> {
+        Ok(self.backing.position()?)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(self.backing.flush()?)
+    }
+
+    fn uncommitted_bytes(&self) -> usize {
+        self.uncommitted_bytes
+    }
+
+    fn approximate_rows(&self) -> u64 {
+        self.backing.approximate_rows()
+    }
+
+    fn approximate_bytes(&self) -> u64 {
+        self.backing.approximate_bytes()
+    }
+}
+
+impl<V> Rows<V> {
+    /// Writes the prepared rows, sorted by key, with the position: one batch, so a crash leaves all of
+    /// it or nothing.
+    fn write_batch(&mut self, position: Option<StorePosition>) -> Result<(), StateError> {
+        let slots = &self.slots;
+        let key_of = |entry: &Committing| slots.get(entry.slot as usize).map(|slot| &*slot.key);
+        self.committing.sort_unstable_by(|a, b| self.layout.compare(key_of(a), key_of(b)));
+        let mut batch = self.backing.batch();
+        for entry in &self.committing {
+            let Some(key) = key_of(entry).filter(|key| self.layout.is_live(key)) else { continue };
+            self.layout.row_key(key, &mut self.key_bytes);
+            match self.arena.get(entry.from..entry.to) {
+                Some(bytes) if !bytes.is_empty() => batch.put(&self.key_bytes, bytes),
+                _ => batch.delete(&self.key_bytes),
+            }
+        }
+        if let Some((from, to)) = self.layout.expired() {
+            batch.delete_range(&from, &to);
+        }
+        batch.commit(position)
+    }
+}
+
+#[cold]
+fn unwritable(error: SerdeError) -> Error {
+    Error::new(ErrorKind::Fatal, "a value cannot be written to its store").with_source(error)
+}

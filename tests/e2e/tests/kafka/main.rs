@@ -1,0 +1,81 @@
+//! Processes that count, on a real Kafka: killed, stopped, and left alone by their broker.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(clippy::indexing_slicing, reason = "the same")]
+
+mod cluster;
+
+use cluster::{Cluster, RECORDS, truth};
+
+#[test]
+fn a_killed_process_comes_back_replays_the_tail_and_nothing_is_lost() {
+    let mut cluster = Cluster::start("killed");
+    let mut a = cluster.process("a");
+    let b = cluster.process("b");
+    cluster.produce(0..RECORDS / 2);
+    cluster.wait_until_committed();
+    // A clean stop writes its rows to disk, and with no input nobody adds to them.
+    a.stop();
+    a = cluster.process("a");
+    assert_eq!(a.restored_records(), 0);
+    let c = cluster.process("c");
+    let killed_at = RECORDS / 2 + RECORDS / 4;
+    cluster.produce(RECORDS / 2..killed_at);
+    cluster.wait_until_committed_beyond(RECORDS / 2 + RECORDS / 10);
+    a.kill();
+    cluster.produce(killed_at..RECORDS);
+    a = cluster.process("a");
+    let restored = a.restored_records();
+    cluster.wait_until_committed();
+    let logged = cluster.changelog_records();
+    assert!(restored < logged, "{restored} restored of {logged}");
+    a.stop();
+    b.stop();
+    c.stop();
+    let truth = truth(0..RECORDS);
+    let counts = cluster.counts();
+    assert_eq!(counts.len(), truth.len());
+    for (key, count) in &truth {
+        assert!(counts[key] >= *count, "{key}: {} of {count}", counts[key]);
+    }
+    for (key, count) in cluster.counts_of_windows() {
+        assert!(count >= truth[&key], "{key}: {count} in windows of {}", truth[&key]);
+    }
+}
+
+#[test]
+fn clean_stops_and_starts_in_mid_run_count_exactly() {
+    let mut cluster = Cluster::start("stopped");
+    let a = cluster.process("a");
+    cluster.produce(0..RECORDS / 4);
+    let b = cluster.process("b");
+    cluster.produce(RECORDS / 4..RECORDS / 2);
+    cluster.wait_until_committed_beyond(RECORDS / 4);
+    a.stop();
+    cluster.produce(RECORDS / 2..RECORDS * 3 / 4);
+    let a = cluster.process("a");
+    cluster.wait_until_committed_beyond(RECORDS / 2);
+    b.stop();
+    cluster.produce(RECORDS * 3 / 4..RECORDS);
+    cluster.wait_until_committed();
+    a.stop();
+    assert_eq!(cluster.counts(), truth(0..RECORDS));
+    assert_eq!(cluster.counts_of_windows(), truth(0..RECORDS));
+    cluster.check_internal_topics();
+}
+
+#[test]
+fn a_restart_of_the_broker_is_survived() {
+    let mut cluster = Cluster::start("restarted");
+    let mut a = cluster.process("a");
+    cluster.produce(0..RECORDS / 2);
+    cluster.wait_until_committed_beyond(RECORDS / 10);
+    cluster.restart_broker();
+    a.check_running();
+    cluster.produce(RECORDS / 2..RECORDS);
+    cluster.wait_until_committed();
+    a.check_running();
+    a.stop();
+    let (truth, counts) = (truth(0..RECORDS), cluster.counts());
+    assert_eq!(counts.len(), truth.len());
+    assert!(truth.iter().all(|(key, count)| counts[key] >= *count), "{counts:?}");
+}
