@@ -17,6 +17,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use cursor::Cursor;
+use quoted::text;
 
 /// One request as the server logged it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,10 +109,6 @@ pub fn parse(line: &[u8]) -> Result<AccessLine<'_>, AccessLogError> {
 /// The line without byte order mark, line end and surrounding blanks.
 fn trim(line: &[u8]) -> &[u8] {
     line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii()
-}
-
-fn text(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
 }
 
 /// What stands before the timestamp.
