@@ -15,7 +15,7 @@ use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::collector::{RecordCollector, SharedProducer};
-use crate::processor::context::{TaskContext, TaskCounters};
+use crate::processor::context::TaskContext;
 use crate::record::Timestamp;
 use crate::runtime::commit::Commit;
 use crate::runtime::task::{StreamTask, source_partitions};
@@ -81,18 +81,9 @@ impl TaskDriver {
         };
         let id = TaskId { subtopology: 0, partition: 0 };
         let dead_letter_topic = config.dead_letter_topic.clone();
-        let context = TaskContext {
-            task: id,
-            topic: "".into(),
-            partition: -1,
-            offset: -1,
-            record_timestamp: -1,
-            stream_time: -1,
-            wall_clock: 0,
-            collector: RecordCollector::new(Rc::clone(&producer), dead_letter_topic),
-            deserialization_handler: Arc::clone(&config.deserialization_handler),
-            counters: TaskCounters::default(),
-        };
+        let collector = RecordCollector::new(Rc::clone(&producer), dead_letter_topic);
+        let handler = Arc::clone(&config.deserialization_handler);
+        let context = TaskContext::new(id, 0, collector, handler);
         let partitions = source_partitions(&topology, id, &link, &|_| 1);
         let task = StreamTask::new(&topology, context, &link, partitions, &mut |_| {
             Ok(Box::new(MemoryRows::new()))

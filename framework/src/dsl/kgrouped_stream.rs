@@ -13,7 +13,8 @@ use super::stores::add_store;
 use super::time_windowed_kstream::TimeWindowedKStream;
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan, SharedPlan};
 use crate::processor::Data;
-use crate::processor::operators::aggregate::{Aggregate, Update};
+use crate::processor::operators::aggregate::Aggregate;
+use crate::processor::operators::fold::{Fold, Update};
 use crate::serdes::DefaultSerde;
 use crate::time::windows::TimeWindows;
 use crate::topology::StoreKind;
@@ -191,9 +192,11 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
                 name: node_name.clone(),
                 key_serde: Arc::clone(&key_serde),
                 value_serde: Arc::clone(&value_serde),
-                update: Arc::clone(&update),
-                rows: linker.rows(store)?,
-                caching: caching && linker.record_cache(),
+                fold: Fold {
+                    update: Arc::clone(&update),
+                    rows: linker.rows(store)?,
+                    caching: caching && linker.record_cache(),
+                },
                 next: linker.outlet()?,
                 key_bytes: Vec::new(),
             })

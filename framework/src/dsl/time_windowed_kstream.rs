@@ -10,7 +10,7 @@ use super::options::{Materialized, Named};
 use super::stores::add_store;
 use crate::graph::GraphNodeKind;
 use crate::processor::Data;
-use crate::processor::operators::aggregate::Update;
+use crate::processor::operators::fold::{Fold, Update};
 use crate::processor::operators::windowed_aggregate::WindowedAggregate;
 use crate::serdes::DefaultSerde;
 use crate::time::windows::{TimeWindows, Windowed};
@@ -157,9 +157,11 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
                 name: node_name.clone(),
                 windows,
                 key_serde: Arc::clone(&key_serde),
-                update: Arc::clone(&update),
-                rows: linker.rows(store)?,
-                caching: caching && linker.record_cache(),
+                fold: Fold {
+                    update: Arc::clone(&update),
+                    rows: linker.rows(store)?,
+                    caching: caching && linker.record_cache(),
+                },
                 next: linker.outlet()?,
                 key_bytes: Vec::new(),
                 stream_time: -1,

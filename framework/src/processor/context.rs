@@ -33,6 +33,27 @@ pub(crate) struct TaskContext {
 }
 
 impl TaskContext {
+    /// The context of a task that has processed nothing yet.
+    pub(crate) fn new(
+        task: TaskId,
+        wall_clock: Timestamp,
+        collector: RecordCollector,
+        deserialization_handler: Arc<dyn DeserializationHandler>,
+    ) -> Self {
+        Self {
+            task,
+            topic: "".into(),
+            partition: -1,
+            offset: -1,
+            record_timestamp: -1,
+            stream_time: -1,
+            wall_clock,
+            collector,
+            deserialization_handler,
+            counters: TaskCounters::default(),
+        }
+    }
+
     /// Counts a dropped record.
     pub(crate) fn drop_record(&mut self, reason: DropReason) {
         if let Some(count) = self.counters.dropped.get_mut(reason as usize) {

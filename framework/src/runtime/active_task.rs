@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::ids::TaskId;
 use crate::metrics::{DropReason, StoreMetrics, TaskMetrics};
 use crate::processor::collector::{RecordCollector, SharedProducer};
-use crate::processor::context::{TaskContext, TaskCounters};
+use crate::processor::context::TaskContext;
 
 /// A task with its slots and metrics.
 pub(crate) struct ActiveTask {
@@ -31,18 +31,9 @@ impl ActiveTask {
     ) -> Result<Option<Self>, Error> {
         let Some(mut rows) = shared.stores.open(&shared.topology, id)? else { return Ok(None) };
         let config = &shared.config;
-        let context = TaskContext {
-            task: id,
-            topic: "".into(),
-            partition: -1,
-            offset: -1,
-            record_timestamp: -1,
-            stream_time: -1,
-            wall_clock: shared.clock.now_ms(),
-            collector: RecordCollector::new(Rc::clone(producer), config.dead_letter_topic.clone()),
-            deserialization_handler: Arc::clone(&config.deserialization_handler),
-            counters: TaskCounters::default(),
-        };
+        let collector = RecordCollector::new(Rc::clone(producer), config.dead_letter_topic.clone());
+        let handler = Arc::clone(&config.deserialization_handler);
+        let context = TaskContext::new(id, shared.clock.now_ms(), collector, handler);
         let partitions = source_partitions(&shared.topology, id, &shared.link, &|topic| {
             shared.plan.partition_count(topic)
         });

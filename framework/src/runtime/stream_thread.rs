@@ -250,7 +250,7 @@ impl StreamThread {
                         tracing::warn!(task = %active.task.id, %error, "nothing fetched; trying again");
                     }
                     Err(error) if error.kind() == BrokerErrorKind::OffsetOutOfRange => {
-                        lost.push(queue)
+                        lost.push(queue);
                     }
                     Err(error) => return Err(Error::from(error).in_task(active.task.id)),
                 }

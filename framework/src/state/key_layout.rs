@@ -73,6 +73,7 @@ impl KeyLayout {
     }
 
     /// The changelog key of a row key.
+    #[cfg(any(test, feature = "__test-utils"))]
     pub(crate) fn changelog_key<'a>(&self, row_key: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Plain => row_key,

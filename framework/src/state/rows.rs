@@ -299,6 +299,7 @@ impl<V: Clone + 'static> Rows<V> {
     }
 
     /// Shows every row, committed or not, in the order of changelog keys.
+    #[cfg(any(test, feature = "__test-utils"))]
     pub(crate) fn for_each_row(
         &self,
         show: &mut dyn FnMut(&[u8], &Stamped<V>),

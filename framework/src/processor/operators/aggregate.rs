@@ -1,28 +1,18 @@
 //! Folds the records of a key into one row: `count`, `reduce`, `aggregate`.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::Arc;
-
+use super::fold::{Fold, Folded};
 use crate::error::{Error, ErrorKind};
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Flush, Node, Outlet};
 use crate::record::Record;
 use crate::serdes::{ArcSerde, SerdeError};
-use crate::state::rows::{Rows, Stamped};
-
-/// The row's next value from key, record value and present value; `None` deletes the row.
-pub(crate) type Update<K, V, A> = Arc<dyn Fn(&K, V, Option<A>) -> Option<A> + Send + Sync>;
 
 /// An aggregation without windows. Records with a null key or value are dropped.
 pub(crate) struct Aggregate<K, V, A> {
     pub(crate) name: String,
     pub(crate) key_serde: ArcSerde<K>,
     pub(crate) value_serde: ArcSerde<V>,
-    pub(crate) update: Update<K, V, A>,
-    pub(crate) rows: Rc<RefCell<Rows<A>>>,
-    /// Whether updates are held back until the task commits.
-    pub(crate) caching: bool,
+    pub(crate) fold: Fold<K, V, A>,
     pub(crate) next: Outlet<K, Change<A>>,
     pub(crate) key_bytes: Vec<u8>,
 }
@@ -42,27 +32,12 @@ impl<K: Data, V: Data, A: Data> Node<K, V> for Aggregate<K, V, A> {
             .serialize(&record.key, &mut self.key_bytes)
             .map_err(|error| unwritable_key(&self.name, error))?;
         let Record { key, value, timestamp, headers } = record;
-        let mut rows = self.rows.borrow_mut();
-        let id = rows.find(&self.key_bytes)?;
-        let (old, result_timestamp) = match rows.take(id) {
-            Some(old) => (Some(old.value), old.timestamp.max(timestamp)),
-            None => (None, timestamp),
-        };
-        let new = (self.update)(&key, value, old).filter(|new| !rows.is_null(new));
-        let forwarded = if self.caching || self.next.is_empty() { None } else { Some(new.clone()) };
-        let row = new.map(|value| Stamped { value, timestamp: result_timestamp });
-        rows.put(id, row, timestamp);
-        match forwarded {
-            None => {
-                if self.caching {
-                    rows.hold_back(id, headers);
-                }
-                Ok(())
-            }
-            Some(new) => {
-                drop(rows);
-                let value = Change { new, old: None };
-                self.next.forward(task, Record { key, value, timestamp: result_timestamp, headers })
+        let looked_at = Record { key: &key, value, timestamp, headers };
+        let has_children = !self.next.is_empty();
+        match self.fold.fold(&self.key_bytes, looked_at, has_children)? {
+            None => Ok(()),
+            Some(Folded { value, timestamp, headers }) => {
+                self.next.forward(task, Record { key, value, timestamp, headers })
             }
         }
     }
@@ -71,7 +46,7 @@ impl<K: Data, V: Data, A: Data> Node<K, V> for Aggregate<K, V, A> {
 impl<K: Data, V: Data, A: Data> Flush for Aggregate<K, V, A> {
     fn flush(&mut self, task: &mut TaskContext) -> Result<(), Error> {
         let (key_serde, next, name) = (&self.key_serde, &self.next, &self.name);
-        self.rows.borrow_mut().take_pending(|update| {
+        self.fold.rows.borrow_mut().take_pending(|update| {
             let key =
                 key_serde.deserialize(&update.key).map_err(|error| unreadable_key(name, error))?;
             let value = Change { new: update.new, old: None };

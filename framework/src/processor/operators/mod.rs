@@ -4,6 +4,7 @@ pub(crate) mod aggregate;
 pub(crate) mod branch;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
+pub(crate) mod fold;
 pub(crate) mod map;
 pub(crate) mod merge;
 pub(crate) mod peek;

@@ -3,17 +3,14 @@
 //! A window is closed when its end is at or before stream time − grace; stream time here is the highest
 //! timestamp that this operator has seen, taken before lateness is checked.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use super::aggregate::{Update, unreadable_key, unwritable_key};
+use super::aggregate::{unreadable_key, unwritable_key};
+use super::fold::{Fold, Folded};
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Flush, Node, Outlet};
 use crate::record::{Record, Timestamp};
 use crate::serdes::ArcSerde;
 use crate::state::key_layout::{window_record_key, window_start, write_window_suffix};
-use crate::state::rows::{Rows, Stamped};
 use crate::time::windows::{TimeWindows, Window, Windowed};
 
 /// An aggregation in time windows. Records with a null key are dropped; null values count.
@@ -21,10 +18,7 @@ pub(crate) struct WindowedAggregate<K, V, A> {
     pub(crate) name: String,
     pub(crate) windows: TimeWindows,
     pub(crate) key_serde: ArcSerde<K>,
-    pub(crate) update: Update<K, V, A>,
-    pub(crate) rows: Rc<RefCell<Rows<A>>>,
-    /// Whether updates are held back until the task commits.
-    pub(crate) caching: bool,
+    pub(crate) fold: Fold<K, V, A>,
     pub(crate) next: Outlet<Windowed<K>, Change<A>>,
     pub(crate) key_bytes: Vec<u8>,
     pub(crate) stream_time: Timestamp,
@@ -68,28 +62,13 @@ impl<K: Data, V: Data, A: Data> WindowedAggregate<K, V, A> {
         record: Record<K, V>,
     ) -> Result<(), Error> {
         let Record { key, value, timestamp, headers } = record;
-        let mut rows = self.rows.borrow_mut();
-        let id = rows.find(&self.key_bytes)?;
-        let (old, result_timestamp) = match rows.take(id) {
-            Some(old) => (Some(old.value), old.timestamp.max(timestamp)),
-            None => (None, timestamp),
-        };
-        let new = (self.update)(&key, value, old).filter(|new| !rows.is_null(new));
-        let forwarded = if self.caching || self.next.is_empty() { None } else { Some(new.clone()) };
-        let row = new.map(|value| Stamped { value, timestamp: result_timestamp });
-        rows.put(id, row, timestamp);
-        match forwarded {
-            None => {
-                if self.caching {
-                    rows.hold_back(id, headers);
-                }
-                Ok(())
-            }
-            Some(new) => {
-                drop(rows);
-                let value = Change { new, old: None };
+        let looked_at = Record { key: &key, value, timestamp, headers };
+        let has_children = !self.next.is_empty();
+        match self.fold.fold(&self.key_bytes, looked_at, has_children)? {
+            None => Ok(()),
+            Some(Folded { value, timestamp, headers }) => {
                 let key = Windowed { key, window };
-                self.next.forward(task, Record { key, value, timestamp: result_timestamp, headers })
+                self.next.forward(task, Record { key, value, timestamp, headers })
             }
         }
     }
@@ -99,7 +78,7 @@ impl<K: Data, V: Data, A: Data> Flush for WindowedAggregate<K, V, A> {
     fn flush(&mut self, task: &mut TaskContext) -> Result<(), Error> {
         let (key_serde, next, name) = (&self.key_serde, &self.next, &self.name);
         let windows = &self.windows;
-        self.rows.borrow_mut().take_pending(|update| {
+        self.fold.rows.borrow_mut().take_pending(|update| {
             let key = key_serde
                 .deserialize(window_record_key(&update.key))
                 .map_err(|error| unreadable_key(name, error))?;

@@ -20,7 +20,7 @@ use crate::dsl::{KStream, Materialized, StreamsBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{RecordCollector, SharedProducer};
-use crate::processor::context::{TaskContext, TaskCounters};
+use crate::processor::context::TaskContext;
 use crate::processor::handler::FailOnBadRecord;
 use crate::record::Headers;
 use crate::runtime::commit::{Commit, CommitStep};
@@ -204,18 +204,9 @@ impl World {
             record_cache: true,
             budget: RowBudget { cached_bytes: 1 << 20 },
         };
-        let context = TaskContext {
-            task: TASK,
-            topic: "".into(),
-            partition: -1,
-            offset: -1,
-            record_timestamp: -1,
-            stream_time: -1,
-            wall_clock: 0,
-            collector: RecordCollector::new(Rc::clone(&producer), None),
-            deserialization_handler: Arc::new(FailOnBadRecord),
-            counters: TaskCounters::default(),
-        };
+        let collector = RecordCollector::new(Rc::clone(&producer), None);
+        let handler = Arc::new(FailOnBadRecord);
+        let context = TaskContext::new(TASK, 0, collector, handler);
         let partitions = source_partitions(&self.topology, TASK, &link, &|_| 1);
         let names = STORES.map(|(store, _)| store);
         let mut db = TaskDb::open(&self.env, &folder, &names).unwrap();
