@@ -139,6 +139,10 @@ pub trait Consumer: Debug + Send {
     /// The highest known end offset (high watermark) of the slot's partition, from the last fetch: for
     /// lag. `None` before the first fetch.
     fn end_offset(&self, slot: Slot) -> Option<i64>;
+    /// The end of the log that was last reached, records included that are no longer there: compacted
+    /// ones, or the markers of transactions. Only a consumer with [`ConsumerRole::Restore`] has to know;
+    /// `None` before it first got to an end.
+    fn reached_end(&self, slot: Slot) -> Option<i64>;
 }
 
 /// Records of one partition, in offset order, owned by whoever took them.

@@ -111,7 +111,12 @@ impl TaskRestore {
                 }
                 error
             })?;
-            let Some(batch) = batch else { continue };
+            let Some(batch) = batch else {
+                // The last records may be gone, compacted away: then there is nothing more to come.
+                let end = consumer.reached_end(restoring.slot).unwrap_or(0);
+                restoring.next_offset = restoring.next_offset.max(end);
+                continue;
+            };
             let records = batch.len();
             restoring.next_offset = batch.record(records - 1).offset + 1;
             let position =

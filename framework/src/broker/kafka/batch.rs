@@ -48,6 +48,11 @@ impl Message {
         failed(self.get().err)
     }
 
+    /// The offset behind the partition's last record, if this stands for having reached it.
+    pub(super) fn end_of_partition(&self) -> Option<i64> {
+        (self.error() == Some(RDKafkaErrorCode::PartitionEOF)).then(|| self.get().offset)
+    }
+
     /// What librdkafka says about the error.
     pub(super) fn error_text(&self) -> String {
         // SAFETY: the message is live.

@@ -79,6 +79,8 @@ struct Partition {
     readiness: Arc<Readiness>,
     /// Taken from the queue together with an error, to be handed out in order.
     stash: VecDeque<Message>,
+    /// The end that was last reached, if the client reports it.
+    reached_end: Option<i64>,
 }
 
 /// See the module.
@@ -171,7 +173,8 @@ impl KafkaConsumer {
         let opaque = Arc::as_ptr(&readiness).cast_mut().cast();
         // SAFETY: `Partition::drop` takes the callback away before the opaque is freed.
         unsafe { sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(on_arrival), opaque) };
-        Ok(Partition { name: name.clone(), topic, queue, readiness, stash: VecDeque::new() })
+        let (name, stash) = (name.clone(), VecDeque::new());
+        Ok(Partition { name, topic, queue, readiness, stash, reached_end: None })
     }
 
     fn is_assigned(&self, partition: &TopicPartition) -> bool {
@@ -270,11 +273,19 @@ impl Consumer for KafkaConsumer {
         };
         (failed(error).is_none() && high >= 0).then_some(high)
     }
+
+    fn reached_end(&self, slot: Slot) -> Option<i64> {
+        self.slots.get(slot.0)?.as_ref()?.reached_end
+    }
 }
 
 impl Partition {
     /// Takes what an error left behind: records before the next error, or that error.
     fn take_stashed(&mut self, max: usize) -> Option<Result<Box<[Message]>, BrokerError>> {
+        while let Some(end) = self.stash.front()?.end_of_partition() {
+            self.reached_end = Some(end);
+            self.stash.pop_front();
+        }
         if self.stash.front()?.error().is_some() {
             let message = self.stash.pop_front()?;
             return Some(Err(self.failure(&message)));

@@ -75,7 +75,7 @@ const FIXED: &[&str] = &[
     "enable.auto.commit",            // offsets are committed by tasks
     "enable.auto.offset.store",      // the same
     "enable.idempotence",            // order and no duplicates within a producer
-    "enable.partition.eof",          // batch reads would skip a record at the mark
+    "enable.partition.eof",          // follows from the consumer's job
     "group.id",                      // is the application id
     "group.instance.id",             // one process may have several members
     "group.protocol",                // the port speaks the classic protocol
@@ -99,12 +99,12 @@ const CONSUMER: &[(&str, &str)] = &[
     ("auto.offset.reset", "error"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
-    ("enable.partition.eof", "false"),
     ("fetch.queue.backoff.ms", "2"), // the default of a second idles a consumer that drains fast
     ("isolation.level", "read_committed"), // an aborted record has never happened
 ];
 
 const MAIN: &[(&str, &str)] = &[
+    ("enable.partition.eof", "false"),
     ("fetch.max.bytes", "8388608"),
     // Per partition: bounds what lies behind a slow one, and what one batch keeps alive.
     ("fetch.message.max.bytes", "524288"),
@@ -117,6 +117,8 @@ const MAIN: &[(&str, &str)] = &[
 ];
 
 const RESTORE: &[(&str, &str)] = &[
+    // A changelog may end with records that compaction has taken: only this mark tells.
+    ("enable.partition.eof", "true"),
     ("fetch.max.bytes", "16777216"),
     ("fetch.message.max.bytes", "2097152"),
     ("fetch.wait.max.ms", "50"),

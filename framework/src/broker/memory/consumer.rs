@@ -113,6 +113,11 @@ impl Consumer for MemoryConsumer {
     fn end_offset(&self, slot: Slot) -> Option<i64> {
         self.slots.get(slot.0)?.as_ref()?.end
     }
+
+    fn reached_end(&self, slot: Slot) -> Option<i64> {
+        let assigned = self.slots.get(slot.0)?.as_ref()?;
+        assigned.end.filter(|_| assigned.partition.is_at_end(assigned.position))
+    }
 }
 
 impl Drop for MemoryConsumer {

@@ -1,6 +1,6 @@
 //! Producing and fetching.
 
-use kstream::broker::{BrokerErrorKind, OutgoingRecord, StartOffset};
+use kstream::broker::{BrokerErrorKind, ConsumerRole, OutgoingRecord, StartOffset};
 use kstream::{Headers, TopicPartition};
 
 use super::{BrokerUnderTest, Case, TURN, assign, send, values};
@@ -16,6 +16,7 @@ pub(super) const CASES: &[Case] = &[
     ("log-reassign", a_partition_may_be_assigned_again_elsewhere),
     ("log-slots", two_slots_are_read_in_turns),
     ("log-end-offset", a_consumer_knows_the_end_after_a_fetch),
+    ("log-reached-end", a_restoring_consumer_knows_that_it_has_reached_the_end),
     ("log-many", fifty_thousand_records_pass_in_order),
     ("log-acks", acknowledged_offsets_are_told_when_asked_for),
     ("log-large", a_record_that_is_too_large_is_refused),
@@ -29,6 +30,28 @@ fn records_come_back_in_order_from_offset_0(test: &BrokerUnderTest<'_>) {
     let fetched = test.fetch_all("log-order", 0, 4);
     assert_eq!(values(&fetched), ["a", "b", "c", "d"]);
     assert_eq!(fetched.iter().map(|record| record.offset).collect::<Vec<_>>(), [0, 1, 2, 3]);
+}
+
+fn a_restoring_consumer_knows_that_it_has_reached_the_end(test: &BrokerUnderTest<'_>) {
+    let topic = "log-reached-end";
+    test.create_topic(topic, 2);
+    test.send_values(topic, &["a", "b", "c"]);
+    let mut consumer = test.broker.consumer(ConsumerRole::Restore, "conformance").unwrap();
+    let full = assign(&mut *consumer, topic, 0, StartOffset::At(1));
+    let empty = assign(&mut *consumer, topic, 1, StartOffset::Earliest);
+    let fetched = test.fetch(&mut *consumer, full, 2);
+    assert_eq!(values(&fetched), ["b", "c"]);
+    for (slot, end) in [(full, 3), (empty, 0)] {
+        test.wait_until("the end", || {
+            consumer.poll().unwrap();
+            assert!(consumer.fetch(slot, 10).unwrap().is_none());
+            consumer.wait(TURN);
+            consumer.reached_end(slot) == Some(end)
+        });
+    }
+    test.send_values(topic, &["d"]);
+    let fetched = test.fetch(&mut *consumer, full, 1);
+    assert_eq!(values(&fetched), ["d"], "an end is not the end of reading");
 }
 
 fn null_is_not_empty(test: &BrokerUnderTest<'_>) {
