@@ -74,10 +74,16 @@ fn run(arguments: &[String]) -> Result<(), String> {
     streams.run().map_err(|error| error.report())
 }
 
-#[expect(clippy::print_stderr, reason = "a program tells its user what is wrong")]
+#[expect(clippy::print_stderr, clippy::print_stdout, reason = "a program talks to its user")]
 fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag] = arguments.as_slice()
+        && (flag == "--help" || flag == "-h")
+    {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
