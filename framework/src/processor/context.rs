@@ -21,8 +21,6 @@ pub(crate) struct TaskContext {
     pub(crate) topic: Arc<str>,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
-    /// Timestamp of the source record being processed.
-    pub(crate) record_timestamp: Timestamp,
     /// The highest timestamp of the records processed; −1 before the first.
     pub(crate) stream_time: Timestamp,
     /// The wall clock as it was when the slice began.
@@ -45,7 +43,6 @@ impl TaskContext {
             topic: "".into(),
             partition: -1,
             offset: -1,
-            record_timestamp: -1,
             stream_time: -1,
             wall_clock,
             collector,

@@ -1,6 +1,7 @@
 //! Folds the records of a key into one row: `count`, `reduce`, `aggregate`.
 
 use super::fold::{Fold, Folded};
+use super::held_back::forward_held_back;
 use crate::error::{Error, ErrorKind};
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Flush, Node, Outlet};
@@ -45,15 +46,9 @@ impl<K: Data, V: Data, A: Data> Node<K, V> for Aggregate<K, V, A> {
 
 impl<K: Data, V: Data, A: Data> Flush for Aggregate<K, V, A> {
     fn flush(&mut self, task: &mut TaskContext) -> Result<(), Error> {
-        let (key_serde, next, name) = (&self.key_serde, &self.next, &self.name);
-        self.fold.rows.borrow_mut().take_pending(|update| {
-            let key =
-                key_serde.deserialize(&update.key).map_err(|error| unreadable_key(name, error))?;
-            let value = Change { new: update.new, old: None };
-            next.forward(
-                task,
-                Record { key, value, timestamp: update.timestamp, headers: update.headers },
-            )
+        let key_serde = &self.key_serde;
+        forward_held_back(&self.name, &self.fold.rows, &self.next, task, |key| {
+            key_serde.deserialize(key)
         })
     }
 }

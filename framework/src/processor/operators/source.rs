@@ -48,7 +48,6 @@ impl<K: Data, V: Data> RawNode for Source<K, V> {
         if timestamp < 0 {
             return Err(negative_timestamp(task, raw, timestamp).at_node(&self.name));
         }
-        task.record_timestamp = timestamp;
         self.next.forward(task, Record { key, value, timestamp, headers: raw.headers.clone() })
     }
 }

@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::aggregate::{unreadable_key, unwritable_key};
+use super::aggregate::unwritable_key;
+use super::held_back::forward_held_back;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Flush, Node, Outlet};
@@ -59,15 +60,9 @@ impl<K: Data, V: Data> Node<K, Option<V>> for TableSource<K, V> {
 impl<K: Data, V: Data> Flush for TableSource<K, V> {
     fn flush(&mut self, task: &mut TaskContext) -> Result<(), Error> {
         let Some(store) = &self.store else { return Ok(()) };
-        let (key_serde, next, name) = (&self.key_serde, &self.next, &self.name);
-        store.rows.borrow_mut().take_pending(|update| {
-            let key =
-                key_serde.deserialize(&update.key).map_err(|error| unreadable_key(name, error))?;
-            let value = Change { new: update.new, old: None };
-            next.forward(
-                task,
-                Record { key, value, timestamp: update.timestamp, headers: update.headers },
-            )
+        let key_serde = &self.key_serde;
+        forward_held_back(&self.name, &store.rows, &self.next, task, |key| {
+            key_serde.deserialize(key)
         })
     }
 }

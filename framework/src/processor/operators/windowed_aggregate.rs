@@ -3,8 +3,9 @@
 //! A window is closed when its end is at or before stream time − grace; stream time here is the highest
 //! timestamp that this operator has seen, taken before lateness is checked.
 
-use super::aggregate::{unreadable_key, unwritable_key};
+use super::aggregate::unwritable_key;
 use super::fold::{Fold, Folded};
+use super::held_back::forward_held_back;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Flush, Node, Outlet};
@@ -76,16 +77,10 @@ impl<K: Data, V: Data, A: Data> WindowedAggregate<K, V, A> {
 
 impl<K: Data, V: Data, A: Data> Flush for WindowedAggregate<K, V, A> {
     fn flush(&mut self, task: &mut TaskContext) -> Result<(), Error> {
-        let (key_serde, next, name) = (&self.key_serde, &self.next, &self.name);
-        let windows = &self.windows;
-        self.fold.rows.borrow_mut().take_pending(|update| {
-            let key = key_serde
-                .deserialize(window_record_key(&update.key))
-                .map_err(|error| unreadable_key(name, error))?;
-            let window = windows.window_at(window_start(&update.key));
-            let value = Change { new: update.new, old: None };
-            let (timestamp, headers) = (update.timestamp, update.headers);
-            next.forward(task, Record { key: Windowed { key, window }, value, timestamp, headers })
+        let (key_serde, windows) = (&self.key_serde, &self.windows);
+        forward_held_back(&self.name, &self.fold.rows, &self.next, task, |key| {
+            let window = windows.window_at(window_start(key));
+            Ok(Windowed { key: key_serde.deserialize(window_record_key(key))?, window })
         })
     }
 }

@@ -138,7 +138,6 @@ impl StreamTask {
             }
             context.partition = queue.partition.partition;
             context.offset = raw.offset;
-            context.record_timestamp = raw.timestamp;
             context.stream_time = context.stream_time.max(raw.timestamp);
             context.counters.processed += 1;
             let next_offset = raw.offset + 1;

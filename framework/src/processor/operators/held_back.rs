@@ -1,0 +1,27 @@
+//! What the record cache holds back, given out at a flush: the same for every node that has rows.
+
+use std::cell::RefCell;
+
+use super::aggregate::unreadable_key;
+use crate::error::Error;
+use crate::processor::context::TaskContext;
+use crate::processor::{Change, Data, Outlet};
+use crate::record::Record;
+use crate::serdes::SerdeError;
+use crate::state::rows::Rows;
+
+/// Forwards the updates that `rows` holds back; `read_key` makes the record key of a changelog key.
+pub(crate) fn forward_held_back<K: Data, V: Data>(
+    node: &str,
+    rows: &RefCell<Rows<V>>,
+    next: &Outlet<K, Change<V>>,
+    task: &mut TaskContext,
+    read_key: impl Fn(&[u8]) -> Result<K, SerdeError>,
+) -> Result<(), Error> {
+    rows.borrow_mut().take_pending(|update| {
+        let key = read_key(&update.key).map_err(|error| unreadable_key(node, error))?;
+        let value = Change { new: update.new, old: None };
+        let (timestamp, headers) = (update.timestamp, update.headers);
+        next.forward(task, Record { key, value, timestamp, headers })
+    })
+}
