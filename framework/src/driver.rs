@@ -16,13 +16,14 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
+use crate::processor::handler::Handlers;
 use crate::record::Timestamp;
 use crate::runtime::commit::Commit;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::serdes::{ArcSerde, SerdeError};
 use crate::state::MemoryRows;
 use crate::state::key_layout::{window_record_key, window_start};
-use crate::state::rows::{RowBudget, Rows};
+use crate::state::rows::Rows;
 use crate::time::{Clock, ManualClock};
 use crate::topology::link::{LinkSettings, TaskScope};
 use crate::topology::{NodeKind, StoreKind, Topology};
@@ -73,17 +74,11 @@ impl TaskDriver {
         let settings = ProducerSettings { client_id: "test-driver".to_owned(), track_acks: true };
         let producer: SharedProducer = Rc::new(RefCell::new(broker.producer(&settings)?));
         let mut consumer = broker.consumer(ConsumerRole::Main, "test-driver")?;
-        let link = LinkSettings {
-            scope: TaskScope::Everything,
-            application_id: config.application_id.clone(),
-            record_cache: config.statestore_cache_max_bytes > 0,
-            budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
-        };
+        let link = LinkSettings::of(&config, TaskScope::Everything);
         let id = TaskId { subtopology: 0, partition: 0 };
         let dead_letter_topic = config.dead_letter_topic.clone();
         let collector = RecordCollector::new(Rc::clone(&producer), dead_letter_topic);
-        let handler = Arc::clone(&config.deserialization_handler);
-        let context = TaskContext::new(id, 0, collector, handler);
+        let context = TaskContext::new(id, 0, collector, Handlers::of(&config));
         let partitions = source_partitions(&topology, id, &link, &|_| 1);
         let task = StreamTask::new(&topology, context, &link, partitions, &mut |_| {
             Ok(Box::new(MemoryRows::new()))

@@ -8,6 +8,7 @@
 
 pub(crate) mod collector;
 pub(crate) mod context;
+pub(crate) mod failed_node;
 pub(crate) mod handler;
 pub(crate) mod operators;
 pub(crate) mod timestamp_extractor;
@@ -18,6 +19,7 @@ use std::rc::Rc;
 use crate::error::Error;
 use crate::record::Record;
 use context::TaskContext;
+use failed_node::Entered;
 
 /// What keys and values have to be able to do: a fork clones them, and a task may be built on any
 /// thread. Implemented for every type that can.
@@ -34,19 +36,35 @@ pub(crate) trait Node<K, V> {
 /// A node that a parent forwards to.
 pub(crate) type Port<K, V> = Rc<RefCell<dyn Node<K, V>>>;
 
-/// The typed edge behind a node: its children, in the order they were added.
+/// A child of a node, and its name for errors.
+pub(crate) struct Edge<K, V> {
+    pub(crate) port: Port<K, V>,
+    pub(crate) name: Rc<str>,
+}
+
+impl<K, V> Edge<K, V> {
+    #[inline]
+    fn process(&self, task: &mut TaskContext, record: Record<K, V>) -> Result<(), Error> {
+        let entered = Entered(&self.name);
+        let result = self.port.borrow_mut().process(task, record);
+        entered.leave();
+        result.map_err(|error| error.at_node(&self.name))
+    }
+}
+
+/// The typed edges behind a node: its children, in the order they were added.
 pub(crate) struct Outlet<K, V> {
-    ports: Vec<Port<K, V>>,
+    edges: Vec<Edge<K, V>>,
 }
 
 impl<K: Data, V: Data> Outlet<K, V> {
-    pub(crate) fn new(ports: Vec<Port<K, V>>) -> Self {
-        Self { ports }
+    pub(crate) fn new(edges: Vec<Edge<K, V>>) -> Self {
+        Self { edges }
     }
 
     /// Whether anyone listens.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ports.is_empty()
+        self.edges.is_empty()
     }
 
     /// Forwards to all children.
@@ -56,11 +74,11 @@ impl<K: Data, V: Data> Outlet<K, V> {
         task: &mut TaskContext,
         record: Record<K, V>,
     ) -> Result<(), Error> {
-        let Some((last, rest)) = self.ports.split_last() else { return Ok(()) };
-        for port in rest {
-            port.borrow_mut().process(task, record.clone())?;
+        let Some((last, rest)) = self.edges.split_last() else { return Ok(()) };
+        for edge in rest {
+            edge.process(task, record.clone())?;
         }
-        last.borrow_mut().process(task, record)
+        last.process(task, record)
     }
 
     /// Forwards to one child.
@@ -70,8 +88,8 @@ impl<K: Data, V: Data> Outlet<K, V> {
         task: &mut TaskContext,
         record: Record<K, V>,
     ) -> Result<(), Error> {
-        match self.ports.get(child) {
-            Some(port) => port.borrow_mut().process(task, record),
+        match self.edges.get(child) {
+            Some(edge) => edge.process(task, record),
             None => Ok(()),
         }
     }

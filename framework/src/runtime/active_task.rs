@@ -12,6 +12,7 @@ use crate::ids::TaskId;
 use crate::metrics::{DropReason, StoreMetrics, TaskMetrics};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
+use crate::processor::handler::Handlers;
 
 /// A task with its slots and metrics.
 pub(crate) struct ActiveTask {
@@ -32,8 +33,8 @@ impl ActiveTask {
         let Some(mut rows) = shared.stores.open(&shared.topology, id)? else { return Ok(None) };
         let config = &shared.config;
         let collector = RecordCollector::new(Rc::clone(producer), config.dead_letter_topic.clone());
-        let handler = Arc::clone(&config.deserialization_handler);
-        let context = TaskContext::new(id, shared.clock.now_ms(), collector, handler);
+        let handlers = Handlers::of(config);
+        let context = TaskContext::new(id, shared.clock.now_ms(), collector, handlers);
         let partitions = source_partitions(&shared.topology, id, &shared.link, &|topic| {
             shared.plan.partition_count(topic)
         });

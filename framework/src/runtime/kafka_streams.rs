@@ -22,7 +22,6 @@ use crate::http::{HttpServer, router, serve};
 use crate::metrics::Metrics;
 use crate::state::StateDirectory;
 use crate::state::persistent::StateEnv;
-use crate::state::rows::RowBudget;
 use crate::time::{Clock, SystemClock};
 use crate::topology::Topology;
 use crate::topology::link::{LinkSettings, TaskScope};
@@ -142,12 +141,7 @@ impl KafkaStreams {
         let admin: Arc<dyn Admin> = Arc::from(self.broker.admin()?);
         let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
         let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
-        let link = Arc::new(LinkSettings {
-            application_id: config.application_id.clone(),
-            scope: TaskScope::Subtopology,
-            record_cache: config.statestore_cache_max_bytes > 0,
-            budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
-        });
+        let link = Arc::new(LinkSettings::of(config, TaskScope::Subtopology));
         let member = self.broker.group_member(&GroupSettings {
             group_id: config.application_id.clone(),
             client_id: format!("{}-{}", config.application_id, directory.process_id()),

@@ -10,10 +10,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{NodeId, StoreId, Topology};
+use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
+use crate::processor::operators::guard::Guard;
 use crate::processor::operators::source::RawNode;
-use crate::processor::{Data, Flush, Node, Outlet, Port};
+use crate::processor::{Data, Edge, Flush, Node, Outlet, Port};
+use crate::processor::timestamp_extractor::BuiltInTimestampExtractor;
 use crate::state::RowStore;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
 
@@ -77,14 +80,40 @@ pub(crate) struct LinkSettings {
     pub(crate) scope: TaskScope,
     /// Whether the record cache is on: updates are held back until the task commits.
     pub(crate) record_cache: bool,
+    /// Whether there is a processing handler.
+    pub(crate) guarded: bool,
+    /// How long, in milliseconds, an empty partition holds up the others of its task; `None`: not at all.
+    pub(crate) max_idle_ms: Option<i64>,
+    /// Where timestamps come from where a source does not say.
+    pub(crate) timestamps: BuiltInTimestampExtractor,
     /// Memory for each store's committed rows.
     pub(crate) budget: RowBudget,
+}
+
+impl LinkSettings {
+    /// What `config` says about linking.
+    pub(crate) fn of(config: &StreamsConfig, scope: TaskScope) -> Self {
+        Self {
+            application_id: config.application_id.clone(),
+            scope,
+            record_cache: config.statestore_cache_max_bytes > 0,
+            guarded: config.processing_handler.is_some(),
+            max_idle_ms: config.max_task_idle.milliseconds(),
+            timestamps: config.default_timestamp_extractor,
+            budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
+        }
+    }
 }
 
 impl Linker<'_> {
     /// Whether a store that asks for caching gets it.
     pub(crate) fn record_cache(&self) -> bool {
         self.settings.record_cache
+    }
+
+    /// Where timestamps come from where a source does not say.
+    pub(crate) fn default_timestamps(&self) -> BuiltInTimestampExtractor {
+        self.settings.timestamps
     }
 
     /// The application id.
@@ -95,20 +124,36 @@ impl Linker<'_> {
     /// The edge to the node's children.
     pub(crate) fn outlet<K: Data, V: Data>(&self) -> Result<Outlet<K, V>, Error> {
         let node = self.topology.node(self.node);
-        let mut ports = Vec::with_capacity(node.children.len());
+        let mut edges = Vec::with_capacity(node.children.len());
         for child in &node.children {
             let port = self.ports.get(child.0).and_then(Option::as_ref);
             let port = port.and_then(|port| port.downcast_ref::<Port<K, V>>());
+            let child = &self.topology.node(*child).name;
             let Some(port) = port else {
-                let child = &self.topology.node(*child).name;
                 let types = std::any::type_name::<(K, V)>();
                 let message =
                     format!("{} forwards {types}, which {child} does not take", node.name);
                 return Err(Error::new(ErrorKind::Config, message));
             };
-            ports.push(Rc::clone(port));
+            edges.push(Edge { port: Rc::clone(port), name: child.as_str().into() });
         }
-        Ok(Outlet::new(ports))
+        Ok(Outlet::new(edges))
+    }
+
+    /// Whether user code that fails leaves the task running: then nothing may be lost by it.
+    pub(crate) fn guarded(&self) -> bool {
+        self.settings.guarded
+    }
+
+    /// The port of the present node: the node itself, or a guard around it.
+    fn port<K: Data, V: Data>(&self, node: Port<K, V>) -> BuiltNode {
+        let port: Port<K, V> = if self.guarded() {
+            let name = self.topology.node(self.node).name.as_str().into();
+            Rc::new(RefCell::new(Guard { name, node }))
+        } else {
+            node
+        };
+        BuiltNode::Inner(Box::new(port))
     }
 
     /// The typed rows of a store that the node is connected to.
@@ -129,8 +174,8 @@ pub(crate) fn node<K: Data, V: Data, N: Node<K, V> + 'static>(
     make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
 ) -> NodeSupplier {
     Arc::new(move |linker| {
-        let port: Port<K, V> = Rc::new(RefCell::new(make(linker)?));
-        Ok(BuiltNode::Inner(Box::new(port)))
+        let node = Rc::new(RefCell::new(make(linker)?));
+        Ok(linker.port(node))
     })
 }
 
@@ -142,8 +187,7 @@ pub(crate) fn flushing_node<K: Data, V: Data, N: Node<K, V> + Flush + 'static>(
         let node = Rc::new(RefCell::new(make(linker)?));
         let flusher: Rc<RefCell<dyn Flush>> = Rc::<RefCell<N>>::clone(&node);
         linker.flushers.push(flusher);
-        let port: Port<K, V> = node;
-        Ok(BuiltNode::Inner(Box::new(port)))
+        Ok(linker.port(node))
     })
 }
 

@@ -17,15 +17,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::broker::{CommittedOffset, StartOffset, TopicHandle};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{Outgoing, SharedProducer};
 use crate::processor::context::TaskContext;
+use crate::processor::failed_node::take_failed_node;
+use crate::processor::handler::{panic_of, panicked};
 use crate::record::{Headers, Timestamp};
 use crate::state::StorePosition;
 use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, link};
 use crate::topology::{AutoOffsetReset, Topology};
-use partition_group::PartitionGroup;
+use partition_group::{Next, PartitionGroup};
 
 /// A store of a task, with its changelog.
 pub(crate) struct TaskStore {
@@ -88,13 +90,13 @@ impl StreamTask {
     ) -> Result<Self, Error> {
         let id = context.task;
         let LinkedTask { sources, flushers, stores } = link(topology, id, settings, open_rows)?;
-        let mut group = PartitionGroup::default();
+        let mut group = PartitionGroup::new(settings.max_idle_ms);
         for partition in partitions {
             let source = sources.iter().find(|(node, _)| {
                 topology.reads(*node, &settings.application_id, &partition.topic)
             });
-            if let Some((_, source)) = source {
-                group.add(partition, std::rc::Rc::clone(source));
+            if let Some((node, source)) = source {
+                group.add(partition, &topology.node(*node).name, std::rc::Rc::clone(source));
             }
         }
         let stores = stores
@@ -126,26 +128,15 @@ impl StreamTask {
     }
 
     fn process_slice(&mut self, max_records: usize) -> Result<usize, Error> {
-        let alone = self.group.queues().len() == 1;
-        let context = &mut self.context;
         for processed in 0..max_records {
-            let Some(chosen) = self.group.choose() else { return Ok(processed) };
-            let Some(queue) = self.group.queue_mut(chosen) else { return Ok(processed) };
-            let Some((batch, index)) = queue.head() else { return Ok(processed) };
-            let raw = batch.record(index);
-            if !Arc::ptr_eq(&context.topic, &queue.partition.topic) {
-                context.topic = Arc::clone(&queue.partition.topic);
+            match self.group.next(&mut self.context)? {
+                Next::Nothing => return Ok(processed),
+                Next::Dropped => self.dirty = true,
+                Next::Record(queue) => {
+                    self.dirty = true;
+                    self.group.process(queue, &mut self.context)?;
+                }
             }
-            context.partition = queue.partition.partition;
-            context.offset = raw.offset;
-            context.stream_time = context.stream_time.max(raw.timestamp);
-            context.counters.processed += 1;
-            let next_offset = raw.offset + 1;
-            self.dirty = true;
-            queue.source.borrow_mut().process(context, &raw)?;
-            drop(raw);
-            queue.consumed = Some(next_offset);
-            queue.advance(alone);
         }
         Ok(max_records)
     }
@@ -181,7 +172,7 @@ impl StreamTask {
             };
             managed.prepare_commit(&mut |key, value, timestamp| {
                 let record = Outgoing { key: Some(key), value, timestamp, headers: &no_headers };
-                collector.send_to(handle, partition, record)
+                Ok(collector.send_to(handle, partition, record)?)
             })?;
         }
         Ok(())
@@ -256,11 +247,10 @@ impl StreamTask {
 /// Runs what calls the user's code; a panic in it becomes an error.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a panic without a message".to_owned());
-        Err(Error::new(ErrorKind::Fatal, format!("the application's code panicked: {text}")))
+        let error = panicked(&panic_of(&*panic));
+        Err(match take_failed_node() {
+            Some(node) => error.at_node(&node),
+            None => error,
+        })
     })
 }
