@@ -7,6 +7,7 @@ use super::handler::DeadLetter;
 use crate::broker::{BrokerError, OutgoingRecord, Producer, TopicHandle, partition_for_key};
 use crate::error::Error;
 use crate::record::{Headers, Timestamp};
+use crate::state::rows::ChangelogRecord;
 
 /// The producer of a stream thread, shared by its tasks.
 pub(crate) type SharedProducer = Rc<RefCell<Box<dyn Producer>>>;
@@ -96,5 +97,19 @@ impl RecordCollector {
         let partition = self.default_partition(topic, key);
         let record = Outgoing { key, value, timestamp: *timestamp, headers };
         Ok(self.send_to(topic, partition, record)?)
+    }
+
+    /// Sends a row to its changelog partition.
+    pub(crate) fn send_changelog(
+        &mut self,
+        topic: TopicHandle,
+        partition: i32,
+        record: ChangelogRecord<'_>,
+    ) -> Result<(), Error> {
+        let ChangelogRecord { key, value, timestamp, headers } = record;
+        self.produced += 1;
+        let record = OutgoingRecord { partition, key: Some(key), value, timestamp, headers };
+        self.producer.borrow_mut().send(topic, record)?;
+        Ok(())
     }
 }

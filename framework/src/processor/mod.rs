@@ -11,7 +11,9 @@ pub(crate) mod context;
 pub(crate) mod failed_node;
 pub(crate) mod handler;
 pub(crate) mod operators;
+pub(crate) mod stream_partitioner;
 pub(crate) mod timestamp_extractor;
+pub(crate) mod topic_name_extractor;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -69,6 +69,18 @@ pub trait Serde<T>: Send + Sync + 'static {
         None
     }
 
+    /// The part of a key's bytes that decides its partition: all of them, but for windowed keys, which are
+    /// partitioned by the key inside.
+    fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes
+    }
+
+    /// How many bytes every value takes, where Java's serde of the type is one of fixed length; lists then
+    /// leave the length of their elements out.
+    fn fixed_bytes(&self) -> Option<usize> {
+        None
+    }
+
     /// About how many bytes of memory the value takes, for cache budgets. The default knows only the
     /// type's own size; override it for types that own much on the heap.
     fn memory_bytes(&self, value: &T) -> usize {

@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{NodeId, StoreId, Topology};
-use crate::config::StreamsConfig;
+use super::{NodeId, StoreId, Topology, TopologyStore};
+use crate::config::{ChangelogUpdates, StreamsConfig};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::operators::guard::Guard;
@@ -26,7 +26,16 @@ pub(crate) type NodeSupplier =
 
 /// Builds the typed layer of a store for one task.
 pub(crate) type StoreSupplier =
-    Arc<dyn Fn(Box<dyn RowStore>, RowBudget) -> BuiltStore + Send + Sync>;
+    Arc<dyn Fn(Box<dyn RowStore>, StoreSettings) -> Result<BuiltStore, Error> + Send + Sync>;
+
+/// What a store has to know of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoreSettings {
+    /// Memory for its committed rows.
+    pub(crate) budget: RowBudget,
+    /// Whether its changelog gets every update instead of the latest per key.
+    pub(crate) log_every_update: bool,
+}
 
 /// Opens the row store of a store: `(store, its topology entry)`.
 pub(crate) type OpenRows<'a> = dyn FnMut(StoreId) -> Result<Box<dyn RowStore>, Error> + 'a;
@@ -44,6 +53,14 @@ pub(crate) struct BuiltStore {
     pub(crate) managed: Rc<RefCell<dyn ManagedStore>>,
     /// An `Rc<RefCell<Rows<V>>>`.
     pub(crate) rows: Box<dyn Any>,
+}
+
+impl BuiltStore {
+    pub(crate) fn of_rows<V: Clone + 'static>(rows: Rows<V>) -> Self {
+        let rows = Rc::new(RefCell::new(rows));
+        let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
+        Self { managed, rows: Box::new(rows) }
+    }
 }
 
 /// A store of a linked task.
@@ -88,6 +105,8 @@ pub(crate) struct LinkSettings {
     pub(crate) timestamps: BuiltInTimestampExtractor,
     /// Memory for each store's committed rows.
     pub(crate) budget: RowBudget,
+    /// What changelogs of stores without record cache get.
+    pub(crate) changelog_updates: ChangelogUpdates,
 }
 
 impl LinkSettings {
@@ -101,7 +120,14 @@ impl LinkSettings {
             max_idle_ms: config.max_task_idle.milliseconds(),
             timestamps: config.default_timestamp_extractor,
             budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
+            changelog_updates: config.changelog_updates,
         }
+    }
+
+    fn store(&self, store: &TopologyStore) -> StoreSettings {
+        let cached = store.caching && self.record_cache;
+        let every = self.changelog_updates == ChangelogUpdates::Every;
+        StoreSettings { budget: self.budget, log_every_update: every && store.logging && !cached }
     }
 }
 
@@ -140,14 +166,9 @@ impl Linker<'_> {
         Ok(Outlet::new(edges))
     }
 
-    /// Whether user code that fails leaves the task running: then nothing may be lost by it.
-    pub(crate) fn guarded(&self) -> bool {
-        self.settings.guarded
-    }
-
     /// The port of the present node: the node itself, or a guard around it.
     fn port<K: Data, V: Data>(&self, node: Port<K, V>) -> BuiltNode {
-        let port: Port<K, V> = if self.guarded() {
+        let port: Port<K, V> = if self.settings.guarded {
             let name = self.topology.node(self.node).name.as_str().into();
             Rc::new(RefCell::new(Guard { name, node }))
         } else {
@@ -213,8 +234,11 @@ pub(crate) fn link(
     for (index, store) in topology.stores.iter().enumerate() {
         if belongs(store.subtopology) {
             let id = StoreId(index);
-            stores
-                .push(LinkedStore { id, built: (store.supplier)(open_rows(id)?, settings.budget) });
+            let built = (store.supplier)(open_rows(id)?, settings.store(store))?;
+            if settings.guarded {
+                built.managed.borrow_mut().keep_taken_rows();
+            }
+            stores.push(LinkedStore { id, built });
         }
     }
     let ports = topology.nodes.iter().map(|_| None).collect();
