@@ -1,19 +1,23 @@
 //! What the test driver of `kstream-test-utils` is made of: a real task on an in-process broker, driven
 //! record by record. Not part of the public interface.
 
+mod creating_producer;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::creating_producer::CreatingProducer;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{
-    Broker, Consumer, ConsumerRole, OutgoingRecord, ProducerSettings, Slot, StartOffset,
+    Broker, BrokerErrorKind, Consumer, ConsumerRole, OutgoingRecord, ProducerSettings, Slot,
+    StartOffset,
 };
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
-use crate::ids::TaskId;
+use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
@@ -74,7 +78,8 @@ impl TaskDriver {
             broker.create_topic(&topic, 1)?;
         }
         let settings = ProducerSettings { client_id: "test-driver".to_owned(), track_acks: true };
-        let producer: SharedProducer = Rc::new(RefCell::new(broker.producer(&settings)?));
+        let producer = CreatingProducer::new(broker.clone(), broker.producer(&settings)?);
+        let producer: SharedProducer = Rc::new(RefCell::new(Box::new(producer)));
         let mut consumer = broker.consumer(ConsumerRole::Main, "test-driver")?;
         let link = LinkSettings::of(&config, TaskScope::Everything);
         let id = TaskId { subtopology: 0, partition: 0 };
@@ -113,12 +118,37 @@ impl TaskDriver {
 
     /// Sends a record to a topic, where it waits.
     pub fn append(&mut self, topic: &str, record: OutgoingRecord<'_>) -> Result<(), Error> {
-        if !self.task.group.queues().iter().any(|queue| &*queue.partition.topic == topic) {
+        if !self.reads(topic) && !self.joins(topic)? {
             let message = format!("the topology does not read topic {topic}");
             return Err(Error::new(ErrorKind::Config, message));
         }
         self.broker.produce(topic, record)?;
         Ok(())
+    }
+
+    fn reads(&self, topic: &str) -> bool {
+        self.task.group.queues().iter().any(|queue| &*queue.partition.topic == topic)
+    }
+
+    /// Reads a further topic if a source's pattern matches its name; makes it if need be.
+    fn joins(&mut self, topic: &str) -> Result<bool, Error> {
+        let Some(node) = self.topology.add_matching_topic(topic) else { return Ok(false) };
+        match self.broker.create_topic(topic, 1) {
+            Err(error) if error.kind() != BrokerErrorKind::TopicExists => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        let partition = TopicPartition::new(topic, 0);
+        let slots = self.consumer.assign(&[(partition.clone(), StartOffset::Earliest)])?;
+        self.slots.extend(slots);
+        self.task.add_partition(&self.topology, node, partition);
+        Ok(true)
+    }
+
+    /// The topics there are and that no source reads, in order.
+    pub fn output_topics(&self) -> Result<Vec<String>, Error> {
+        let mut names = self.broker.admin()?.topic_names()?;
+        names.retain(|name| !self.reads(name));
+        Ok(names)
     }
 
     /// Processes all records that wait and everything they cause. Commits after so many records, and at
@@ -131,6 +161,7 @@ impl TaskDriver {
                 if let Some(batch) = self.consumer.fetch(*slot, FETCH_RECORDS)? {
                     self.task.group.push(queue, batch);
                 }
+                self.task.group.set_lag(queue, Some(0));
             }
             let processed = self.task.process(records_per_commit - uncommitted)?;
             uncommitted += processed;
@@ -263,7 +294,7 @@ fn topics(topology: &Topology, config: &StreamsConfig) -> Vec<String> {
                 topics.extend(sources.iter().map(|topic| topic.resolve(id)));
             }
             NodeKind::Sink { topic } => topics.push(topic.resolve(id)),
-            NodeKind::Processor => {}
+            NodeKind::Processor | NodeKind::RoutingSink { .. } => {}
         }
     }
     topics.extend(topology.stores.iter().filter_map(|store| Some(store.changelog()?.resolve(id))));

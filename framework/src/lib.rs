@@ -46,18 +46,24 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::{ChangelogUpdates, StreamsConfig};
+pub use config::{ChangelogUpdates, MaxTaskIdle, StreamsConfig};
 pub use dsl::{
     Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized,
-    Named, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
+    Named, Printed, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
 pub use processor::handler::{
-    DeserializationHandler, ErrorContext, FailOnBadRecord, HandlerResponse, LogAndContinue,
+    DeadLetter, DeserializationHandler, ErrorContext, FailOnBadRecord, FailedRecord,
+    HandlerResponse, LogAndContinue, ProcessingHandler, ProducedRecord, ProductionHandler,
+    RecordPart, UserPanic,
 };
-pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
+pub use processor::stream_partitioner::{Partitions, StreamPartitioner};
+pub use processor::timestamp_extractor::{
+    BuiltInTimestampExtractor, ConsumedRecord, ExtractTimestamp, TimestampExtractor,
+};
+pub use processor::topic_name_extractor::{RecordContext, TopicNameExtractor};
 pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{TimeWindows, Window, Windowed};

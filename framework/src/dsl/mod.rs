@@ -17,6 +17,8 @@ pub use branched_kstream::BranchedKStream;
 pub use kgrouped_stream::KGroupedStream;
 pub use kstream::KStream;
 pub use ktable::KTable;
-pub use options::{Branched, Consumed, Grouped, Materialized, Named, Produced, Repartitioned};
+pub use options::{
+    Branched, Consumed, Grouped, Materialized, Named, Printed, Produced, Repartitioned,
+};
 pub use streams_builder::{StreamsBuilder, Topics};
 pub use time_windowed_kstream::TimeWindowedKStream;

@@ -3,11 +3,12 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::kstream::SinkSpec;
+use super::kstream::topics::SinkSpec;
 use super::streams_builder::source_supplier;
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan, RepartitionNames, RepartitionNode};
 use crate::processor::Data;
 use crate::processor::operators::repartition_filter::RepartitionFilter;
+use crate::processor::stream_partitioner::StreamPartitioner;
 use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::ArcSerde;
 use crate::topology::link::node;
@@ -28,6 +29,17 @@ pub(crate) fn add_repartition<K: Data, V: Data>(
     repartition: RepartitionSpec<K, V>,
     location: &'static Location<'static>,
 ) -> GraphNodeId {
+    add_repartition_with(plan, parent, repartition, None, location)
+}
+
+/// The same with a choice of partitions.
+pub(crate) fn add_repartition_with<K: Data, V: Data>(
+    plan: &mut Plan,
+    parent: GraphNodeId,
+    repartition: RepartitionSpec<K, V>,
+    partitioner: Option<StreamPartitioner<K, V>>,
+    location: &'static Location<'static>,
+) -> GraphNodeId {
     let RepartitionSpec { names, partitions, key_serde, value_serde } = repartition;
     let filter_serde = Arc::clone(&key_serde);
     let filter = node(move |linker| {
@@ -35,9 +47,9 @@ pub(crate) fn add_repartition<K: Data, V: Data>(
         Ok(RepartitionFilter::<K, V> { key_serde, next: linker.outlet()? })
     });
     let sink = SinkSpec { name: names.sink.clone(), topic: names.topic.clone(), internal: true }
-        .supplier(Arc::clone(&key_serde), Arc::clone(&value_serde));
+        .supplier_with(Arc::clone(&key_serde), Arc::clone(&value_serde), partitioner);
     let source =
-        source_supplier(names.source.clone(), key_serde, value_serde, TimestampExtractor::Broker);
+        source_supplier(names.source.clone(), key_serde, value_serde, TimestampExtractor::default());
     let node = RepartitionNode { names, partitions, filter, sink, source };
     plan.add_node(vec![parent], GraphNodeKind::Repartition(node), location)
 }

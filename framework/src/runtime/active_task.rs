@@ -80,6 +80,19 @@ impl ActiveTask {
         Ok(())
     }
 
+    /// Tells the task what the broker still has of its partitions, where it waits for that.
+    pub(crate) fn update_lags(&mut self, consumer: &dyn Consumer) {
+        if !self.task.group.wants_lags() {
+            return;
+        }
+        for (queue, slot) in self.slots.iter().enumerate() {
+            let reached = consumer.reached_end(*slot);
+            let end = consumer.end_offset(*slot);
+            let lag = reached.zip(end).map(|(reached, end)| (end - reached).max(0));
+            self.task.group.set_lag(queue, lag);
+        }
+    }
+
     /// Shows the progress of restoring.
     pub(crate) fn restored(&self, progress: RestoreProgress) {
         if let Some(metrics) = self.store_metrics.get(progress.store) {

@@ -14,7 +14,7 @@ use super::status::{State, Status};
 use super::stores::TaskStores;
 use super::stream_thread::Shared;
 use super::task::source_partitions;
-use super::topics::prepare;
+use super::topics::{prepare, resolve_patterns};
 use crate::broker::{Admin, Broker, GroupSettings};
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
@@ -139,6 +139,10 @@ impl KafkaStreams {
             self.http = Some(self.serve_http(address)?);
         }
         let admin: Arc<dyn Admin> = Arc::from(self.broker.admin()?);
+        // Nobody shares the topology before the start.
+        if let Some(topology) = Arc::get_mut(&mut self.topology) {
+            resolve_patterns(topology, &config.application_id, &*admin)?;
+        }
         let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
         let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
         let link = Arc::new(LinkSettings::of(config, TaskScope::Subtopology));

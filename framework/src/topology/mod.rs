@@ -4,6 +4,7 @@
 
 mod describe;
 pub(crate) mod link;
+mod pattern;
 mod subtopology;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use std::fmt;
 pub use describe::TopologyDescription;
 pub use subtopology::Subtopology;
 pub(crate) use subtopology::assign as assign_subtopologies;
+
+pub(crate) use pattern::TopicPattern;
 
 use link::{NodeSupplier, StoreSupplier};
 
@@ -62,9 +65,12 @@ impl TopicName {
 /// What a node does with topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NodeKind {
-    Source { topics: Vec<TopicName>, reset: AutoOffsetReset },
+    /// With a pattern, `topics` are those that matched when the application started.
+    Source { topics: Vec<TopicName>, pattern: Option<TopicPattern>, reset: AutoOffsetReset },
     Processor,
     Sink { topic: TopicName },
+    /// Writes to the topic that each record names.
+    RoutingSink { extractor: String },
 }
 
 pub(crate) struct TopologyNode {
@@ -154,7 +160,7 @@ impl Topology {
             NodeKind::Source { topics, .. } => {
                 topics.iter().any(|name| name.resolve(application_id) == topic)
             }
-            NodeKind::Processor | NodeKind::Sink { .. } => false,
+            NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => false,
         }
     }
 
@@ -163,11 +169,11 @@ impl Topology {
         self.nodes
             .iter()
             .find_map(|node| match &node.kind {
-                NodeKind::Source { topics, reset } => topics
+                NodeKind::Source { topics, reset, .. } => topics
                     .iter()
                     .any(|name| name.resolve(application_id) == topic)
                     .then_some(*reset),
-                NodeKind::Processor | NodeKind::Sink { .. } => None,
+                NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => None,
             })
             .unwrap_or_default()
     }

@@ -8,6 +8,7 @@ mod consumed;
 mod grouped;
 mod materialized;
 mod named;
+mod printed;
 mod produced;
 mod repartitioned;
 
@@ -16,6 +17,7 @@ pub use consumed::Consumed;
 pub use grouped::Grouped;
 pub use materialized::Materialized;
 pub use named::Named;
+pub use printed::Printed;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
 

@@ -1,7 +1,5 @@
 //! The end of a stream: serializes each record once and hands it to the collector.
 
-use std::sync::Arc;
-
 use rustc_hash::FxHashMap;
 
 use crate::broker::TopicHandle;
@@ -24,20 +22,23 @@ pub(crate) struct Sink<K, V> {
     pub(crate) value_serde: ArcSerde<V>,
     pub(crate) key_bytes: Vec<u8>,
     pub(crate) value_bytes: Vec<u8>,
+    /// KAFKA: on its way to a repartition topic a windowed key is partitioned with its window, elsewhere
+    /// without.
+    pub(crate) whole_key: bool,
 }
 
 /// Where a sink writes.
 pub(crate) enum SinkTopic<K, V> {
     /// The handle is looked up at the first record.
-    Fixed(Arc<str>, Option<TopicHandle>),
+    Fixed(String, Option<TopicHandle>),
     /// The handles of the topics so far.
-    Extracted(TopicNameExtractor<K, V>, FxHashMap<Arc<str>, TopicHandle>),
+    Extracted(TopicNameExtractor<K, V>, FxHashMap<String, TopicHandle>),
 }
 
-/// A topic of one record.
-#[derive(Clone)]
-struct Target {
-    name: Arc<str>,
+/// The topic of one record.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    name: &'a str,
     handle: TopicHandle,
 }
 
@@ -46,28 +47,29 @@ impl<K: Data, V: Data> Node<K, V> for Sink<K, V> {
         let topic = self.topic.of(task, &record)?;
         let key = match nullable(&*self.key_serde, &record.key, &mut self.key_bytes) {
             Ok(key) => key,
-            Err(error) => return refused(&self.name, &topic, task, &record, RecordPart::Key, error),
+            Err(error) => return refused(&self.name, topic, task, &record, RecordPart::Key, error),
         };
         let value = match nullable(&*self.value_serde, &record.value, &mut self.value_bytes) {
             Ok(value) => value,
             Err(error) => {
-                return refused(&self.name, &topic, task, &record, RecordPart::Value, error);
+                return refused(&self.name, topic, task, &record, RecordPart::Value, error);
             }
         };
         let outgoing =
             Outgoing { key, value, timestamp: record.timestamp, headers: &record.headers };
         let chosen = self.partitioner.as_ref().map(|partitioner| {
             let partitions = task.collector.partition_count(topic.handle);
-            partitioner.partitions(&topic.name, &record.key, &record.value, partitions)
+            partitioner.partitions(topic.name, &record.key, &record.value, partitions)
         });
         match chosen {
             None | Some(Partitions::Default) => {
-                let key = key.map(|key| self.key_serde.partition_bytes(key));
+                let part = |key| self.key_serde.partition_bytes(key);
+                let key = if self.whole_key { key } else { key.map(part) };
                 let partition = task.collector.default_partition(topic.handle, key);
-                send(&self.name, &topic, task, partition, outgoing)
+                send(&self.name, topic, task, partition, outgoing)
             }
             Some(Partitions::One(partition)) => {
-                send(&self.name, &topic, task, partition, outgoing)
+                send(&self.name, topic, task, partition, outgoing)
             }
             Some(Partitions::Each(partitions)) => {
                 if partitions.is_empty() {
@@ -75,22 +77,32 @@ impl<K: Data, V: Data> Node<K, V> for Sink<K, V> {
                 }
                 partitions
                     .into_iter()
-                    .try_for_each(|partition| send(&self.name, &topic, task, partition, outgoing))
+                    .try_for_each(|partition| send(&self.name, topic, task, partition, outgoing))
             }
         }
     }
 }
 
 impl<K, V> SinkTopic<K, V> {
+    /// One topic for all records.
+    pub(crate) fn fixed(name: String) -> Self {
+        Self::Fixed(name, None)
+    }
+
+    /// A topic for each record.
+    pub(crate) fn extracted(extractor: TopicNameExtractor<K, V>) -> Self {
+        Self::Extracted(extractor, FxHashMap::default())
+    }
+
     #[inline]
-    fn of(&mut self, task: &TaskContext, record: &Record<K, V>) -> Result<Target, Error> {
+    fn of(&mut self, task: &TaskContext, record: &Record<K, V>) -> Result<Target<'_>, Error> {
         match self {
             Self::Fixed(name, handle) => {
                 let handle = match handle {
                     Some(handle) => *handle,
                     None => *handle.insert(task.collector.topic(name)?),
                 };
-                Ok(Target { name: Arc::clone(name), handle })
+                Ok(Target { name, handle })
             }
             Self::Extracted(extractor, handles) => {
                 let context = RecordContext {
@@ -99,30 +111,31 @@ impl<K, V> SinkTopic<K, V> {
                     headers: &record.headers,
                 };
                 let name = extractor.extract(&record.key, &record.value, &context);
-                look_up(&task.collector, handles, &name)
+                look_up(&task.collector, handles, name)
             }
         }
     }
 }
 
-fn look_up(
+fn look_up<'a>(
     collector: &RecordCollector,
-    handles: &mut FxHashMap<Arc<str>, TopicHandle>,
-    name: &str,
-) -> Result<Target, Error> {
-    if let Some((name, handle)) = handles.get_key_value(name) {
-        return Ok(Target { name: Arc::clone(name), handle: *handle });
+    handles: &'a mut FxHashMap<String, TopicHandle>,
+    name: String,
+) -> Result<Target<'a>, Error> {
+    if !handles.contains_key(&name) {
+        let handle = collector.topic(&name)?;
+        handles.insert(name.clone(), handle);
     }
-    let handle = collector.topic(name)?;
-    let name: Arc<str> = name.into();
-    handles.insert(Arc::clone(&name), handle);
-    Ok(Target { name, handle })
+    match handles.get_key_value(&name) {
+        Some((name, handle)) => Ok(Target { name, handle: *handle }),
+        None => Err(Error::new(ErrorKind::Fatal, "a topic that was looked up is gone")),
+    }
 }
 
 #[inline]
 fn send(
     node: &str,
-    topic: &Target,
+    topic: Target<'_>,
     task: &mut TaskContext,
     partition: i32,
     record: Outgoing<'_>,
@@ -132,7 +145,7 @@ fn send(
             return Ok(());
         };
         let Outgoing { key, value, timestamp, headers } = record;
-        let produced = ProducedRecord { topic: &topic.name, key, value, timestamp, headers };
+        let produced = ProducedRecord { topic: topic.name, key, value, timestamp, headers };
         if !task.send_failed(node, &produced, error)? {
             return Ok(());
         }
@@ -156,7 +169,7 @@ pub(crate) fn nullable<'a, T: 'static>(
 #[cold]
 fn refused<K: Data, V: Data>(
     node: &str,
-    topic: &Target,
+    topic: Target<'_>,
     task: &mut TaskContext,
     record: &Record<K, V>,
     part: RecordPart,
@@ -164,5 +177,5 @@ fn refused<K: Data, V: Data>(
 ) -> Result<(), Error> {
     let failed =
         FailedRecord::new(&record.key, &record.value, record.timestamp, &record.headers);
-    task.serialization_failed((node, &topic.name), &failed, part, error)
+    task.serialization_failed((node, topic.name), &failed, part, error)
 }

@@ -23,9 +23,13 @@ use crate::processor::collector::SharedProducer;
 use crate::processor::context::TaskContext;
 use crate::processor::failed_node::take_failed_node;
 use crate::processor::handler::{panic_of, panicked};
+#[cfg(feature = "__test-utils")]
+use crate::processor::operators::source::RawNode;
 use crate::record::Timestamp;
 use crate::state::StorePosition;
 use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, link};
+#[cfg(feature = "__test-utils")]
+use crate::topology::NodeId;
 use crate::topology::{AutoOffsetReset, Topology};
 use partition_group::{Next, PartitionGroup};
 
@@ -49,10 +53,15 @@ pub(crate) struct StreamTask {
     pub(crate) context: TaskContext,
     pub(crate) group: PartitionGroup,
     pub(crate) stores: Vec<TaskStore>,
+    #[cfg(feature = "__test-utils")]
+    sources: Sources,
     linked: Flushers,
     /// Whether there is anything to commit.
     dirty: bool,
 }
+
+#[cfg(feature = "__test-utils")]
+type Sources = Vec<(NodeId, std::rc::Rc<std::cell::RefCell<dyn RawNode>>)>;
 
 type Flushers = Vec<std::rc::Rc<std::cell::RefCell<dyn crate::processor::Flush>>>;
 
@@ -113,7 +122,29 @@ impl StreamTask {
                 TaskStore { name: store.name.clone(), built: linked.built, changelog }
             })
             .collect();
-        Ok(Self { id, context, group, stores, linked: flushers, dirty: false })
+        Ok(Self {
+            id,
+            context,
+            group,
+            stores,
+            #[cfg(feature = "__test-utils")]
+            sources,
+            linked: flushers,
+            dirty: false,
+        })
+    }
+
+    /// Reads a further partition through a source node.
+    #[cfg(feature = "__test-utils")]
+    pub(crate) fn add_partition(
+        &mut self,
+        topology: &Topology,
+        node: NodeId,
+        partition: TopicPartition,
+    ) {
+        if let Some((_, source)) = self.sources.iter().find(|(other, _)| *other == node) {
+            self.group.add(partition, &topology.node(node).name, std::rc::Rc::clone(source));
+        }
     }
 
     /// Processes up to `max_records`; the answer is how many there were. A panic in user code becomes an
