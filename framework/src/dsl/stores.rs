@@ -34,14 +34,14 @@ pub(crate) fn add_store<K, V: Data>(
 }
 
 fn supplier<V: Data>(value_serde: ArcSerde<V>, kind: StoreKind) -> StoreSupplier {
-    Arc::new(move |backing, budget| {
+    Arc::new(move |backing, env| {
         let layout = match kind {
             StoreKind::KeyValue => KeyLayout::Plain,
             StoreKind::Window { retention_ms } => KeyLayout::windowed(retention_ms),
         };
         let rows =
-            Rc::new(RefCell::new(Rows::new(backing, layout, Arc::clone(&value_serde), budget)));
+            Rc::new(RefCell::new(Rows::new(backing, layout, Arc::clone(&value_serde), env.settings.budget)));
         let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
-        BuiltStore { managed, rows: Box::new(rows) }
+        BuiltStore { managed, rows: Box::new(rows), handle: None }
     })
 }

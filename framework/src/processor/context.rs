@@ -7,6 +7,7 @@ use super::handler::DeserializationHandler;
 use crate::ids::TaskId;
 pub(crate) use crate::metrics::DropReason;
 use crate::record::{RecordMetadata, Timestamp};
+use crate::state::handle::RecordClock;
 
 /// Plain counters of one task; published when a slice of records is done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(crate) struct TaskContext {
     pub(crate) collector: RecordCollector,
     pub(crate) deserialization_handler: Arc<dyn DeserializationHandler>,
     pub(crate) counters: TaskCounters,
+    /// The timestamp of the record that a processor works on, as its stores see it.
+    pub(crate) record_clock: RecordClock,
 }
 
 impl TaskContext {
@@ -48,6 +51,7 @@ impl TaskContext {
             collector,
             deserialization_handler,
             counters: TaskCounters::default(),
+            record_clock: RecordClock::default(),
         }
     }
 

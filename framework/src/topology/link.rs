@@ -15,6 +15,7 @@ use crate::ids::TaskId;
 use crate::processor::operators::source::RawNode;
 use crate::processor::{Data, Flush, Node, Outlet, Port};
 use crate::state::RowStore;
+use crate::state::handle::RecordClock;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
 
 /// Builds one instance of a node for one task.
@@ -23,7 +24,14 @@ pub(crate) type NodeSupplier =
 
 /// Builds the typed layer of a store for one task.
 pub(crate) type StoreSupplier =
-    Arc<dyn Fn(Box<dyn RowStore>, RowBudget) -> BuiltStore + Send + Sync>;
+    Arc<dyn Fn(Box<dyn RowStore>, &StoreEnv<'_>) -> BuiltStore + Send + Sync>;
+
+/// What a store sees of its task.
+pub(crate) struct StoreEnv<'a> {
+    pub(crate) settings: &'a LinkSettings,
+    /// For the handle: the time of a write.
+    pub(crate) clock: &'a RecordClock,
+}
 
 /// Opens the row store of a store: `(store, its topology entry)`.
 pub(crate) type OpenRows<'a> = dyn FnMut(StoreId) -> Result<Box<dyn RowStore>, Error> + 'a;
@@ -41,6 +49,8 @@ pub(crate) struct BuiltStore {
     pub(crate) managed: Rc<RefCell<dyn ManagedStore>>,
     /// An `Rc<RefCell<Rows<V>>>`.
     pub(crate) rows: Box<dyn Any>,
+    /// A [`StateStoreHandle`](crate::state::StateStoreHandle), if processors can ask for the store.
+    pub(crate) handle: Option<Rc<dyn Any>>,
 }
 
 /// A store of a linked task.
@@ -56,6 +66,8 @@ pub(crate) struct LinkedTask {
     /// Nodes that hold records back, in the order a record meets them.
     pub(crate) flushers: Vec<Rc<RefCell<dyn Flush>>>,
     pub(crate) stores: Vec<LinkedStore>,
+    /// Set to the timestamp of each record that a processor works on.
+    pub(crate) clock: RecordClock,
 }
 
 /// What a node's supplier sees while a task is linked.
@@ -165,12 +177,13 @@ pub(crate) fn link(
 ) -> Result<LinkedTask, Error> {
     let everything = settings.scope == TaskScope::Everything;
     let belongs = |subtopology: u32| everything || subtopology == task.subtopology;
+    let clock = RecordClock::default();
+    let env = StoreEnv { settings, clock: &clock };
     let mut stores = Vec::new();
     for (index, store) in topology.stores.iter().enumerate() {
         if belongs(store.subtopology) {
             let id = StoreId(index);
-            stores
-                .push(LinkedStore { id, built: (store.supplier)(open_rows(id)?, settings.budget) });
+            stores.push(LinkedStore { id, built: (store.supplier)(open_rows(id)?, &env) });
         }
     }
     let ports = topology.nodes.iter().map(|_| None).collect();
@@ -194,5 +207,5 @@ pub(crate) fn link(
     }
     linker.flushers.reverse();
     sources.reverse();
-    Ok(LinkedTask { sources, flushers: linker.flushers, stores: linker.stores })
+    Ok(LinkedTask { sources, flushers: linker.flushers, stores: linker.stores, clock })
 }

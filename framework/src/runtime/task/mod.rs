@@ -87,7 +87,9 @@ impl StreamTask {
         open_rows: &mut OpenRows<'_>,
     ) -> Result<Self, Error> {
         let id = context.task;
-        let LinkedTask { sources, flushers, stores } = link(topology, id, settings, open_rows)?;
+        let LinkedTask { sources, flushers, stores, clock } =
+            link(topology, id, settings, open_rows)?;
+        let context = TaskContext { record_clock: clock, ..context };
         let mut group = PartitionGroup::default();
         for partition in partitions {
             let source = sources.iter().find(|(node, _)| {
