@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::collector::RecordCollector;
 use super::handler::DeserializationHandler;
+use super::punctuation::Punctuations;
 use crate::ids::TaskId;
 pub(crate) use crate::metrics::DropReason;
 use crate::record::{RecordMetadata, Timestamp};
@@ -29,6 +30,10 @@ pub(crate) struct TaskContext {
     pub(crate) collector: RecordCollector,
     pub(crate) deserialization_handler: Arc<dyn DeserializationHandler>,
     pub(crate) counters: TaskCounters,
+    /// What processors have asked to be called for.
+    pub(crate) punctuations: Punctuations,
+    /// Whether a processor has asked for a commit since the last one.
+    pub(crate) commit_requested: bool,
     /// The timestamp of the record that a processor works on, as its stores see it.
     pub(crate) record_clock: RecordClock,
 }
@@ -51,6 +56,8 @@ impl TaskContext {
             collector,
             deserialization_handler,
             counters: TaskCounters::default(),
+            punctuations: Punctuations::default(),
+            commit_requested: false,
             record_clock: RecordClock::default(),
         }
     }
@@ -65,7 +72,8 @@ impl TaskContext {
     /// Where the current record came from.
     pub(crate) fn metadata(&self) -> RecordMetadata {
         RecordMetadata {
-            topic: Some(Arc::clone(&self.topic)),
+            // A punctuation has none.
+            topic: (!self.topic.is_empty()).then(|| Arc::clone(&self.topic)),
             partition: self.partition,
             offset: self.offset,
         }

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use super::{NodeId, StoreId, Topology};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::operators::source::RawNode;
-use crate::processor::{Data, Flush, Node, Outlet, Port};
+use crate::processor::processor_context::ProcessorNode;
+use crate::processor::{Data, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
 use crate::state::RowStore;
 use crate::state::handle::RecordClock;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
@@ -59,10 +61,15 @@ pub(crate) struct LinkedStore {
     pub(crate) built: BuiltStore,
 }
 
+/// The user's processors of a task.
+pub(crate) type Processors = BTreeMap<ProcessorId, Rc<RefCell<dyn Lifecycle>>>;
+
 /// A linked task: what a runtime drives.
 pub(crate) struct LinkedTask {
     /// Source nodes with the topics they read (bare names for internal topics).
     pub(crate) sources: Vec<(NodeId, Rc<RefCell<dyn RawNode>>)>,
+    /// The user's processors, parents before children.
+    pub(crate) processors: Processors,
     /// Nodes that hold records back, in the order a record meets them.
     pub(crate) flushers: Vec<Rc<RefCell<dyn Flush>>>,
     pub(crate) stores: Vec<LinkedStore>,
@@ -77,6 +84,7 @@ pub(crate) struct Linker<'a> {
     ports: Vec<Option<Box<dyn Any>>>,
     stores: Vec<LinkedStore>,
     flushers: Vec<Rc<RefCell<dyn Flush>>>,
+    processors: Processors,
     settings: &'a LinkSettings,
 }
 
@@ -123,6 +131,24 @@ impl Linker<'_> {
         Ok(Outlet::new(ports))
     }
 
+    /// The node as a processor's context shows it.
+    pub(crate) fn processor_node(&self) -> ProcessorNode {
+        let node = self.topology.node(self.node);
+        let children = node.children.iter();
+        let connected = self.stores.iter().filter(|store| node.stores.contains(&store.id));
+        ProcessorNode {
+            id: ProcessorId(self.node.0),
+            name: node.name.clone(),
+            application_id: self.settings.application_id.clone(),
+            children: children.map(|child| self.topology.node(*child).name.clone()).collect(),
+            stores: connected
+                .map(|store| {
+                    (self.topology.store(store.id).name.clone(), store.built.handle.clone())
+                })
+                .collect(),
+        }
+    }
+
     /// The typed rows of a store that the node is connected to.
     pub(crate) fn rows<V: 'static>(&self, store: StoreId) -> Result<Rc<RefCell<Rows<V>>>, Error> {
         let linked = self.stores.iter().find(|linked| linked.id == store);
@@ -159,6 +185,19 @@ pub(crate) fn flushing_node<K: Data, V: Data, N: Node<K, V> + Flush + 'static>(
     })
 }
 
+/// A supplier of a user's processor.
+pub(crate) fn processor<K: Data, V: Data, N: Node<K, V> + Lifecycle + 'static>(
+    make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
+) -> NodeSupplier {
+    Arc::new(move |linker| {
+        let node = Rc::new(RefCell::new(make(linker)?));
+        let lifecycle: Rc<RefCell<dyn Lifecycle>> = Rc::<RefCell<N>>::clone(&node);
+        linker.processors.insert(ProcessorId(linker.node.0), lifecycle);
+        let port: Port<K, V> = node;
+        Ok(BuiltNode::Inner(Box::new(port)))
+    })
+}
+
 /// Which nodes a task has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TaskScope {
@@ -187,8 +226,15 @@ pub(crate) fn link(
         }
     }
     let ports = topology.nodes.iter().map(|_| None).collect();
-    let mut linker =
-        Linker { topology, node: NodeId(0), ports, stores, flushers: Vec::new(), settings };
+    let mut linker = Linker {
+        topology,
+        node: NodeId(0),
+        ports,
+        stores,
+        flushers: Vec::new(),
+        processors: Processors::new(),
+        settings,
+    };
     let mut sources = Vec::new();
     // Parents come before their children in `nodes`: backwards, children come first.
     for (index, node) in topology.nodes.iter().enumerate().rev() {
@@ -207,5 +253,6 @@ pub(crate) fn link(
     }
     linker.flushers.reverse();
     sources.reverse();
-    Ok(LinkedTask { sources, flushers: linker.flushers, stores: linker.stores, clock })
+    let Linker { stores, flushers, processors, .. } = linker;
+    Ok(LinkedTask { sources, processors, flushers, stores, clock })
 }
