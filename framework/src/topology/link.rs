@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{NodeId, StoreId, Topology};
+use super::{NodeId, StoreId, Topology, TopologyStore};
+use crate::config::ChangelogUpdates;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::operators::source::RawNode;
@@ -26,13 +27,17 @@ pub(crate) type NodeSupplier =
 
 /// Builds the typed layer of a store for one task.
 pub(crate) type StoreSupplier =
-    Arc<dyn Fn(Box<dyn RowStore>, &StoreEnv<'_>) -> BuiltStore + Send + Sync>;
+    Arc<dyn Fn(Box<dyn RowStore>, StoreSettings) -> Result<BuiltStore, Error> + Send + Sync>;
 
-/// What a store sees of its task.
-pub(crate) struct StoreEnv<'a> {
-    pub(crate) settings: &'a LinkSettings,
+/// What a store has to know of the configuration and of its task.
+#[derive(Debug, Clone)]
+pub(crate) struct StoreSettings {
+    /// Memory for its committed rows.
+    pub(crate) budget: RowBudget,
+    /// Whether its changelog gets every update instead of the latest per key.
+    pub(crate) log_every_update: bool,
     /// For the handle: the time of a write.
-    pub(crate) clock: &'a RecordClock,
+    pub(crate) clock: RecordClock,
 }
 
 /// Opens the row store of a store: `(store, its topology entry)`.
@@ -53,6 +58,14 @@ pub(crate) struct BuiltStore {
     pub(crate) rows: Box<dyn Any>,
     /// A [`StateStoreHandle`](crate::state::StateStoreHandle), if processors can ask for the store.
     pub(crate) handle: Option<Rc<dyn Any>>,
+}
+
+impl BuiltStore {
+    pub(crate) fn of_rows<V: Clone + 'static>(rows: Rows<V>) -> Self {
+        let rows = Rc::new(RefCell::new(rows));
+        let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
+        Self { managed, rows: Box::new(rows), handle: None }
+    }
 }
 
 /// A store of a linked task.
@@ -99,6 +112,20 @@ pub(crate) struct LinkSettings {
     pub(crate) record_cache: bool,
     /// Memory for each store's committed rows.
     pub(crate) budget: RowBudget,
+    /// What changelogs of stores without record cache get.
+    pub(crate) changelog_updates: ChangelogUpdates,
+}
+
+impl LinkSettings {
+    fn store(&self, store: &TopologyStore, clock: &RecordClock) -> StoreSettings {
+        let cached = store.caching && self.record_cache;
+        let every = self.changelog_updates == ChangelogUpdates::Every;
+        StoreSettings {
+            budget: self.budget,
+            log_every_update: every && store.logging && !cached,
+            clock: clock.clone(),
+        }
+    }
 }
 
 impl Linker<'_> {
@@ -217,12 +244,12 @@ pub(crate) fn link(
     let everything = settings.scope == TaskScope::Everything;
     let belongs = |subtopology: u32| everything || subtopology == task.subtopology;
     let clock = RecordClock::default();
-    let env = StoreEnv { settings, clock: &clock };
     let mut stores = Vec::new();
     for (index, store) in topology.stores.iter().enumerate() {
         if belongs(store.subtopology) {
             let id = StoreId(index);
-            stores.push(LinkedStore { id, built: (store.supplier)(open_rows(id)?, &env) });
+            let built = (store.supplier)(open_rows(id)?, settings.store(store, &clock))?;
+            stores.push(LinkedStore { id, built });
         }
     }
     let ports = topology.nodes.iter().map(|_| None).collect();
