@@ -4,6 +4,7 @@
 //! written since the last commit), and a [`RowStore`] of bytes that only ever holds committed rows.
 
 mod directory;
+pub(crate) mod handle;
 mod in_memory;
 pub(crate) mod key_layout;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::fmt::Debug;
 use crate::error::{Error, ErrorKind};
 
 pub use directory::StateDirectory;
+pub use handle::StateStoreHandle;
 pub use in_memory::MemoryRows;
 
 /// How far a store's committed rows follow its changelog.
