@@ -11,6 +11,8 @@ pub(crate) mod key_layout;
 mod model_tests;
 pub mod persistent;
 pub(crate) mod rows;
+pub(crate) mod stores;
+pub(crate) mod versioned;
 
 use std::fmt::Debug;
 

@@ -13,7 +13,7 @@ use crate::processor::Data;
 use crate::record::{Headers, Timestamp};
 use crate::serdes::Serde;
 use crate::state::handle::StateStoreHandle;
-use crate::state::rows::{ManagedStore, Rows, Stamped, VisitRow};
+use crate::state::rows::{ManagedStore, Rows, Stamped, VisitRowWithHeaders};
 
 /// A store of values by key. A processor gets it from its context by name, keeps it, and reads and writes
 /// through it; handles of one store share its rows.
@@ -242,7 +242,7 @@ impl<K: Data, V: Data, F: StoredAs<V>> KeyValueStore<K, V, F> {
     ) -> Result<(), Error> {
         let Shared { core, rows } = &*self.shared;
         let mut failed = None;
-        let show: &mut VisitRow<'_, V> = &mut |key, row, headers| match core.read_key(key) {
+        let show: &mut VisitRowWithHeaders<'_, V> = &mut |key, row, headers| match core.read_key(key) {
             Ok(key) => visit(key, F::read(&row.value, row.timestamp, headers)).is_continue(),
             Err(error) => {
                 failed = Some(error);

@@ -21,22 +21,26 @@ use super::key_layout::KeyLayout;
 use super::rows::{
     EmitChange, ManagedStore, RowBudget, RowHeaders, Rows, RowsOptions, Stamped, Sweep,
 };
+use super::stores::VersionedRecord;
 use super::{RowStore, StorePosition};
 use crate::broker::{RawRecord, RecordBatch};
 use crate::error::{Error, ErrorKind};
-use crate::record::{Headers, Timestamp};
+use crate::record::Timestamp;
 use crate::serdes::{ArcSerde, SerdeError};
 pub(crate) use versions::{Found, Versions};
 
-/// What became of a put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PutOutcome {
+/// What became of a put to a versioned store.
+///
+/// # Source
+/// The number that `VersionedKeyValueStore.put` returns in Kafka Streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PutOutcome {
     /// It is older than the history reaches back, and not stored.
     TooOld,
     /// It is the latest version of its key.
     Latest,
-    /// It is valid until before this time.
-    Until(Timestamp),
+    /// It is valid until before this time, when the next version of its key begins.
+    ValidTo(Timestamp),
 }
 
 /// The versions of a store's keys.
@@ -109,7 +113,7 @@ impl<V: Clone + 'static> VersionedRows<V> {
         versions.forget(horizon);
         let row = self.row(versions);
         self.rows.put(id, row, from);
-        Ok(next.map_or(PutOutcome::Latest, PutOutcome::Until))
+        Ok(next.map_or(PutOutcome::Latest, PutOutcome::ValidTo))
     }
 
     /// The row of these versions. Its timestamp is when it has something to forget.
@@ -144,11 +148,9 @@ impl<V: Clone + 'static> VersionedRows<V> {
         &mut self,
         key: &[u8],
         from: Timestamp,
-    ) -> Result<Option<Stamped<V>>, Error> {
+    ) -> Result<Option<VersionedRecord<V>>, Error> {
         let too_old = from < self.horizon();
-        let found = self.get_as_of(key, from)?.filter(|_| !too_old);
-        let found =
-            found.map(|found| Stamped { value: found.value.clone(), timestamp: found.from });
+        let found = self.get_as_of(key, from)?.filter(|_| !too_old).map(Into::into);
         self.put(key, None, from)?;
         Ok(found)
     }
@@ -203,12 +205,7 @@ impl<V: Clone + 'static> ManagedStore for VersionedRows<V> {
             let value = value.transpose().map_err(unreadable)?;
             self.apply(key, value, timestamp)?;
         }
-        // Rows and position in one batch.
-        self.rows.prepare_commit(&mut |_| Ok(()))?;
-        if self.rows.uncommitted_bytes() == 0 {
-            return self.rows.restore(&NoRecords, position);
-        }
-        self.rows.finish_commit(Some(position), position.written_at_ms)
+        self.rows.commit_restored(position)
     }
 
     fn position(&self) -> Result<Option<StorePosition>, Error> {
@@ -229,19 +226,6 @@ impl<V: Clone + 'static> ManagedStore for VersionedRows<V> {
 
     fn approximate_bytes(&self) -> u64 {
         self.rows.approximate_bytes()
-    }
-}
-
-/// Nothing to restore but the position.
-#[derive(Debug)]
-struct NoRecords;
-
-impl RecordBatch for NoRecords {
-    fn len(&self) -> usize {
-        0
-    }
-    fn record(&self, _index: usize) -> RawRecord<'_> {
-        RawRecord { offset: 0, timestamp: 0, key: None, value: None, headers: Headers::new() }
     }
 }
 
