@@ -69,7 +69,10 @@ pub trait FixedKeyProcessor<K, VIn, VOut>: 'static {
     ///
     /// # Errors
     /// What stops the application.
-    fn init(&mut self, context: &mut FixedKeyProcessorContext<'_, K, VOut>) -> Result<(), ProcessorError> {
+    fn init(
+        &mut self,
+        context: &mut FixedKeyProcessorContext<'_, K, VOut>,
+    ) -> Result<(), ProcessorError> {
         let _ = context;
         Ok(())
     }

@@ -76,10 +76,7 @@ where
         &mut self,
         task: &mut TaskContext,
         occasion: Occasion,
-        work: impl FnOnce(
-            &mut P,
-            &mut FixedKeyProcessorContext<'_, K, V>,
-        ) -> Result<(), ProcessorError>,
+        work: impl FnOnce(&mut P, &mut FixedKeyProcessorContext<'_, K, V>) -> Result<(), ProcessorError>,
     ) -> Result<(), Error> {
         let context = ProcessorContext::new(task, &self.node, &self.next, occasion);
         let worked = work(&mut self.processor, &mut FixedKeyProcessorContext(context));
