@@ -20,7 +20,7 @@ pub(crate) struct StoreCore<K> {
     key_bytes: RefCell<Vec<u8>>,
 }
 
-impl<K> StoreCore<K> {
+impl<K: 'static> StoreCore<K> {
     pub(crate) fn new(name: Arc<str>, key_serde: ArcSerde<K>, clock: RecordClock) -> Self {
         Self { name, key_serde, clock, key_bytes: RefCell::default() }
     }

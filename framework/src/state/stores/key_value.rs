@@ -51,7 +51,7 @@ struct Shared<K, V> {
 }
 
 /// Rows by key, however many are kept.
-pub(super) trait KeyValueRows<V> {
+pub(crate) trait KeyValueRows<V> {
     /// The row of a key.
     fn read(&mut self, key: &[u8]) -> Result<Option<(&Stamped<V>, &Headers)>, Error>;
     /// Sets or removes the row of a key.
@@ -85,7 +85,7 @@ impl<V: Clone + 'static> KeyValueRows<V> for Rows<V> {
 }
 
 impl<K, V, F> KeyValueStore<K, V, F> {
-    pub(super) fn new(core: StoreCore<K>, rows: Rc<RefCell<dyn KeyValueRows<V>>>) -> Self {
+    pub(crate) fn new(core: StoreCore<K>, rows: Rc<RefCell<dyn KeyValueRows<V>>>) -> Self {
         Self { shared: Rc::new(Shared { core, rows }), form: PhantomData }
     }
 }

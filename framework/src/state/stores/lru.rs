@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::key_value::KeyValueRows;
@@ -22,7 +23,7 @@ pub(crate) struct LruRows<V> {
     value_serde: ArcSerde<V>,
     max_rows: usize,
     /// When each row was used last.
-    used: HashMap<Key, u64>,
+    used: HashMap<Key, u64, RandomState>,
     by_use: BTreeMap<u64, Key>,
     /// Counts uses.
     now: u64,
@@ -35,7 +36,7 @@ impl<V: Clone + 'static> LruRows<V> {
             rows,
             value_serde,
             max_rows,
-            used: HashMap::new(),
+            used: HashMap::default(),
             by_use: BTreeMap::new(),
             now: 0,
         }

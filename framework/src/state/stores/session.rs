@@ -15,7 +15,6 @@ use crate::state::handle::StateStoreHandle;
 use crate::state::key_layout::{session_bounds, session_record_key, write_session_suffix};
 use crate::state::rows::Rows;
 use crate::time::windows::{Window, Windowed};
-use crate::topology::StoreType;
 
 /// A store of values by key and session: a span of time of any length, both ends included. A processor gets it from
 /// its context by name, keeps it, and reads and writes through it; handles of one store share its rows.
@@ -45,7 +44,8 @@ pub type SessionStoreWithHeaders<K, V> = SessionStore<K, V, AggregateWithHeaders
 struct Shared<K, V> {
     core: StoreCore<K>,
     rows: Rc<RefCell<Rows<V>>>,
-    store_type: StoreType,
+    /// Whether results come by time before key: those of stores in memory do.
+    by_time: bool,
 }
 
 /// A session that was found: its record key, bounds and value.
@@ -68,12 +68,8 @@ struct Search<'a> {
 type Sessions<K, T> = Result<KeyValueIterator<Windowed<K>, T>, Error>;
 
 impl<K, V, F> SessionStore<K, V, F> {
-    pub(crate) fn new(
-        core: StoreCore<K>,
-        rows: Rc<RefCell<Rows<V>>>,
-        store_type: StoreType,
-    ) -> Self {
-        Self { shared: Rc::new(Shared { core, rows, store_type }), form: PhantomData }
+    pub(crate) fn new(core: StoreCore<K>, rows: Rc<RefCell<Rows<V>>>, by_time: bool) -> Self {
+        Self { shared: Rc::new(Shared { core, rows, by_time }), form: PhantomData }
     }
 }
 
@@ -203,11 +199,11 @@ impl<K: Data, V: Data, F: StoredAs<V>> SessionStore<K, V, F> {
         latest_start: Timestamp,
         backward: bool,
     ) -> Sessions<K, F::Value> {
-        let Shared { core, store_type, .. } = &*self.shared;
+        let Shared { core, by_time, .. } = &*self.shared;
         let (from, to) = (core.bound(from)?, core.bound(to)?);
         let (from, to) = (from.as_deref(), to.as_deref());
         let mut found = self.scan(Search { from, to, ends, latest_start, backward })?;
-        if *store_type == StoreType::InMemory {
+        if *by_time {
             found.sort_by(|a, b| {
                 let order = (a.end, &a.key, b.start).cmp(&(b.end, &b.key, a.start));
                 if backward { order.reverse() } else { order }

@@ -17,7 +17,6 @@ use crate::state::key_layout::{
 };
 use crate::state::rows::Rows;
 use crate::time::windows::{Window, Windowed};
-use crate::topology::StoreType;
 
 /// A store of values by key and window. A processor gets it from its context by name, keeps it, and reads and
 /// writes through it; handles of one store share its rows.
@@ -68,8 +67,9 @@ struct Shared<K, V> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WindowOptions {
     pub(crate) size_ms: i64,
-    pub(crate) store_type: StoreType,
     pub(crate) retain_duplicates: bool,
+    /// Whether results over several keys come by time before key: those of stores in memory do.
+    pub(crate) by_time: bool,
 }
 
 /// The changelog keys, times and direction of a range.
@@ -257,7 +257,7 @@ impl<K: Data, V: Data, F: StoredAs<V>> WindowStore<K, V, F> {
             found.push((key.to_vec(), start, value));
             ControlFlow::Continue(())
         })?;
-        if self.shared.options.store_type == StoreType::InMemory {
+        if self.shared.options.by_time {
             // Stable: duplicates stay in the order of their sequence, backwards too.
             found.sort_by(|a, b| {
                 let order = (a.1, &a.0).cmp(&(b.1, &b.0));

@@ -7,25 +7,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::core::StoreCore;
-use super::form::StoredAs;
-use super::key_value::{KeyValueRows, KeyValueStore};
-use super::lru::LruRows;
-use super::session::SessionStore;
 use super::supplier::{
     KeyValueBytesStoreSupplier, Keep, SessionBytesStoreSupplier, VersionedBytesStoreSupplier,
     WindowBytesStoreSupplier,
 };
-use super::versioned::VersionedKeyValueStore;
-use super::window::{WindowOptions, WindowStore};
+use crate::dsl::AnyStoreBuilder;
 use crate::error::Error;
 use crate::processor::Data;
 use crate::serdes::ArcSerde;
-use crate::state::RowStore;
-use crate::state::handle::StateStoreHandle;
 use crate::state::key_layout::KeyLayout;
 use crate::state::rows::{ManagedStore, RowHeaders, Rows, RowsOptions, TimeToLive};
+use crate::state::stores::{KeyValueRows, LruRows, StoreCore, WindowOptions};
 use crate::state::versioned::VersionedRows;
+use crate::state::{
+    KeyValueStore, RowStore, SessionStore, StateStoreHandle, StoredAs, VersionedKeyValueStore,
+    WindowStore,
+};
 use crate::topology::link::{BuiltStore, StoreSettings, StoreSupplier};
 use crate::topology::{StoreKind, StoreType, TopologyStore};
 
@@ -90,21 +87,6 @@ impl<S: StateStoreHandle> StoreBuilder<S> {
         self
     }
 
-    /// The store, and what is wrong with it.
-    pub(crate) fn into_store(self) -> (TopologyStore, Option<String>) {
-        let store = TopologyStore {
-            name: self.name,
-            kind: self.kind,
-            store_type: self.store_type,
-            logging: self.logging,
-            caching: self.caching,
-            topic_configs: self.topic_configs,
-            subtopology: 0,
-            supplier: self.supplier,
-        };
-        (store, self.problem)
-    }
-
     fn new(head: Head, supplier: StoreSupplier) -> Self {
         let Head { name, kind, store_type, mut problem } = head;
         if name.is_empty() {
@@ -121,6 +103,22 @@ impl<S: StateStoreHandle> StoreBuilder<S> {
             supplier,
             handle: PhantomData,
         }
+    }
+}
+
+impl<S> From<StoreBuilder<S>> for AnyStoreBuilder {
+    fn from(builder: StoreBuilder<S>) -> Self {
+        let store = TopologyStore {
+            name: builder.name,
+            kind: builder.kind,
+            store_type: builder.store_type,
+            logging: builder.logging,
+            caching: builder.caching,
+            topic_configs: builder.topic_configs,
+            subtopology: 0,
+            supplier: builder.supplier,
+        };
+        Self { store, problem: builder.problem }
     }
 }
 
@@ -250,7 +248,8 @@ pub(super) fn window<K: Data, V: Data, F: StoredAs<V>>(
     let shared_name: Arc<str> = name.as_str().into();
     let store = StoreKind::Window { retention_ms: milliseconds(retention) };
     let kind = RowKind { store, headers, ttl_ms: None };
-    let options = WindowOptions { size_ms: milliseconds(size), store_type, retain_duplicates };
+    let by_time = store_type == StoreType::InMemory;
+    let options = WindowOptions { size_ms: milliseconds(size), retain_duplicates, by_time };
     let make: StoreSupplier = Arc::new(move |backing, settings| {
         let rows = build_rows(backing, &value_serde, kind, &settings)?;
         let rows = Rc::new(RefCell::new(rows));
@@ -270,6 +269,7 @@ pub(super) fn session<K: Data, V: Data, F: StoredAs<V>>(
 ) -> StoreBuilder<SessionStore<K, V, F>> {
     let SessionBytesStoreSupplier { name, store_type, retention } = supplier;
     let shared_name: Arc<str> = name.as_str().into();
+    let by_time = store_type == StoreType::InMemory;
     let store = StoreKind::Session { retention_ms: milliseconds(retention) };
     let kind = RowKind { store, headers, ttl_ms: None };
     let make: StoreSupplier = Arc::new(move |backing, settings| {
@@ -277,7 +277,7 @@ pub(super) fn session<K: Data, V: Data, F: StoredAs<V>>(
         let rows = Rc::new(RefCell::new(rows));
         let core =
             StoreCore::new(Arc::clone(&shared_name), Arc::clone(&key_serde), settings.clock);
-        let handle = SessionStore::<K, V, F>::new(core, Rc::clone(&rows), store_type);
+        let handle = SessionStore::<K, V, F>::new(core, Rc::clone(&rows), by_time);
         Ok(built(rows, handle))
     });
     StoreBuilder::new(Head { name, kind: store, store_type, problem: None }, make)
