@@ -49,8 +49,10 @@ mod topology;
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, Grouped,
-    KGroupedStream, KStream, KTable, Materialized, Named, ProcessorSupplier, Produced,
-    Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
+    KGroupedStream, KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder, Stores,
+    StreamsBuilder, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
+    WindowBytesStoreSupplier,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};

@@ -11,6 +11,8 @@ pub(crate) mod key_layout;
 mod model_tests;
 pub mod persistent;
 pub(crate) mod rows;
+pub(crate) mod stores;
+pub(crate) mod versioned;
 
 use std::fmt::Debug;
 
@@ -19,6 +21,14 @@ use crate::error::{Error, ErrorKind};
 pub use directory::StateDirectory;
 pub use handle::StateStoreHandle;
 pub use in_memory::MemoryRows;
+pub use stores::{
+    AggregateWithHeaders, AggregationWithHeaders, KeyValueIterator, KeyValueStore, Plain,
+    SessionStore, SessionStoreWithHeaders, StoredAs, Timestamped, TimestampedKeyValueStore,
+    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
+    TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders,
+    VersionedKeyValueStore, VersionedRecord, WindowStore, WindowStoreIterator, WithHeaders,
+};
+pub use versioned::PutOutcome;
 
 /// How far a store's committed rows follow its changelog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

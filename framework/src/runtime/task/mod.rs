@@ -148,6 +148,7 @@ impl StreamTask {
             context.partition = queue.partition.partition;
             context.offset = raw.offset;
             context.stream_time = context.stream_time.max(raw.timestamp);
+            context.record_clock.set_stream_time(context.stream_time);
             context.counters.processed += 1;
             let next_offset = raw.offset + 1;
             self.dirty = true;
