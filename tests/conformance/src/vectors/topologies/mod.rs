@@ -7,6 +7,8 @@ mod cached;
 mod errors;
 mod repartition;
 mod stateless;
+mod table_joins;
+mod tables;
 mod typed;
 mod windows;
 
@@ -25,6 +27,8 @@ pub(super) type Build = fn(&StreamsBuilder);
 pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
+        tables::topology,
+        table_joins::topology,
         repartition::topology,
         aggregations::topology,
         windows::topology,
