@@ -87,9 +87,10 @@ impl TaskDriver {
         let collector = RecordCollector::new(Rc::clone(&producer), dead_letter_topic);
         let context = TaskContext::new(id, 0, collector, Handlers::of(&config));
         let partitions = source_partitions(&topology, id, &link, &|_| 1);
-        let task = StreamTask::new(&topology, context, &link, partitions, &mut |_| {
+        let mut task = StreamTask::new(&topology, context, &link, partitions, &mut |_| {
             Ok(Box::new(MemoryRows::new()))
         })?;
+        task.start()?;
         let starts: Vec<_> = task
             .group
             .queues()
@@ -172,19 +173,27 @@ impl TaskDriver {
                 return Ok(());
             }
             uncommitted = 0;
-            let commit = Commit {
-                producer: &self.producer,
-                now_ms: self.clock.now_ms(),
-                input_offsets: &mut |_| Ok(()),
-                between: &mut |_| Ok(()),
-            };
-            commit.run(std::iter::once(&mut self.task))?;
+            self.commit()?;
         }
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        let commit = Commit {
+            producer: &self.producer,
+            now_ms: self.clock.now_ms(),
+            input_offsets: &mut |_| Ok(()),
+            between: &mut |_| Ok(()),
+        };
+        commit.run(std::iter::once(&mut self.task))
     }
 
     /// Moves the wall clock and does everything that causes.
     pub fn advance_wall_clock(&mut self, by: Duration) -> Result<(), Error> {
         self.clock.advance(by);
+        self.task.context.wall_clock = self.clock.now_ms();
+        if self.task.punctuate_wall_clock()? {
+            self.commit()?;
+        }
         self.complete()
     }
 
@@ -207,7 +216,7 @@ impl TaskDriver {
         show: &mut dyn FnMut(&crate::broker::RawRecord<'_>),
     ) -> Result<i64, Error> {
         let mut consumer = self.broker.consumer(ConsumerRole::Main, "test-driver-output")?;
-        let partition = crate::ids::TopicPartition::new(topic, 0);
+        let partition = TopicPartition::new(topic, 0);
         let slots = consumer.assign(&[(partition, StartOffset::At(from))])?;
         let mut next = from;
         for slot in slots {

@@ -48,23 +48,29 @@ mod topology;
 
 pub use config::{ChangelogUpdates, MaxTaskIdle, StreamsConfig};
 pub use dsl::{
-    Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized,
-    Named, Printed, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
+    AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, Grouped,
+    KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier, Materialized,
+    Named, Printed, ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder,
+    Stores, StreamsBuilder, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
+    WindowBytesStoreSupplier,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
+pub use processor::api::{FixedKeyProcessor, Processor, ProcessorError};
 pub use processor::handler::{
     DeadLetter, DeserializationHandler, ErrorContext, FailOnBadRecord, FailedRecord,
     HandlerResponse, LogAndContinue, ProcessingHandler, ProducedRecord, ProductionHandler,
     RecordPart, UserPanic,
 };
+pub use processor::processor_context::{FixedKeyProcessorContext, ProcessorContext};
+pub use processor::punctuation::{PunctuationType, ScheduleId};
 pub use processor::stream_partitioner::{Partitions, StreamPartitioner};
 pub use processor::timestamp_extractor::{
     BuiltInTimestampExtractor, ConsumedRecord, ExtractTimestamp, TimestampExtractor,
 };
 pub use processor::topic_name_extractor::{RecordContext, TopicNameExtractor};
-pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
+pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{TimeWindows, Window, Windowed};
 pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};

@@ -2,7 +2,9 @@
 
 mod merge;
 mod print;
-pub(crate) mod topics;
+pub(crate) mod process;
+mod to_table;
+mod topics;
 
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -22,6 +24,7 @@ use crate::processor::operators::map::{
 use crate::processor::operators::peek::{Action, Peek};
 use crate::serdes::DefaultSerde;
 use crate::topology::link::{NodeSupplier, node};
+pub(crate) use topics::SinkSpec;
 
 /// A stream of records of key type `K` and value type `V`.
 ///

@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::kstream::topics::SinkSpec;
+use super::kstream::SinkSpec;
 use super::streams_builder::source_supplier;
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan, RepartitionNames, RepartitionNode};
 use crate::processor::Data;
@@ -40,16 +40,36 @@ pub(crate) fn add_repartition_with<K: Data, V: Data>(
     partitioner: Option<StreamPartitioner<K, V>>,
     location: &'static Location<'static>,
 ) -> GraphNodeId {
+    add::<K, V, V>(plan, parent, repartition, partitioner, location)
+}
+
+/// Adds a repartition behind `parent`, whose records have values of type `I`.
+pub(crate) fn add_converting_repartition<K: Data, I: Data + Into<V>, V: Data>(
+    plan: &mut Plan,
+    parent: GraphNodeId,
+    repartition: RepartitionSpec<K, V>,
+    location: &'static Location<'static>,
+) -> GraphNodeId {
+    add::<K, I, V>(plan, parent, repartition, None, location)
+}
+
+fn add<K: Data, I: Data + Into<V>, V: Data>(
+    plan: &mut Plan,
+    parent: GraphNodeId,
+    repartition: RepartitionSpec<K, V>,
+    partitioner: Option<StreamPartitioner<K, V>>,
+    location: &'static Location<'static>,
+) -> GraphNodeId {
     let RepartitionSpec { names, partitions, key_serde, value_serde } = repartition;
     let filter_serde = Arc::clone(&key_serde);
-    let filter = node(move |linker| {
+    let filter = node::<K, I, _>(move |linker| {
         let key_serde = Arc::clone(&filter_serde);
         Ok(RepartitionFilter::<K, V> { key_serde, next: linker.outlet()? })
     });
     let sink = SinkSpec { name: names.sink.clone(), topic: names.topic.clone(), internal: true }
         .supplier_with(Arc::clone(&key_serde), Arc::clone(&value_serde), partitioner);
-    let source =
-        source_supplier(names.source.clone(), key_serde, value_serde, TimestampExtractor::default());
-    let node = RepartitionNode { names, partitions, filter, sink, source };
+    let timestamps = TimestampExtractor::default();
+    let source = source_supplier(names.source.clone(), key_serde, value_serde, timestamps);
+    let node = RepartitionNode { names, partitions, filter: Some(filter), sink, source };
     plan.add_node(vec![parent], GraphNodeKind::Repartition(node), location)
 }

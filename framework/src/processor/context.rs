@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::collector::RecordCollector;
 use super::handler::Handlers;
+use super::punctuation::Punctuations;
 use crate::broker::RawRecord;
 use crate::ids::{TaskId, TopicPartition};
 pub(crate) use crate::metrics::DropReason;
 use crate::record::{RecordMetadata, Timestamp};
+use crate::state::handle::RecordClock;
 
 /// Plain counters of one task; published when a slice of records is done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +31,12 @@ pub(crate) struct TaskContext {
     pub(crate) collector: RecordCollector,
     pub(crate) handlers: Handlers,
     pub(crate) counters: TaskCounters,
+    /// What processors have asked to be called for.
+    pub(crate) punctuations: Punctuations,
+    /// Whether a processor has asked for a commit since the last one.
+    pub(crate) commit_requested: bool,
+    /// The timestamp of the record that a processor works on, as its stores see it.
+    pub(crate) record_clock: RecordClock,
     source: SourceBytes,
 }
 
@@ -58,6 +66,9 @@ impl TaskContext {
             collector,
             handlers,
             counters: TaskCounters::default(),
+            punctuations: Punctuations::default(),
+            commit_requested: false,
+            record_clock: RecordClock::default(),
             source,
         }
     }
@@ -83,6 +94,17 @@ impl TaskContext {
         }
     }
 
+    /// Notes that what happens now has no record.
+    pub(crate) fn begin_punctuation(&mut self) {
+        if !self.topic.is_empty() {
+            self.topic = Arc::from("");
+        }
+        self.partition = -1;
+        self.offset = -1;
+        self.source.key = None;
+        self.source.value = None;
+    }
+
     /// Key and value bytes of the current source record, if a handler may ask for them.
     pub(crate) fn source_record(&self) -> (Option<&[u8]>, Option<&[u8]>) {
         (self.source.key.as_deref(), self.source.value.as_deref())
@@ -91,7 +113,8 @@ impl TaskContext {
     /// Where the current record came from.
     pub(crate) fn metadata(&self) -> RecordMetadata {
         RecordMetadata {
-            topic: Some(Arc::clone(&self.topic)),
+            // A punctuation has none.
+            topic: (!self.topic.is_empty()).then(|| Arc::clone(&self.topic)),
             partition: self.partition,
             offset: self.offset,
         }

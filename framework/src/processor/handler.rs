@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use dead_letter::DeadLetter;
 pub use deserialization::DeserializationHandler;
 pub use processing::{ProcessingHandler, UserPanic};
-pub(crate) use processing::{panic_of, processing_error};
+pub(crate) use processing::panic_of;
 pub use production::{ProducedRecord, ProductionHandler, RecordPart};
 pub(crate) use settle::{Failure, panicked};
 

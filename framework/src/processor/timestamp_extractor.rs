@@ -15,15 +15,16 @@ use crate::record::{Headers, Timestamp};
 ///
 /// # Examples
 /// ```
-/// use kstream::{BuiltInTimestampExtractor, Consumed, KStream, StreamsBuilder, TimestampExtractor};
+/// use kstream::{Consumed, ConsumedRecord, StreamsBuilder, TimestampExtractor};
 /// use kstream_test_utils::TopologyTestDriver;
 ///
 /// let builder = StreamsBuilder::new();
 /// // The value is a time; values before the epoch take the highest time that the partition has seen.
-/// let extractor = TimestampExtractor::new(|record, partition_time| {
+/// type Input<'a> = ConsumedRecord<'a, String, i64>;
+/// let extractor = TimestampExtractor::new(|record: &Input<'_>, partition_time| {
 ///     if *record.value < 0 { partition_time } else { *record.value }
 /// });
-/// let consumed = Consumed::<String, i64>::new().with_timestamp_extractor(extractor);
+/// let consumed = Consumed::new().with_timestamp_extractor(extractor);
 /// builder.stream_with("times", consumed).to("out");
 /// let driver = TopologyTestDriver::new(builder.build()?)?;
 /// let input = driver.input_topic::<String, i64>("times");

@@ -1,7 +1,6 @@
 //! A task on a stream thread: the task, where it reads, and what it shows of itself.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::restore::RestoreProgress;
 use super::stream_thread::Shared;

@@ -4,17 +4,22 @@
 //! can override it through its options. Null is a property of the serde: only `Option`'s writes and
 //! reads it, every other type has none.
 
+pub(crate) mod change;
 mod json;
+mod list;
 mod option;
 mod primitives;
+mod uuid;
 mod windowed;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
 
 pub use json::{JsonSerde, json};
+pub use list::{ListSerde, list};
 pub use option::OptionSerde;
 pub use primitives::{BoolSerde, BytesSerde, FixedSerde, StringSerde, UnitSerde};
+pub use uuid::UuidSerde;
 pub use windowed::TimeWindowedSerde;
 
 /// What a serde reports when bytes do not fit the type, or a value cannot be written.

@@ -29,7 +29,7 @@ fn bad_record_stops_the_topology_by_default_and_the_error_names_it() {
     test.pipe_number("a", 7, 0);
     let error = test.try_pipe("in", "a", "x", 1).unwrap_err();
     let text = error.source().unwrap().to_string();
-    for part in ["the value cannot be read", "KSTREAM-SOURCE-0000000000", "in-0", "offset 1"] {
+    for part in ["the record cannot be read", "KSTREAM-SOURCE-0000000000", "in-0", "offset 1"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert_eq!(kind(Err(error)), ErrorKind::BadRecord);
@@ -76,7 +76,7 @@ impl DeserializationHandler for SkipSome {
         let key = String::from_utf8_lossy(context.raw_key.unwrap_or_default()).into_owned();
         let place = format!("{key} {} {} {error}", context.node, context.metadata.offset);
         self.0.lock().unwrap().push(place);
-        if key.starts_with("skip") { HandlerResponse::Continue } else { HandlerResponse::Fail }
+        if key.starts_with("skip") { HandlerResponse::resume() } else { HandlerResponse::fail() }
     }
 }
 

@@ -5,7 +5,6 @@ use std::error::Error as StdError;
 use std::fmt::{self, Debug};
 
 use super::{ErrorContext, FailedRecord, HandlerResponse};
-use crate::error::{Error, ErrorKind};
 
 /// Decides about records at which a node fails: closures report by panicking, processors by returning an
 /// error.
@@ -81,9 +80,4 @@ pub(crate) fn panic_of(panic: &(dyn Any + Send)) -> UserPanic {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned());
     UserPanic(text.unwrap_or_else(|| "a panic without a message".to_owned()))
-}
-
-/// The error of a node of the user's that returned `error`; a processing handler may decide about it.
-pub(crate) fn processing_error(error: Box<dyn StdError + Send + Sync>) -> Error {
-    Error::new(ErrorKind::BadRecord, "the record cannot be processed").with_source(error)
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::broker::{BrokerError, RawRecord};
 use crate::error::{Error, ErrorKind};
 use crate::processor::context::{DropReason, TaskContext};
-use crate::processor::failed_node::take_failed_node;
+use crate::processor::failed_node::{Entered, take_failed_node};
 use crate::record::{Headers, RecordMetadata, Timestamp};
 use crate::serdes::SerdeError;
 
@@ -139,7 +139,10 @@ impl TaskContext {
         punctuation: impl FnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let Some(handler) = self.handlers.processing.clone() else {
-            return punctuation(self).map_err(|error| error.at_node(node));
+            let entered = Entered(node);
+            let result = punctuation(self);
+            entered.leave();
+            return result.map_err(|error| error.at_node(node));
         };
         let failure = match catch_unwind(AssertUnwindSafe(|| punctuation(self))) {
             Ok(Ok(())) => return Ok(()),

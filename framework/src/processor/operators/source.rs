@@ -122,6 +122,7 @@ impl<K: Data, V: Data> RawNode for Source<K, V> {
             },
         };
         task.stream_time = task.stream_time.max(timestamp);
+        task.record_clock.set_stream_time(task.stream_time);
         let headers = raw.headers.clone();
         self.next.forward(task, Record { key, value, timestamp, headers })?;
         Ok(true)

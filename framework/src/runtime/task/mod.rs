@@ -12,6 +12,7 @@
 //! Closed is the end of the value: a task is dropped.
 
 pub(crate) mod partition_group;
+mod punctuate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,13 +26,15 @@ use crate::processor::failed_node::take_failed_node;
 use crate::processor::handler::{panic_of, panicked};
 #[cfg(feature = "__test-utils")]
 use crate::processor::operators::source::RawNode;
+use crate::processor::punctuation::PunctuationType;
 use crate::record::Timestamp;
 use crate::state::StorePosition;
-use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, link};
 #[cfg(feature = "__test-utils")]
 use crate::topology::NodeId;
+use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, Processors, link};
 use crate::topology::{AutoOffsetReset, Topology};
 use partition_group::{Next, PartitionGroup};
+use punctuate::punctuate;
 
 /// A store of a task, with its changelog.
 pub(crate) struct TaskStore {
@@ -55,6 +58,7 @@ pub(crate) struct StreamTask {
     pub(crate) stores: Vec<TaskStore>,
     #[cfg(feature = "__test-utils")]
     sources: Sources,
+    processors: Processors,
     linked: Flushers,
     /// Whether there is anything to commit.
     dirty: bool,
@@ -98,7 +102,10 @@ impl StreamTask {
         open_rows: &mut OpenRows<'_>,
     ) -> Result<Self, Error> {
         let id = context.task;
-        let LinkedTask { sources, flushers, stores } = link(topology, id, settings, open_rows)?;
+        let LinkedTask { sources, processors, flushers, stores, clock } =
+            link(topology, id, settings, open_rows)?;
+        let mut context = context;
+        context.record_clock = clock;
         let mut group = PartitionGroup::new(settings.max_idle_ms);
         for partition in partitions {
             let source = sources.iter().find(|(node, _)| {
@@ -129,6 +136,7 @@ impl StreamTask {
             stores,
             #[cfg(feature = "__test-utils")]
             sources,
+            processors,
             linked: flushers,
             dirty: false,
         })
@@ -153,6 +161,9 @@ impl StreamTask {
         let result = guarded(|| self.process_slice(max_records));
         result.map_err(|error| {
             let TaskContext { topic, partition, offset, .. } = &self.context;
+            if topic.is_empty() {
+                return error.in_task(self.id);
+            }
             let place = TopicPartition::new(Arc::clone(topic), *partition);
             error.at_record(place, *offset).in_task(self.id)
         })
@@ -168,11 +179,15 @@ impl StreamTask {
                     self.group.process(queue, &mut self.context)?;
                 }
             }
+            let (kind, stream_time) = (PunctuationType::StreamTime, self.context.stream_time);
+            if self.context.punctuations.may_be_due(kind, stream_time) {
+                punctuate(&self.processors, &mut self.context, kind, stream_time)?;
+            }
         }
         Ok(max_records)
     }
 
-    /// Whether records have been processed since the last commit.
+    /// Whether anything has been processed since the last commit.
     pub(crate) fn needs_commit(&self) -> bool {
         self.dirty
     }
@@ -238,6 +253,7 @@ impl StreamTask {
     /// Notes that everything processed so far is committed.
     pub(crate) fn committed(&mut self) {
         self.dirty = false;
+        self.context.commit_requested = false;
     }
 
     /// The source partitions, in order.

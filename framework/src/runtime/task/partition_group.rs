@@ -268,16 +268,6 @@ impl RecordQueue {
     pub(crate) fn buffered(&self) -> usize {
         self.buffered
     }
-
-    /// The highest timestamp of the partition's records so far; −1 before the first.
-    pub(crate) fn partition_time(&self) -> Timestamp {
-        self.partition_time
-    }
-
-    /// Goes on from a partition time that was committed.
-    pub(crate) fn set_partition_time(&mut self, time: Timestamp) {
-        self.partition_time = time;
-    }
 }
 
 #[cold]

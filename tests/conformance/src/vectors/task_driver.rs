@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use kstream::broker::{OutgoingRecord, RawRecord};
 use kstream::driver::TaskDriver;
-use kstream::{ChangelogUpdates, Headers, LogAndContinue, StreamsBuilder, StreamsConfig};
+use kstream::{
+    BuiltInTimestampExtractor, ChangelogUpdates, Headers, LogAndContinue, StreamsConfig,
+};
 use kstream_test_utils::TopologyTestDriver;
 
-use super::topologies::Build;
+use super::topologies::Recipe;
+use super::topologies::error_handlers::{DlqHandler, ProductionContinue};
 use super::{Config, Driver, DriverError, DriverFactory, StepOutput, VectorRecord};
 
-/// A factory of drivers for what `build` adds to a builder.
-pub(super) fn factory(build: Build) -> DriverFactory {
+/// A factory of drivers for a topology.
+pub(super) fn factory(recipe: Recipe) -> DriverFactory {
     Box::new(move |config| {
         let (config, dead_letters) = streams_config(config)?;
-        let builder = StreamsBuilder::new();
-        build(&builder);
-        let driver = TopologyTestDriver::with_config(builder.build()?, config)?;
+        let driver = TopologyTestDriver::with_config(recipe.topology()?, config)?;
         Ok(Box::new(BytesDriver::new(driver.task(), dead_letters)))
     })
 }
@@ -43,12 +44,38 @@ fn streams_config(config: &Config) -> Result<(StreamsConfig, Option<String>), Dr
             ("deserialization.exception.handler", Some("LogAndContinueExceptionHandler")) => {
                 result.deserialization_handler(LogAndContinue)
             }
+            (
+                "processing.exception.handler",
+                Some("LogAndContinueProcessingExceptionHandler"),
+            ) => result.processing_handler(LogAndContinue),
+            ("processing.exception.handler", Some("H$DlqHandler")) => {
+                result.processing_handler(DlqHandler)
+            }
+            ("production.exception.handler", Some("H$ProductionContinue")) => {
+                result.production_handler(ProductionContinue)
+            }
+            ("default.timestamp.extractor", Some(name)) => {
+                result.default_timestamp_extractor(timestamp_extractor(name)?)
+            }
             // Here the types say it.
             ("default.key.serde" | "default.value.serde", Some("Serdes$StringSerde")) => result,
             _ => return Err(format!("setting {name} = {value} is not known").into()),
         };
     }
     Ok((result, dead_letters))
+}
+
+/// A timestamp extractor by the name of its Java class.
+fn timestamp_extractor(class: &str) -> Result<BuiltInTimestampExtractor, DriverError> {
+    Ok(match class {
+        "FailOnInvalidTimestamp" => BuiltInTimestampExtractor::FailOnInvalidTimestamp,
+        "LogAndSkipOnInvalidTimestamp" => BuiltInTimestampExtractor::LogAndSkipOnInvalidTimestamp,
+        "UsePartitionTimeOnInvalidTimestamp" => {
+            BuiltInTimestampExtractor::UsePartitionTimeOnInvalidTimestamp
+        }
+        "WallclockTimestampExtractor" => BuiltInTimestampExtractor::WallClock,
+        _ => return Err(format!("timestamp extractor {class} is not known").into()),
+    })
 }
 
 /// What a topic is to the comparison.
@@ -96,6 +123,12 @@ impl BytesDriver {
     /// What has been written since the last step.
     fn output(&mut self) -> Result<StepOutput, DriverError> {
         let task = self.task.borrow();
+        // Topics that records name themselves come to be with the first of them.
+        for topic in task.output_topics()? {
+            if self.topics.iter().all(|known| known.topic != topic) {
+                self.topics.push(Read { topic, kind: Kind::Output, next: 0 });
+            }
+        }
         let mut output = StepOutput::default();
         for Read { topic, kind, next } in &mut self.topics {
             let list = match kind {
