@@ -2,6 +2,7 @@
 //! record by record. Not part of the public interface.
 
 mod creating_producer;
+mod pattern_topics;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::creating_producer::CreatingProducer;
+use self::pattern_topics::PatternTopics;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{
     Broker, BrokerErrorKind, Consumer, ConsumerRole, OutgoingRecord, ProducerSettings, Slot,
@@ -48,6 +50,7 @@ pub struct TaskDriver {
     consumer: Box<dyn Consumer>,
     slots: Vec<Slot>,
     task: StreamTask,
+    patterns: PatternTopics,
 }
 
 /// A row of a store, its key as bytes.
@@ -98,7 +101,8 @@ impl TaskDriver {
             .map(|queue| (queue.partition.clone(), StartOffset::Earliest))
             .collect();
         let slots = consumer.assign(&starts)?;
-        Ok(Self { topology, config, broker, clock, producer, consumer, slots, task })
+        let patterns = PatternTopics::default();
+        Ok(Self { topology, config, broker, clock, producer, consumer, slots, task, patterns })
     }
 
     /// The topology.
@@ -123,7 +127,10 @@ impl TaskDriver {
             let message = format!("the topology does not read topic {topic}");
             return Err(Error::new(ErrorKind::Config, message));
         }
-        self.broker.produce(topic, record)?;
+        match self.patterns.next_offset(topic) {
+            Some(offset) => self.broker.produce_at(topic, offset, record)?,
+            None => self.broker.produce(topic, record)?,
+        };
         Ok(())
     }
 
@@ -141,6 +148,7 @@ impl TaskDriver {
         let partition = TopicPartition::new(topic, 0);
         let slots = self.consumer.assign(&[(partition.clone(), StartOffset::Earliest)])?;
         self.slots.extend(slots);
+        self.patterns.add(topic, node);
         self.task.add_partition(&self.topology, node, partition);
         Ok(true)
     }

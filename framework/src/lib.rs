@@ -50,8 +50,8 @@ pub use config::{ChangelogUpdates, MaxTaskIdle, StreamsConfig};
 pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, Grouped,
     KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier, Materialized,
-    Named, Printed, ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder,
-    Stores, StreamsBuilder, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
+    Named, Printed, ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
+    StoreBuilder, Stores, StreamsBuilder, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
     WindowBytesStoreSupplier,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};

@@ -175,8 +175,16 @@ pub struct TaskMetrics {
 impl TaskMetrics {
     /// Records left out for `reason`.
     pub fn dropped_records(&self, reason: DropReason) -> &IntCounter {
-        let [null_key, null_value, late, timestamp, deserialization, processing, production, unrouted] =
-            &self.dropped_records;
+        let [
+            null_key,
+            null_value,
+            late,
+            timestamp,
+            deserialization,
+            processing,
+            production,
+            unrouted,
+        ] = &self.dropped_records;
         match reason {
             DropReason::NullKey => null_key,
             DropReason::NullValue => null_value,

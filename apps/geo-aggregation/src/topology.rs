@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use kstream::serdes::{ArcSerde, DefaultSerde as _, Serde, SerdeError};
 use kstream::{
-    BuiltInTimestampExtractor, Consumed, DeserializationHandler, ErrorContext, Grouped, HandlerResponse, Materialized,
-    StoreType, StreamsBuilder, TimeWindows, TimestampExtractor, Topology, TopologyErrors, Windowed,
+    BuiltInTimestampExtractor, Consumed, DeserializationHandler, ErrorContext, Grouped,
+    HandlerResponse, Materialized, StoreType, StreamsBuilder, TimeWindows, TimestampExtractor,
+    Topology, TopologyErrors, Windowed,
 };
 
 use crate::access_log::{self, AccessLine};

@@ -3,9 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    GraphNodeId, GraphNodeKind, PatternSourceNode, Plan, RepartitionNode, SourceNode,
-};
+use super::{GraphNodeId, GraphNodeKind, PatternSourceNode, Plan, RepartitionNode, SourceNode};
 use crate::error::{TopologyError, TopologyErrors};
 use crate::topology::link::NodeSupplier;
 use crate::topology::{
@@ -214,7 +212,9 @@ impl Lowering {
     fn check_patterns(&mut self, locations: &[&'static std::panic::Location<'static>]) {
         let named = |node: &TopologyNode| match &node.kind {
             NodeKind::Source { topics, .. } => topics.clone(),
-            NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => Vec::new(),
+            NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => {
+                Vec::new()
+            }
         };
         let named: Vec<TopicName> = self.topology.nodes.iter().flat_map(named).collect();
         for (index, node) in self.topology.nodes.iter().enumerate() {

@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 pub use dead_letter::DeadLetter;
 pub use deserialization::DeserializationHandler;
-pub use processing::{ProcessingHandler, UserPanic};
 pub(crate) use processing::panic_of;
+pub use processing::{ProcessingHandler, UserPanic};
 pub use production::{ProducedRecord, ProductionHandler, RecordPart};
 pub(crate) use settle::{Failure, panicked};
 

@@ -50,9 +50,7 @@ impl Partitions {
 impl<K, V> StreamPartitioner<K, V> {
     /// Asks `choose` about each record with the topic's name, key, value, and the topic's number of
     /// partitions. A partition that the topic does not have is an error.
-    pub fn new(
-        choose: impl Fn(&str, &K, &V, i32) -> Partitions + Send + Sync + 'static,
-    ) -> Self {
+    pub fn new(choose: impl Fn(&str, &K, &V, i32) -> Partitions + Send + Sync + 'static) -> Self {
         Self(Arc::new(choose))
     }
 

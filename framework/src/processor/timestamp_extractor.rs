@@ -142,8 +142,9 @@ impl<K: 'static, V: 'static> TimestampExtractor<K, V> {
             Self::Record(extract) => TimestampExtractor::new(
                 move |record: &ConsumedRecord<'_, K, Option<V>>, partition_time| {
                     let Some(value) = record.value else { return record.timestamp };
-                    let ConsumedRecord { topic, partition, offset, timestamp, headers, key, .. } =
-                        *record;
+                    let ConsumedRecord {
+                        topic, partition, offset, timestamp, headers, key, ..
+                    } = *record;
                     let record =
                         ConsumedRecord { topic, partition, offset, timestamp, headers, key, value };
                     extract(&record, partition_time)

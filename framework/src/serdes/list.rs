@@ -110,8 +110,7 @@ impl<T: 'static> Serde<Vec<T>> for ListSerde<T> {
     }
 
     fn memory_bytes(&self, list: &Vec<T>) -> usize {
-        size_of::<Vec<T>>()
-            + list.iter().map(|element| self.0.memory_bytes(element)).sum::<usize>()
+        size_of::<Vec<T>>() + list.iter().map(|element| self.0.memory_bytes(element)).sum::<usize>()
     }
 }
 
@@ -154,8 +153,7 @@ mod tests {
         let expected = [&[0][..], &[0, 0, 0, 1], &[0, 0, 0, 1], &[0, 0, 0, 3], &[0, 7, 0, 9]];
         assert_eq!(bytes_of(&numbers, &vec![Some(7), None, Some(9)]), expected.concat());
         let texts = list(<Option<String>>::default_serde());
-        let expected =
-            [&[1][..], &[0, 0, 0, 2], &[0xff, 0xff, 0xff, 0xff], &[0, 0, 0, 2], b"ab"];
+        let expected = [&[1][..], &[0, 0, 0, 2], &[0xff, 0xff, 0xff, 0xff], &[0, 0, 0, 2], b"ab"];
         assert_eq!(bytes_of(&texts, &vec![None, Some("ab".to_owned())]), expected.concat());
     }
 

@@ -66,11 +66,19 @@ impl TopicName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NodeKind {
     /// With a pattern, `topics` are those that matched when the application started.
-    Source { topics: Vec<TopicName>, pattern: Option<TopicPattern>, reset: AutoOffsetReset },
+    Source {
+        topics: Vec<TopicName>,
+        pattern: Option<TopicPattern>,
+        reset: AutoOffsetReset,
+    },
     Processor,
-    Sink { topic: TopicName },
+    Sink {
+        topic: TopicName,
+    },
     /// Writes to the topic that each record names.
-    RoutingSink { extractor: String },
+    RoutingSink {
+        extractor: String,
+    },
 }
 
 pub(crate) struct TopologyNode {

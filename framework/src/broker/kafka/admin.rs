@@ -9,8 +9,8 @@ use rdkafka::ClientConfig;
 use super::client::{Client, Deadline};
 use super::consumer::Reader;
 use super::partitions;
-use super::topic_names::topic_names;
 use super::requests::{AdminRole, OffsetSpec, Requests, TopicState};
+use super::topic_names::topic_names;
 use crate::broker::{Admin, BrokerError, BrokerErrorKind, CommittedOffset, NewTopic};
 use crate::ids::TopicPartition;
 

@@ -129,11 +129,7 @@ impl<K: Data, V: Data> KStream<K, V> {
 
     /// [`KStream::to_extracted`] with options.
     #[track_caller]
-    pub fn to_extracted_with(
-        &self,
-        extractor: TopicNameExtractor<K, V>,
-        produced: Produced<K, V>,
-    ) {
+    pub fn to_extracted_with(&self, extractor: TopicNameExtractor<K, V>, produced: Produced<K, V>) {
         let Produced { key_serde, value_serde, name, partitioner } = produced;
         let mut plan = self.plan.borrow_mut();
         let name = plan.name_or(name, "KSTREAM-SINK-");

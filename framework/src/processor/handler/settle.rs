@@ -95,7 +95,8 @@ impl TaskContext {
             |topic| default_letter(topic, &context, "kstream::serdes::SerdeError", &*error),
         )?;
         self.settle(settlement, DropReason::Deserialization, || {
-            let message = "the record cannot be read; skip such records with a handler that resumes";
+            let message =
+                "the record cannot be read; skip such records with a handler that resumes";
             Error::new(ErrorKind::BadRecord, message).with_source(error).at_node(node)
         })
     }

@@ -68,9 +68,7 @@ impl<K: Data, V: Data> Node<K, V> for Sink<K, V> {
                 let partition = task.collector.default_partition(topic.handle, key);
                 send(&self.name, topic, task, partition, outgoing)
             }
-            Some(Partitions::One(partition)) => {
-                send(&self.name, topic, task, partition, outgoing)
-            }
+            Some(Partitions::One(partition)) => send(&self.name, topic, task, partition, outgoing),
             Some(Partitions::Each(partitions)) => {
                 if partitions.is_empty() {
                     task.drop_record(DropReason::Unrouted);
@@ -175,7 +173,6 @@ fn refused<K: Data, V: Data>(
     part: RecordPart,
     error: SerdeError,
 ) -> Result<(), Error> {
-    let failed =
-        FailedRecord::new(&record.key, &record.value, record.timestamp, &record.headers);
+    let failed = FailedRecord::new(&record.key, &record.value, record.timestamp, &record.headers);
     task.serialization_failed((node, topic.name), &failed, part, error)
 }

@@ -132,11 +132,7 @@ impl<K: Data, V: Data> RawNode for Source<K, V> {
 impl<K: Data, V: Data> Source<K, V> {
     /// The record's key and value; `None`: it is dropped.
     #[inline]
-    fn read(
-        &self,
-        task: &mut TaskContext,
-        raw: &RawRecord<'_>,
-    ) -> Result<Option<(K, V)>, Error> {
+    fn read(&self, task: &mut TaskContext, raw: &RawRecord<'_>) -> Result<Option<(K, V)>, Error> {
         let key = match read(&*self.key_serde, raw.key) {
             Ok(Some(key)) => key,
             Ok(None) => return Ok(dropped(task, DropReason::NullKey)),

@@ -119,7 +119,9 @@ impl PartitionGroup {
                 _ if only.buffered == 0 => Ok(Next::Nothing),
                 // `process` finds the timestamp on its way.
                 Timing::BuiltIn(_) => Ok(Next::Record(0)),
-                Timing::Record => Ok(if self.stamp(0, task)? { Next::Record(0) } else { Next::Dropped }),
+                Timing::Record => {
+                    Ok(if self.stamp(0, task)? { Next::Record(0) } else { Next::Dropped })
+                }
             };
         }
         if self.empty > 0 && !self.is_ready(task.wall_clock) {
@@ -210,9 +212,9 @@ impl RecordQueue {
         let raw = batch.record(self.next);
         task.begin(&self.partition, &raw);
         let time = match self.timing {
-            Timing::BuiltIn(extractor) => extractor
-                .extract(raw.timestamp, self.partition_time, task.wall_clock)
-                .map(Some),
+            Timing::BuiltIn(extractor) => {
+                extractor.extract(raw.timestamp, self.partition_time, task.wall_clock).map(Some)
+            }
             Timing::Record => {
                 let queue = QueueTime { queue: index, time: self.partition_time };
                 let entered = Entered(&self.name);

@@ -44,10 +44,9 @@ fn streams_config(config: &Config) -> Result<(StreamsConfig, Option<String>), Dr
             ("deserialization.exception.handler", Some("LogAndContinueExceptionHandler")) => {
                 result.deserialization_handler(LogAndContinue)
             }
-            (
-                "processing.exception.handler",
-                Some("LogAndContinueProcessingExceptionHandler"),
-            ) => result.processing_handler(LogAndContinue),
+            ("processing.exception.handler", Some("LogAndContinueProcessingExceptionHandler")) => {
+                result.processing_handler(LogAndContinue)
+            }
             ("processing.exception.handler", Some("H$DlqHandler")) => {
                 result.processing_handler(DlqHandler)
             }
