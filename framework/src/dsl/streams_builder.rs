@@ -10,14 +10,15 @@ use super::ktable::KTable;
 use super::options::{Consumed, Materialized};
 use super::stores::add_store;
 use crate::error::TopologyErrors;
-use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode};
+use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode, TableSourceMark};
 use crate::processor::Data;
 use crate::processor::operators::source::Source;
 use crate::processor::operators::table_source::{TableSource, TableStore};
 use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::{ArcSerde, DefaultSerde, OptionSerde};
 use crate::topology::link::{BuiltNode, NodeSupplier, flushing_node};
-use crate::topology::{StoreKind, Topology};
+use crate::topology::source_changelog::read_row;
+use crate::topology::{StoreKind, Topology, TopologyConfig};
 
 /// One topic or several.
 pub trait Topics {
@@ -157,6 +158,7 @@ impl StreamsBuilder {
         let location = Location::caller();
         let store_key_serde =
             materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&key_serde));
+        let store_value_serde = Arc::clone(&materialized.value_serde);
         let caching = materialized.caching;
         let store = if materialized.name.is_some() {
             let mut plan = self.plan.borrow_mut();
@@ -171,8 +173,13 @@ impl StreamsBuilder {
         let table_name = plan.name_or(name, "KTABLE-SOURCE-");
         drop(plan);
         let nullable: ArcSerde<Option<V>> = Arc::new(OptionSerde::new(value_serde));
-        let supplier =
-            source_supplier(source_name.clone(), key_serde, nullable, timestamps.nullable());
+        let timestamps = timestamps.nullable();
+        let read = read_row(
+            (Arc::clone(&key_serde), Arc::clone(&nullable)),
+            timestamps.clone(),
+            (Arc::clone(&store_key_serde), store_value_serde),
+        );
+        let supplier = source_supplier(source_name.clone(), key_serde, nullable, timestamps);
         let source = self.add_source(SourceNode {
             name: source_name,
             topics: vec![topic.to_owned()],
@@ -202,8 +209,11 @@ impl StreamsBuilder {
             supplier,
             stores: store.into_iter().collect(),
         };
-        let node = self.plan.borrow_mut().add_node(vec![source], kind, location);
-        KTable::new(Rc::clone(&self.plan), node)
+        let mut plan = self.plan.borrow_mut();
+        let table = plan.add_node(vec![source], kind, location);
+        plan.mark_table_source(TableSourceMark { table, topic: topic.to_owned(), read });
+        drop(plan);
+        KTable::new(Rc::clone(&self.plan), table)
     }
 
     /// Checks everything and makes the topology.
@@ -211,7 +221,18 @@ impl StreamsBuilder {
     /// # Errors
     /// Every mistake that the calls on this builder and its streams have made, together.
     pub fn build(self) -> Result<Topology, TopologyErrors> {
-        std::mem::take(&mut *self.plan.borrow_mut()).lower()
+        self.build_with(&TopologyConfig::new())
+    }
+
+    /// [`StreamsBuilder::build`] with rewrites that save topics and stores, or with stricter checks.
+    ///
+    /// # Errors
+    /// As for [`StreamsBuilder::build`].
+    ///
+    /// # Source
+    /// `StreamsBuilder.build(Properties)`, `new StreamsBuilder(TopologyConfig)`.
+    pub fn build_with(self, config: &TopologyConfig) -> Result<Topology, TopologyErrors> {
+        std::mem::take(&mut *self.plan.borrow_mut()).lower(config)
     }
 
     #[track_caller]

@@ -4,23 +4,29 @@
 //! The plan knows names and edges, and keeps operators as opaque suppliers; types stay in the DSL.
 
 mod lower;
+mod names;
 mod naming;
+mod optimization;
 
 use std::any::TypeId;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::panic::Location;
 use std::rc::Rc;
 
 use crate::error::TopologyError;
 use crate::topology::link::NodeSupplier;
+use crate::topology::source_changelog::SourceChangelog;
 use crate::topology::{AutoOffsetReset, StoreId, TopologyStore};
+use names::GeneratedNames;
 pub(crate) use naming::RepartitionNames;
+pub(crate) use optimization::{Mergeable, TableSourceMark};
 
 /// The plan as the DSL's handles share it.
 pub(crate) type SharedPlan = Rc<RefCell<Plan>>;
 
 /// A node of the plan, by its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GraphNodeId(usize);
 
 /// A node of the plan: one DSL call, or the repartition that it needs.
@@ -55,6 +61,8 @@ pub(crate) struct RepartitionNode {
     pub(crate) filter: NodeSupplier,
     pub(crate) sink: NodeSupplier,
     pub(crate) source: NodeSupplier,
+    /// Whether it may be merged with others; `None` where the user asked for this very topic.
+    pub(crate) mergeable: Option<Mergeable>,
 }
 
 /// What the DSL calls of one builder asked for.
@@ -64,6 +72,17 @@ pub(crate) struct Plan {
     counter: u32,
     nodes: Vec<GraphNode>,
     stores: Vec<TopologyStore>,
+    /// The lines of code that asked for the stores.
+    store_locations: Vec<&'static Location<'static>>,
+    generated: GeneratedNames,
+    /// What rewrites have to know.
+    marks: optimization::Marks,
+    /// Stores that are restored from a source topic.
+    source_changelogs: Vec<SourceChangelog>,
+    /// The order in which nodes are lowered, when the plan is complete.
+    order: Vec<GraphNodeId>,
+    /// Nodes that rewrites have taken out, and which ones do their work.
+    replaced: BTreeMap<GraphNodeId, GraphNodeId>,
     errors: Vec<TopologyError>,
 }
 
@@ -89,6 +108,7 @@ impl Plan {
             let problem = "another store has this name; name one of them differently".to_owned();
             self.report(format!("store {}", store.name), problem, location);
         }
+        self.store_locations.push(location);
         self.stores.push(store);
         StoreId(self.stores.len() - 1)
     }

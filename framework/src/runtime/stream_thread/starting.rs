@@ -3,10 +3,12 @@
 //! What always holds: a task that was assigned is in `starting` or `running` until the next command; an
 //! error sends it back to the beginning, to be tried again, and never drops it.
 
+use std::collections::BTreeMap;
+
 use super::{ActiveTask, StreamThread};
 use crate::broker::StartOffset;
 use crate::error::{Error, ErrorKind};
-use crate::ids::TaskId;
+use crate::ids::{TaskId, TopicPartition};
 use crate::runtime::restore::TaskRestore;
 use crate::runtime::status::TaskState;
 
@@ -97,9 +99,24 @@ impl StreamThread {
     }
 
     fn begin_restore(&mut self, active: &ActiveTask) -> Result<TaskRestore, Error> {
+        let sources = active.task.source_changelogs();
+        let committed = self.committed(sources)?;
         let now_ms = self.shared.clock.now_ms();
         let consumer = &mut *self.restore_consumer;
-        TaskRestore::begin(&active.task, &*self.shared.admin, consumer, now_ms)
+        TaskRestore::begin(&active.task, &*self.shared.admin, consumer, &committed, now_ms)
+    }
+
+    /// The group's offsets of these partitions.
+    fn committed(
+        &self,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<BTreeMap<TopicPartition, i64>, Error> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let committed = self.shared.membership.committed(&partitions, COMMITTED_TIMEOUT)?;
+        let offsets = partitions.into_iter().zip(committed);
+        Ok(offsets.filter_map(|(partition, offset)| Some((partition, offset?.offset))).collect())
     }
 
     /// A kept task goes on at once if nobody has written to its changelogs since. Otherwise it is opened

@@ -24,7 +24,8 @@ use crate::processor::context::TaskContext;
 use crate::record::{Headers, Timestamp};
 use crate::state::StorePosition;
 use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, link};
-use crate::topology::{AutoOffsetReset, Topology};
+use crate::topology::source_changelog::ReadRow;
+use crate::topology::{AutoOffsetReset, TopicName, Topology};
 use partition_group::PartitionGroup;
 
 /// A store of a task, with its changelog.
@@ -32,6 +33,22 @@ pub(crate) struct TaskStore {
     pub(crate) name: String,
     pub(crate) built: BuiltStore,
     pub(crate) changelog: Option<Changelog>,
+    /// The source topic that the store is restored from instead.
+    pub(crate) source: Option<StoreSource>,
+}
+
+impl TaskStore {
+    /// The partition that the store is restored from.
+    pub(crate) fn log(&self) -> Option<&TopicPartition> {
+        let source = self.source.as_ref().map(|source| &source.partition);
+        self.changelog.as_ref().map(|changelog| &changelog.partition).or(source)
+    }
+}
+
+/// A source partition that has the rows of a store.
+pub(crate) struct StoreSource {
+    pub(crate) partition: TopicPartition,
+    pub(crate) read: ReadRow,
 }
 
 /// The changelog partition of a store.
@@ -101,14 +118,17 @@ impl StreamTask {
             .into_iter()
             .map(|linked| {
                 let store = topology.store(linked.id);
-                let changelog = store.changelog().map(|topic| Changelog {
-                    partition: TopicPartition::new(
-                        topic.resolve(&settings.application_id),
-                        id.partition,
-                    ),
-                    handle: None,
+                let partition = |topic: &TopicName| {
+                    TopicPartition::new(topic.resolve(&settings.application_id), id.partition)
+                };
+                let changelog = store
+                    .changelog()
+                    .map(|topic| Changelog { partition: partition(&topic), handle: None });
+                let source = topology.source_changelog(linked.id).map(|source| StoreSource {
+                    partition: partition(&source.topic),
+                    read: Arc::clone(&source.read),
                 });
-                TaskStore { name: store.name.clone(), built: linked.built, changelog }
+                TaskStore { name: store.name.clone(), built: linked.built, changelog, source }
             })
             .collect();
         Ok(Self { id, context, group, stores, linked: flushers, dirty: false })
@@ -198,11 +218,25 @@ impl StreamTask {
                 let partition = changelog.partition.partition;
                 producer.borrow().last_acked(changelog.handle?, partition)
             });
+            let next_offset = acked.map(|acked| acked + 1).or_else(|| self.consumed(store));
             let position =
-                acked.map(|acked| StorePosition { next_offset: acked + 1, written_at_ms: now_ms });
+                next_offset.map(|next_offset| StorePosition { next_offset, written_at_ms: now_ms });
             store.built.managed.borrow_mut().finish_commit(position, now_ms)?;
         }
         Ok(())
+    }
+
+    /// The offset behind the last processed record of the topic that has the store's rows.
+    fn consumed(&self, store: &TaskStore) -> Option<i64> {
+        let source = store.source.as_ref()?;
+        let mut queues = self.group.queues().iter();
+        queues.find(|queue| queue.partition == source.partition)?.consumed
+    }
+
+    /// The source partitions that stores are restored from.
+    pub(crate) fn source_changelogs(&self) -> Vec<TopicPartition> {
+        let sources = self.stores.iter().filter_map(|store| store.source.as_ref());
+        sources.map(|source| source.partition.clone()).collect()
     }
 
     /// The offsets to commit: behind the last processed record of each partition.
