@@ -46,7 +46,7 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::StreamsConfig;
+pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
     Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized,
     Named, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
