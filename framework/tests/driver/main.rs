@@ -18,6 +18,7 @@ mod merge;
 mod models;
 mod names;
 mod nulls;
+mod optimization;
 mod peek;
 mod record_cache;
 mod repartition;

@@ -5,6 +5,7 @@
 mod aggregations;
 mod cached;
 mod errors;
+mod optimized;
 mod repartition;
 mod stateless;
 mod typed;
@@ -30,6 +31,7 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         windows::topology,
         cached::topology,
         errors::topology,
+        optimized::topology,
         typed::topology,
     ];
     let build = families.iter().find_map(|family| family(name))?;
