@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod aggregates;
 pub mod broker;
 mod config;
 #[cfg(feature = "__test-utils")]

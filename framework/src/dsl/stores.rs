@@ -13,12 +13,14 @@ use crate::topology::link::{BuiltStore, StoreSupplier};
 use crate::topology::{StoreId, StoreKind, TopologyStore};
 
 /// Adds the store that the options describe to the plan; they have a name by now.
-pub(crate) fn add_store<K, V: Data>(
+pub(crate) fn add_store<K: 'static, V: Data>(
     plan: &mut Plan,
     materialized: Materialized<K, V>,
     kind: StoreKind,
     location: &'static Location<'static>,
 ) -> StoreId {
+    let key = materialized.key_serde.as_ref().and_then(|serde| serde.format());
+    let value = materialized.value_serde.format();
     let store = TopologyStore {
         name: materialized.name.unwrap_or_default(),
         kind,
@@ -29,7 +31,9 @@ pub(crate) fn add_store<K, V: Data>(
         subtopology: 0,
         supplier: supplier(materialized.value_serde, kind),
     };
-    plan.add_store(store, location)
+    let id = plan.add_store(store, location);
+    plan.note_formats(id, key, value);
+    id
 }
 
 fn supplier<V: Data>(value_serde: ArcSerde<V>, kind: StoreKind) -> StoreSupplier {

@@ -36,6 +36,7 @@ impl Plan {
             nodes: Vec::new(),
             stores: self.stores,
             source_changelogs: self.source_changelogs,
+            store_formats: self.store_formats,
             repartition_topics: Vec::new(),
             subtopologies: Vec::new(),
         };

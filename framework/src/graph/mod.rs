@@ -17,7 +17,7 @@ use std::rc::Rc;
 use crate::error::TopologyError;
 use crate::topology::link::NodeSupplier;
 use crate::topology::source_changelog::SourceChangelog;
-use crate::topology::{AutoOffsetReset, StoreId, TopologyStore};
+use crate::topology::{AutoOffsetReset, StoreFormats, StoreId, TopologyStore};
 use names::GeneratedNames;
 pub(crate) use naming::RepartitionNames;
 pub(crate) use optimization::{Mergeable, TableSourceMark};
@@ -79,6 +79,7 @@ pub(crate) struct Plan {
     marks: optimization::Marks,
     /// Stores that are restored from a source topic.
     source_changelogs: Vec<SourceChangelog>,
+    store_formats: StoreFormats,
     /// The order in which nodes are lowered, when the plan is complete.
     order: Vec<GraphNodeId>,
     /// Nodes that rewrites have taken out, and which ones do their work.
@@ -111,6 +112,16 @@ impl Plan {
         self.store_locations.push(location);
         self.stores.push(store);
         StoreId(self.stores.len() - 1)
+    }
+
+    /// Notes what a store writes its keys and values as, where the serdes say so.
+    pub(crate) fn note_formats(
+        &mut self,
+        store: StoreId,
+        key: Option<String>,
+        value: Option<String>,
+    ) {
+        self.store_formats.insert(store, (key, value));
     }
 
     /// Notes a mistake; `build` returns all of them.

@@ -128,13 +128,12 @@ impl TaskRestore {
                 restoring.next_offset = restoring.next_offset.max(end);
                 continue;
             };
-            let records = batch.len();
-            restoring.next_offset = batch.record(records - 1).offset + 1;
-            restoring.apply(store, &*batch, now_ms)?;
-            self.restored += records as u64;
+            restoring.next_offset = batch.record(batch.len() - 1).offset + 1;
+            let records = restoring.apply(store, &*batch, now_ms)?;
+            self.restored += records;
             report(RestoreProgress {
                 store: restoring.store,
-                records: records as u64,
+                records,
                 remaining: (restoring.end_offset - restoring.next_offset).max(0),
             });
         }
@@ -164,24 +163,27 @@ impl TaskRestore {
 }
 
 impl StoreRestore {
-    /// Applies records of the changelog, or of the source topic that stands for it.
+    /// Applies records of the changelog, or of the source topic that stands for it; the answer is how many
+    /// were rows.
     fn apply(
         &mut self,
         store: &TaskStore,
         batch: &dyn RecordBatch,
         now_ms: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let mut managed = store.built.managed.borrow_mut();
         let at = |next_offset| StorePosition { next_offset, written_at_ms: now_ms };
         let Some(source) = &store.source else {
-            return managed.restore(batch, at(self.next_offset));
+            managed.restore(batch, at(self.next_offset))?;
+            return Ok(batch.len() as u64);
         };
         // Records behind the end have not been processed yet: they are no rows.
         self.next_offset = self.next_offset.min(self.end_offset);
         let Some(rows) = SourceRows::of(batch, &source.read, self.end_offset, now_ms) else {
-            return Ok(());
+            return Ok(0);
         };
-        managed.restore(&rows, at(self.next_offset))
+        managed.restore(&rows, at(self.next_offset))?;
+        Ok(rows.len() as u64)
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod config;
 mod describe;
+pub(crate) mod fingerprint;
 pub(crate) mod link;
 pub(crate) mod source_changelog;
 mod subtopology;
@@ -119,6 +120,9 @@ impl TopologyStore {
     }
 }
 
+/// What stores write their keys and values as: names that serdes give.
+pub(crate) type StoreFormats = BTreeMap<StoreId, (Option<String>, Option<String>)>;
+
 /// A repartition topic of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RepartitionTopic {
@@ -139,6 +143,8 @@ pub struct Topology {
     pub(crate) stores: Vec<TopologyStore>,
     /// Stores that are restored from a source topic and have no changelog of their own.
     pub(crate) source_changelogs: Vec<SourceChangelog>,
+    /// What stores write their keys and values as, where the serdes say so.
+    pub(crate) store_formats: StoreFormats,
     pub(crate) repartition_topics: Vec<RepartitionTopic>,
     pub(crate) subtopologies: Vec<Subtopology>,
 }

@@ -22,6 +22,7 @@ mod optimization;
 mod peek;
 mod record_cache;
 mod repartition;
+mod sketches;
 mod table;
 mod timestamps;
 mod window_models;

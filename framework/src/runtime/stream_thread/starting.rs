@@ -9,6 +9,7 @@ use super::{ActiveTask, StreamThread};
 use crate::broker::StartOffset;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
+use crate::runtime::compatibility::check_takeover;
 use crate::runtime::restore::TaskRestore;
 use crate::runtime::status::TaskState;
 
@@ -175,6 +176,13 @@ impl StreamThread {
             Err(error) if error.kind() == ErrorKind::Retriable => return Ok(Some(active)),
             Err(error) => return Err(error),
         };
+        for (queue, committed) in committed.iter().enumerate() {
+            let Some(committed) = committed else { continue };
+            if committed.metadata != active.task.offset_metadata {
+                check_takeover(&self.shared.fingerprint, &self.shared.config, committed)?;
+                active.task.recommit(queue, committed.offset);
+            }
+        }
         let resets = active.task.start_offsets(&self.shared.topology, &self.shared.link);
         let starts: Vec<_> = partitions
             .into_iter()

@@ -64,6 +64,8 @@ pub(crate) struct StreamTask {
     pub(crate) context: TaskContext,
     pub(crate) group: PartitionGroup,
     pub(crate) stores: Vec<TaskStore>,
+    /// What goes with every offset that is committed.
+    pub(crate) offset_metadata: String,
     linked: Flushers,
     /// Whether there is anything to commit.
     dirty: bool,
@@ -131,7 +133,8 @@ impl StreamTask {
                 TaskStore { name: store.name.clone(), built: linked.built, changelog, source }
             })
             .collect();
-        Ok(Self { id, context, group, stores, linked: flushers, dirty: false })
+        let offset_metadata = String::new();
+        Ok(Self { id, context, group, stores, offset_metadata, linked: flushers, dirty: false })
     }
 
     /// Processes up to `max_records`; the answer is how many there were. A panic in user code becomes an
@@ -243,8 +246,17 @@ impl StreamTask {
     ) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> {
         self.group.queues().iter().filter_map(|queue| {
             let offset = queue.consumed?;
-            Some((queue.partition.clone(), CommittedOffset { offset, metadata: String::new() }))
+            let metadata = self.offset_metadata.clone();
+            Some((queue.partition.clone(), CommittedOffset { offset, metadata }))
         })
+    }
+
+    /// Commits a partition's offset again, as it is: what goes with it has changed.
+    pub(crate) fn recommit(&mut self, queue: usize, offset: i64) {
+        if let Some(queue) = self.group.queue_mut(queue) {
+            queue.consumed = Some(offset);
+            self.dirty = true;
+        }
     }
 
     /// Notes that everything processed so far is committed.
