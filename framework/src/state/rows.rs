@@ -26,7 +26,7 @@ use super::key_layout::KeyLayout;
 use crate::error::Error;
 use crate::record::{Headers, Timestamp};
 use crate::serdes::ArcSerde;
-pub(crate) use managed::{ChangelogRecord, ManagedStore};
+pub(crate) use managed::{ChangelogRecord, EmitChange, ManagedStore};
 use row_bytes::decode;
 use update_log::UpdateLog;
 

@@ -12,6 +12,7 @@ pub(crate) mod peek;
 pub(crate) mod repartition_filter;
 pub(crate) mod sink;
 pub(crate) mod source;
+pub(crate) mod suppress;
 pub(crate) mod table_source;
 pub(crate) mod to_stream;
 pub(crate) mod windowed_aggregate;
