@@ -48,8 +48,8 @@ mod topology;
 
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
-    Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized,
-    Named, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
+    Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KGroupedTable, KStream, KTable,
+    Materialized, Named, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};

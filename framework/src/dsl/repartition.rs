@@ -38,6 +38,6 @@ pub(crate) fn add_repartition<K: Data, V: Data>(
         .supplier(Arc::clone(&key_serde), Arc::clone(&value_serde));
     let source =
         source_supplier(names.source.clone(), key_serde, value_serde, TimestampExtractor::Broker);
-    let node = RepartitionNode { names, partitions, filter, sink, source };
+    let node = RepartitionNode { names, partitions, filter: Some(filter), sink, source };
     plan.add_node(vec![parent], GraphNodeKind::Repartition(node), location)
 }

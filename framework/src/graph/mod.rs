@@ -48,11 +48,12 @@ pub(crate) struct SourceNode {
     pub(crate) supplier: NodeSupplier,
 }
 
-/// A repartition: a filter and a sink in one sub-topology, a source in the next.
+/// A repartition: a filter, if records without a key come, and a sink in one sub-topology, a source in the
+/// next.
 pub(crate) struct RepartitionNode {
     pub(crate) names: RepartitionNames,
     pub(crate) partitions: Option<i32>,
-    pub(crate) filter: NodeSupplier,
+    pub(crate) filter: Option<NodeSupplier>,
     pub(crate) sink: NodeSupplier,
     pub(crate) source: NodeSupplier,
 }
@@ -91,6 +92,16 @@ impl Plan {
         }
         self.stores.push(store);
         StoreId(self.stores.len() - 1)
+    }
+
+    /// Connects a processor that is there already to a store.
+    pub(crate) fn connect_store(&mut self, node: GraphNodeId, store: StoreId) {
+        if let Some(GraphNode { kind: GraphNodeKind::Processor { stores, .. }, .. }) =
+            self.nodes.get_mut(node.0)
+            && !stores.contains(&store)
+        {
+            stores.push(store);
+        }
     }
 
     /// Notes a mistake; `build` returns all of them.

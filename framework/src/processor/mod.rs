@@ -11,6 +11,7 @@ pub(crate) mod context;
 pub(crate) mod handler;
 pub(crate) mod operators;
 pub(crate) mod timestamp_extractor;
+pub(crate) mod value_getter;
 
 use std::cell::RefCell;
 use std::rc::Rc;
