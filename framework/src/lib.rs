@@ -48,8 +48,9 @@ mod topology;
 
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
-    Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KGroupedTable, KStream, KTable,
-    Materialized, Named, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
+    Branched, BranchedKStream, BufferConfig, Consumed, Eager, Grouped, KGroupedStream,
+    KGroupedTable, KStream, KTable, Materialized, Named, Produced, Repartitioned, StreamsBuilder,
+    Strict, Suppressed, TableJoined, TimeWindowedKStream, Topics,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};

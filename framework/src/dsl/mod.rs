@@ -19,6 +19,9 @@ pub use kgrouped_stream::KGroupedStream;
 pub use kgrouped_table::KGroupedTable;
 pub use kstream::KStream;
 pub use ktable::KTable;
-pub use options::{Branched, Consumed, Grouped, Materialized, Named, Produced, Repartitioned};
+pub use options::{
+    Branched, BufferConfig, Consumed, Eager, Grouped, Materialized, Named, Produced, Repartitioned,
+    Strict, Suppressed, TableJoined,
+};
 pub use streams_builder::{StreamsBuilder, Topics};
 pub use time_windowed_kstream::TimeWindowedKStream;

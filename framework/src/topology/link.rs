@@ -63,7 +63,8 @@ impl BuiltStore {
 
     pub(crate) fn of_buffer(buffer: TimeOrderedBuffer) -> Self {
         let buffer = Rc::new(RefCell::new(buffer));
-        let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<TimeOrderedBuffer>>::clone(&buffer);
+        let managed: Rc<RefCell<dyn ManagedStore>> =
+            Rc::<RefCell<TimeOrderedBuffer>>::clone(&buffer);
         Self { managed, rows: Box::new(buffer) }
     }
 }

@@ -10,6 +10,8 @@ mod materialized;
 mod named;
 mod produced;
 mod repartitioned;
+pub(crate) mod suppressed;
+mod table_joined;
 
 pub use branched::Branched;
 pub use consumed::Consumed;
@@ -18,6 +20,8 @@ pub use materialized::Materialized;
 pub use named::Named;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
+pub use suppressed::{BufferConfig, Eager, Strict, Suppressed};
+pub use table_joined::TableJoined;
 
 /// Hides serdes in `Debug` output.
 macro_rules! debug_by_name {

@@ -10,12 +10,15 @@ use super::aggregate::{unreadable_key, unwritable_key};
 use super::sink::nullable;
 use crate::error::{Error, ErrorKind};
 use crate::processor::context::TaskContext;
+use crate::processor::value_getter::{BoxedGetter, ValueGetter};
 use crate::processor::{Change, Data, Node, Outlet};
 use crate::record::{Record, Timestamp};
 use crate::serdes::{ArcSerde, Serde, SerdeError};
 use crate::state::buffer::{Buffered, Origin, Place, TimeOrderedBuffer};
+use crate::state::rows::Stamped;
 
 /// When updates are given out, and which.
+#[derive(Clone)]
 pub(crate) struct Suppression<K> {
     /// The time that an update waits behind; the record's, where there is none.
     pub(crate) time: Option<fn(&K) -> Timestamp>,
@@ -71,11 +74,7 @@ impl<K: Data, V: Data> Node<K, Change<V>> for Suppress<K, V> {
 }
 
 impl<K: Data, V: Data> Suppress<K, V> {
-    fn hold_back(
-        &mut self,
-        task: &TaskContext,
-        record: Record<K, Change<V>>,
-    ) -> Result<(), Error> {
+    fn hold_back(&mut self, task: &TaskContext, record: Record<K, Change<V>>) -> Result<(), Error> {
         let Record { key, value: Change { new, old }, timestamp, headers } = record;
         let UpdateBytes { key: key_bytes, old: old_bytes, new: new_bytes } = &mut self.bytes;
         key_bytes.clear();
@@ -149,6 +148,37 @@ impl<K: Data, V: Data> Suppress<K, V> {
             bound(self.suppression.max_bytes),
         );
         Error::new(ErrorKind::Fatal, message).at_node(&self.name)
+    }
+}
+
+/// Reads a table whose updates are held back: of a row that waits those downstream know what it was
+/// before.
+pub(crate) struct SuppressedGetter<K, V> {
+    pub(crate) parent: BoxedGetter<K, V>,
+    pub(crate) buffer: Rc<RefCell<TimeOrderedBuffer>>,
+    pub(crate) key_serde: ArcSerde<K>,
+    pub(crate) value_serde: ArcSerde<V>,
+    pub(crate) key_bytes: Vec<u8>,
+}
+
+impl<K: Data, V: Data> ValueGetter<K, V> for SuppressedGetter<K, V> {
+    fn get(&mut self, task: &mut TaskContext, key: &K) -> Result<Option<Stamped<V>>, Error> {
+        const NODE: &str = "suppress";
+        /// Nobody knows any more when the row became what it was.
+        const UNKNOWN_TIME: Timestamp = -1;
+        self.key_bytes.clear();
+        self.key_serde
+            .serialize(key, &mut self.key_bytes)
+            .map_err(|error| unwritable_key(NODE, error))?;
+        let buffer = self.buffer.borrow();
+        let Some(prior) = buffer.prior_value(&self.key_bytes) else {
+            drop(buffer);
+            return self.parent.get(task, key);
+        };
+        let Some(prior) = prior else { return Ok(None) };
+        let value = self.value_serde.deserialize(prior);
+        let value = value.map_err(|error| unreadable_value(NODE, error))?;
+        Ok(Some(Stamped { value, timestamp: UNKNOWN_TIME }))
     }
 }
 

@@ -113,11 +113,7 @@ impl ManagedStore for TimeOrderedBuffer {
 }
 
 /// A change of a row, without a timestamp: that is part of the value.
-fn change<'a>(
-    key: &'a [u8],
-    value: Option<&'a [u8]>,
-    headers: &'a Headers,
-) -> ChangelogRecord<'a> {
+fn change<'a>(key: &'a [u8], value: Option<&'a [u8]>, headers: &'a Headers) -> ChangelogRecord<'a> {
     ChangelogRecord { key, value, timestamp: None, headers }
 }
 
@@ -145,19 +141,24 @@ impl TimeOrderedBuffer {
         }
     }
 
+    /// Sets a row as the changelog has it. Its place is the one it was written with: it may have gone
+    /// downstream and come back since the changelog saw it last.
     fn restore_row(&mut self, time: Timestamp, key: &[u8], mut row: Buffered) {
-        let place = self.place_of(key).unwrap_or_else(|| Place { time, key: key.into() });
+        if let Some(place) = self.place_of(key)
+            && let Some(before) = self.rows.remove(&place)
+        {
+            self.forget(key, &before);
+        }
         // Most rows are of one topic, or of a few.
         if let Some((_, other)) = self.rows.first_key_value()
             && other.origin.topic == row.origin.topic
         {
             row.origin.topic = std::sync::Arc::clone(&other.origin.topic);
         }
-        self.times.entry(Rc::clone(&place.key)).or_insert(time);
-        self.bytes += super::counted_bytes(key, &row);
-        if let Some(before) = self.rows.insert(place, row) {
-            self.bytes -= super::counted_bytes(key, &before);
-        }
+        let key: Rc<[u8]> = key.into();
+        self.bytes += super::counted_bytes(&key, &row);
+        self.times.insert(Rc::clone(&key), time);
+        self.rows.insert(Place { time, key }, row);
     }
 }
 

@@ -53,7 +53,8 @@ impl Origin {
     /// Bytes of memory, as Kafka Streams counts them: text by its UTF-16 units, and no references.
     fn counted_bytes(&self) -> usize {
         let header = |header: &crate::record::Header| {
-            header.name.encode_utf16().count() + header.value.as_ref().map_or(0, |value| value.len())
+            header.name.encode_utf16().count()
+                + header.value.as_ref().map_or(0, |value| value.len())
         };
         let headers: usize = self.headers.iter().map(header).sum();
         8 + 8 + self.topic.encode_utf16().count() + 4 + headers

@@ -127,7 +127,8 @@ fn differing_topic(kind: &str, expected: &[VectorRecord], got: &[VectorRecord]) 
     let (expected, mut got) = (by_topic(expected), by_topic(got));
     for (topic, records) in &mut got {
         // Kafka Streams leaves the time of these records to the broker.
-        let untimed = expected.get(topic).into_iter().flatten().map(|record| record.timestamp.is_none());
+        let untimed =
+            expected.get(topic).into_iter().flatten().map(|record| record.timestamp.is_none());
         for (record, untimed) in records.iter_mut().zip(untimed) {
             record.timestamp = record.timestamp.filter(|_| !untimed);
         }

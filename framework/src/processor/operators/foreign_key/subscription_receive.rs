@@ -40,7 +40,7 @@ impl<K: Data, KO: Data> Node<Option<KO>, Subscription<K>> for SubscriptionReceiv
             if subscription.instruction == Instruction::Subscribe {
                 return self.next.forward(task, record);
             }
-            task.drop_record(DropReason::NullForeignKey);
+            task.drop_record(DropReason::NullKey);
             return Ok(());
         };
         let SubscriptionStore { rows, foreign_key_serde, primary_key_serde, bytes } =
@@ -54,7 +54,8 @@ impl<K: Data, KO: Data> Node<Option<KO>, Subscription<K>> for SubscriptionReceiv
         );
         let row =
             stays.then(|| Stamped { value: subscription.clone(), timestamp: record.timestamp });
-        rows.borrow_mut().set_with_headers(bytes, row, record.timestamp, &record.headers)?;
+        let headers = record.headers.clone();
+        rows.borrow_mut().set_with_headers(bytes, row, headers, record.timestamp)?;
         self.next.forward(task, record)
     }
 }
@@ -66,7 +67,9 @@ pub(crate) struct SubscriptionJoin<K, KO, VO> {
     pub(crate) types: std::marker::PhantomData<fn(K)>,
 }
 
-impl<K: Data, KO: Data, VO: Data> Node<Option<KO>, Subscription<K>> for SubscriptionJoin<K, KO, VO> {
+impl<K: Data, KO: Data, VO: Data> Node<Option<KO>, Subscription<K>>
+    for SubscriptionJoin<K, KO, VO>
+{
     fn process(
         &mut self,
         task: &mut TaskContext,

@@ -49,7 +49,7 @@ impl<K: Data, V: Data, KO: Data> Node<K, Change<V>> for SubscriptionSend<K, V, K
             left_instructions(old_key.is_some() && changed)
         } else {
             if new.is_some() && new_key.is_none() {
-                task.drop_record(DropReason::NullForeignKey);
+                task.drop_record(DropReason::NullKey);
             }
             inner_instructions(old_key.is_some(), new_key.is_some(), changed)
         };

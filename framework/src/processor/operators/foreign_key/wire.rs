@@ -129,8 +129,7 @@ impl<VO: 'static> Serde<Response<VO>> for ResponseSerde<VO> {
         }
         let (hash, rest) = read_hash(*version, rest).ok_or_else(bad)?;
         // KAFKA: a foreign value of no bytes cannot be told from none.
-        let value =
-            if rest.is_empty() { None } else { Some(self.value.deserialize(rest)?) };
+        let value = if rest.is_empty() { None } else { Some(self.value.deserialize(rest)?) };
         Ok(Response { hash, value, primary_partition: None })
     }
 }
