@@ -5,8 +5,10 @@
 mod aggregations;
 mod cached;
 mod errors;
+mod foreign_keys;
 mod repartition;
 mod stateless;
+mod suppression;
 mod typed;
 mod windows;
 
@@ -31,6 +33,8 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         cached::topology,
         errors::topology,
         typed::topology,
+        suppression::topology,
+        foreign_keys::topology,
     ];
     let build = families.iter().find_map(|family| family(name))?;
     Some(factory(build))
