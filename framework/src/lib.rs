@@ -48,9 +48,10 @@ mod topology;
 
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
-    AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, Grouped,
-    KGroupedStream, KStream, KTable, Materialized, Named, ProcessorSupplier, Produced,
-    Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
+    AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, GlobalKTable,
+    Grouped, Joined, KGroupedStream, KStream, KTable, Materialized, Named, ParentNode,
+    ProcessorSupplier, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
+    TopologyBuilder,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};

@@ -4,6 +4,7 @@
 //! the plan is names, edges and opaque suppliers.
 
 mod branched_kstream;
+mod global_ktable;
 mod kgrouped_stream;
 mod kstream;
 mod ktable;
@@ -14,13 +15,18 @@ mod state_store;
 mod stores;
 mod streams_builder;
 mod time_windowed_kstream;
+mod topology_builder;
 
 pub use branched_kstream::BranchedKStream;
+pub use global_ktable::GlobalKTable;
 pub use kgrouped_stream::KGroupedStream;
 pub use kstream::KStream;
 pub use ktable::KTable;
-pub use options::{Branched, Consumed, Grouped, Materialized, Named, Produced, Repartitioned};
+pub use options::{
+    Branched, Consumed, Grouped, Joined, Materialized, Named, Produced, Repartitioned,
+};
 pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
 pub use state_store::AnyStoreBuilder;
 pub use streams_builder::{StreamsBuilder, Topics};
 pub use time_windowed_kstream::TimeWindowedKStream;
+pub use topology_builder::{ParentNode, TopologyBuilder};

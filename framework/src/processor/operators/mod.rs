@@ -5,6 +5,7 @@ pub(crate) mod branch;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod fold;
+pub(crate) mod global_table;
 pub(crate) mod held_back;
 pub(crate) mod map;
 pub(crate) mod merge;

@@ -68,7 +68,8 @@ pub(crate) fn source_partitions(
     use crate::topology::link::TaskScope;
     let mut partitions = Vec::new();
     for subtopology in &topology.subtopologies {
-        if settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology {
+        let others = settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology;
+        if others || subtopology.global {
             continue;
         }
         for topic in &subtopology.sources {
@@ -148,6 +149,7 @@ impl StreamTask {
             context.partition = queue.partition.partition;
             context.offset = raw.offset;
             context.stream_time = context.stream_time.max(raw.timestamp);
+            context.record_clock.set_stream_time(context.stream_time);
             context.counters.processed += 1;
             let next_offset = raw.offset + 1;
             self.dirty = true;
@@ -166,6 +168,11 @@ impl StreamTask {
     /// Whether anything has been processed since the last commit.
     pub(crate) fn needs_commit(&self) -> bool {
         self.dirty
+    }
+
+    /// Whether a processor wants what has been processed to be committed soon.
+    pub(crate) fn commit_requested(&self) -> bool {
+        self.dirty && self.context.commit_requested
     }
 
     /// Forwards what the record cache holds back. A panic in user code becomes an error.
