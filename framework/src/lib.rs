@@ -49,9 +49,10 @@ mod topology;
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, GlobalKTable,
-    Grouped, Joined, KGroupedStream, KStream, KTable, Materialized, Named, ParentNode,
-    ProcessorSupplier, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
-    TopologyBuilder,
+    Grouped, Joined, KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier,
+    Materialized, Named, ParentNode, ProcessorSupplier, Produced, Repartitioned,
+    SessionBytesStoreSupplier, StoreBuilder, Stores, StreamsBuilder, TimeWindowedKStream, Topics,
+    TopologyBuilder, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};

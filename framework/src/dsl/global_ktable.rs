@@ -202,8 +202,9 @@ pub(super) fn add_global(
     builder: AnyStoreBuilder,
     location: &'static Location<'static>,
 ) -> StoreId {
-    let AnyStoreBuilder(store) = builder;
-    plan.add_store(TopologyStore { logging: false, caching: false, ..store }, location)
+    let AnyStoreBuilder { store, problem } = builder;
+    let store = TopologyStore { logging: false, caching: false, ..store };
+    plan.add_built(AnyStoreBuilder { store, problem }, location)
 }
 
 /// The names of a source and of the node behind it.

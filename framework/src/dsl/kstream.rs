@@ -2,6 +2,7 @@
 
 mod global_join;
 pub(crate) mod process;
+mod to_table;
 
 use std::marker::PhantomData;
 use std::panic::Location;

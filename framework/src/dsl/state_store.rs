@@ -3,27 +3,7 @@
 use std::panic::Location;
 
 use super::streams_builder::StreamsBuilder;
-use crate::topology::TopologyStore;
-
-/// A store builder of any kind: what [`StreamsBuilder::add_state_store`] takes, and what a supplier brings
-/// along. Made from a store builder with `into()`.
-///
-/// # Source
-/// `org.apache.kafka.streams.state.StoreBuilder<?>`.
-pub struct AnyStoreBuilder(pub(crate) TopologyStore);
-
-impl AnyStoreBuilder {
-    /// The store's name.
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-}
-
-impl std::fmt::Debug for AnyStoreBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AnyStoreBuilder").field("name", &self.0.name).finish_non_exhaustive()
-    }
-}
+pub use crate::graph::AnyStoreBuilder;
 
 impl StreamsBuilder {
     /// Adds a store for processors; they are connected to it by its name where they are added. A store
@@ -35,7 +15,6 @@ impl StreamsBuilder {
     /// `StreamsBuilder.addStateStore`.
     #[track_caller]
     pub fn add_state_store(&self, builder: impl Into<AnyStoreBuilder>) {
-        let AnyStoreBuilder(store) = builder.into();
-        self.plan.borrow_mut().add_unconnected(store, Location::caller());
+        self.plan.borrow_mut().add_built(builder.into(), Location::caller());
     }
 }

@@ -161,7 +161,7 @@ impl TopologyBuilder {
         supplier: impl ProcessorSupplier<K, V, KOut, VOut>,
         parents: &[&ParentNode<K, V>],
     ) -> ParentNode<KOut, VOut> {
-        let brought = supplier.stores().into_iter().map(|store| store.0).collect();
+        let brought = supplier.stores();
         let supplier = process_supplier(supplier);
         self.parent(self.add_processor_node(name, supplier, brought, parents))
     }
@@ -177,7 +177,7 @@ impl TopologyBuilder {
         supplier: impl FixedKeyProcessorSupplier<K, V, VOut>,
         parents: &[&ParentNode<K, V>],
     ) -> ParentNode<K, VOut> {
-        let brought = supplier.stores().into_iter().map(|store| store.0).collect();
+        let brought = supplier.stores();
         let supplier = process_values_supplier(supplier);
         self.parent(self.add_processor_node(name, supplier, brought, parents))
     }
@@ -224,10 +224,10 @@ impl TopologyBuilder {
     #[track_caller]
     pub fn add_state_store(&self, builder: impl Into<AnyStoreBuilder>, processors: &[&str]) {
         let location = Location::caller();
-        let AnyStoreBuilder(store) = builder.into();
+        let builder = builder.into();
         let mut plan = self.plan.borrow_mut();
-        let name = store.name.clone();
-        plan.add_unconnected(store, location);
+        let name = builder.name().to_owned();
+        plan.add_built(builder, location);
         for processor in processors {
             plan.connect_by_name(processor, &name, location);
         }
@@ -260,10 +260,11 @@ impl TopologyBuilder {
         processor_name: &str,
         supplier: impl ProcessorSupplier<K, V, Infallible, Infallible>,
     ) {
-        let AnyStoreBuilder(store) = builder.into();
+        let AnyStoreBuilder { store, problem } = builder.into();
         let source = self.add_source_with(source_name, topic, consumed);
         self.add_processor(processor_name, supplier, &[&source]);
-        let store = AnyStoreBuilder(TopologyStore { logging: false, ..store });
+        let store = TopologyStore { logging: false, ..store };
+        let store = AnyStoreBuilder { store, problem };
         self.add_state_store(store, &[processor_name]);
     }
 
@@ -309,7 +310,7 @@ impl TopologyBuilder {
         &self,
         name: &str,
         supplier: NodeSupplier,
-        brought: Vec<TopologyStore>,
+        brought: Vec<AnyStoreBuilder>,
         parents: &[&ParentNode<K, V>],
     ) -> GraphNodeId {
         let location = Location::caller();
@@ -332,7 +333,7 @@ impl TopologyBuilder {
         parents: &[&ParentNode<K, V>],
         location: &'static Location<'static>,
     ) -> Vec<GraphNodeId> {
-        let mut report = |problem: &str| {
+        let report = |problem: &str| {
             let mut plan = self.plan.borrow_mut();
             plan.report(subject.to_owned(), problem.to_owned(), location);
         };

@@ -12,6 +12,8 @@ mod model_tests;
 pub mod persistent;
 pub(crate) mod rows;
 pub(crate) mod shared_rows;
+pub(crate) mod stores;
+pub(crate) mod versioned;
 
 use std::fmt::Debug;
 
@@ -20,6 +22,14 @@ use crate::error::{Error, ErrorKind};
 pub use directory::StateDirectory;
 pub use handle::StateStoreHandle;
 pub use in_memory::MemoryRows;
+pub use stores::{
+    AggregateWithHeaders, AggregationWithHeaders, KeyValueIterator, KeyValueStore, Plain,
+    SessionStore, SessionStoreWithHeaders, StoredAs, Timestamped, TimestampedKeyValueStore,
+    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore, TimestampedWindowStoreWithHeaders,
+    ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStore, VersionedRecord, WindowStore,
+    WindowStoreIterator, WithHeaders,
+};
+pub use versioned::PutOutcome;
 
 /// How far a store's committed rows follow its changelog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

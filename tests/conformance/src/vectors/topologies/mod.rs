@@ -8,6 +8,8 @@ mod cached;
 mod errors;
 mod repartition;
 mod stateless;
+mod table_joins;
+mod tables;
 mod typed;
 mod windows;
 
@@ -49,6 +51,8 @@ impl Recipe {
 pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
+        tables::topology,
+        table_joins::topology,
         repartition::topology,
         aggregations::topology,
         windows::topology,
