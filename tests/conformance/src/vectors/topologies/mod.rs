@@ -8,6 +8,7 @@ mod cached;
 mod errors;
 mod repartition;
 mod stateless;
+mod stores;
 mod typed;
 mod windows;
 
@@ -49,6 +50,7 @@ impl Recipe {
 pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
+        stores::topology,
         repartition::topology,
         aggregations::topology,
         windows::topology,
