@@ -1,6 +1,7 @@
 //! A stream of records, and the operators on it.
 
 pub(crate) mod process;
+mod to_table;
 
 use std::marker::PhantomData;
 use std::panic::Location;

@@ -5,6 +5,7 @@
 
 mod branched_kstream;
 mod kgrouped_stream;
+mod kgrouped_table;
 mod kstream;
 mod ktable;
 pub(crate) mod options;
@@ -18,6 +19,7 @@ mod time_windowed_kstream;
 
 pub use branched_kstream::BranchedKStream;
 pub use kgrouped_stream::KGroupedStream;
+pub use kgrouped_table::KGroupedTable;
 pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{Branched, Consumed, Grouped, Materialized, Named, Produced, Repartitioned};

@@ -9,6 +9,8 @@ mod errors;
 mod repartition;
 mod stateless;
 mod stores;
+mod table_joins;
+mod tables;
 mod typed;
 mod windows;
 
@@ -51,6 +53,8 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
         stores::topology,
+        tables::topology,
+        table_joins::topology,
         repartition::topology,
         aggregations::topology,
         windows::topology,
