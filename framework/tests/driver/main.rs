@@ -22,6 +22,8 @@ mod peek;
 mod record_cache;
 mod repartition;
 mod table;
+mod table_models;
+mod tables;
 mod timestamps;
 mod window_models;
 mod windows;
