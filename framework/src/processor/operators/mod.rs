@@ -10,6 +10,7 @@ pub(crate) mod kept_rows;
 pub(crate) mod map;
 pub(crate) mod merge;
 pub(crate) mod peek;
+pub(crate) mod process;
 pub(crate) mod repartition_filter;
 pub(crate) mod sink;
 pub(crate) mod source;
