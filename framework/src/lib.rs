@@ -49,17 +49,24 @@ mod topology;
 
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
-    Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized,
-    Named, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
+    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager,
+    FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
+    KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder, Stores,
+    StreamsBuilder, Strict, Suppressed, TableJoined, TimeWindowedKStream, Topics, TopologyBuilder,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
+pub use processor::api::{FixedKeyProcessor, Processor, ProcessorError};
 pub use processor::handler::{
     DeserializationHandler, ErrorContext, FailOnBadRecord, HandlerResponse, LogAndContinue,
 };
+pub use processor::processor_context::{FixedKeyProcessorContext, ProcessorContext};
+pub use processor::punctuation::{PunctuationType, ScheduleId};
 pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
-pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
+pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{TimeWindows, Window, Windowed};
 pub use topology::{

@@ -1,5 +1,9 @@
 //! A stream of records, and the operators on it.
 
+mod global_join;
+pub(crate) mod process;
+mod to_table;
+
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;
@@ -470,7 +474,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         let names = plan.repartition_names(&prefix);
         let repartition = RepartitionSpec { names, partitions, key_serde, value_serde };
         let location = Location::caller();
-        let kind = GraphNodeKind::Repartition(repartition_node(repartition));
+        let kind = GraphNodeKind::Repartition(repartition_node::<K, V, V>(repartition));
         let node = plan.add_node(vec![self.node], kind, location);
         drop(plan);
         Self::new(Rc::clone(&self.plan), node, false)

@@ -42,21 +42,34 @@ pub(crate) fn add_repartition<K: Data, V: Data>(
     repartition: RepartitionSpec<K, V>,
     location: &'static Location<'static>,
 ) -> GraphNodeId {
-    let mut node = repartition_node(repartition.with_names(repartition.names.clone()));
-    node.mergeable = Some(Mergeable {
+    add_converting_repartition::<K, V, V>(plan, parent, repartition, location)
+}
+
+/// Adds a repartition behind `parent`, whose records have values of type `I`; it may be merged with others
+/// if `I` is `V`.
+pub(crate) fn add_converting_repartition<K: Data, I: Data + Into<V>, V: Data>(
+    plan: &mut Plan,
+    parent: GraphNodeId,
+    repartition: RepartitionSpec<K, V>,
+    location: &'static Location<'static>,
+) -> GraphNodeId {
+    let mut node = repartition_node::<K, I, V>(repartition.with_names(repartition.names.clone()));
+    node.mergeable = (TypeId::of::<I>() == TypeId::of::<V>()).then(|| Mergeable {
         types: TypeId::of::<(K, V)>(),
-        with_names: Arc::new(move |names| repartition_node(repartition.with_names(names))),
+        with_names: Arc::new(move |names| {
+            repartition_node::<K, I, V>(repartition.with_names(names))
+        }),
     });
     plan.add_node(vec![parent], GraphNodeKind::Repartition(node), location)
 }
 
 /// A repartition that stays as it is.
-pub(crate) fn repartition_node<K: Data, V: Data>(
+pub(crate) fn repartition_node<K: Data, I: Data + Into<V>, V: Data>(
     repartition: RepartitionSpec<K, V>,
 ) -> RepartitionNode {
     let RepartitionSpec { names, partitions, key_serde, value_serde } = repartition;
     let filter_serde = Arc::clone(&key_serde);
-    let filter = node(move |linker| {
+    let filter = node::<K, I, _>(move |linker| {
         let key_serde = Arc::clone(&filter_serde);
         Ok(RepartitionFilter::<K, V> { key_serde, next: linker.outlet()? })
     });
@@ -64,5 +77,5 @@ pub(crate) fn repartition_node<K: Data, V: Data>(
         .supplier(Arc::clone(&key_serde), Arc::clone(&value_serde));
     let source =
         source_supplier(names.source.clone(), key_serde, value_serde, TimestampExtractor::Broker);
-    RepartitionNode { names, partitions, filter, sink, source, mergeable: None }
+    RepartitionNode { names, partitions, filter: Some(filter), sink, source, mergeable: None }
 }

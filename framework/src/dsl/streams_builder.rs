@@ -7,18 +7,17 @@ use std::sync::Arc;
 
 use super::kstream::KStream;
 use super::ktable::KTable;
+use super::ktable::source::{TableSourceSpec, add_table_source};
 use super::options::{Consumed, Materialized};
-use super::stores::add_store;
 use crate::error::TopologyErrors;
 use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode, TableSourceMark};
 use crate::processor::Data;
 use crate::processor::operators::source::Source;
-use crate::processor::operators::table_source::{TableSource, TableStore};
 use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::{ArcSerde, DefaultSerde, OptionSerde};
-use crate::topology::link::{BuiltNode, NodeSupplier, flushing_node};
+use crate::topology::link::{BuiltNode, NodeSupplier};
 use crate::topology::source_changelog::read_row;
-use crate::topology::{StoreKind, Topology, TopologyConfig};
+use crate::topology::{Topology, TopologyConfig};
 
 /// One topic or several.
 pub trait Topics {
@@ -88,7 +87,7 @@ impl Topics for Vec<String> {
 /// `org.apache.kafka.streams.StreamsBuilder`.
 #[derive(Default)]
 pub struct StreamsBuilder {
-    plan: SharedPlan,
+    pub(super) plan: SharedPlan,
 }
 
 impl std::fmt::Debug for StreamsBuilder {
@@ -133,8 +132,8 @@ impl StreamsBuilder {
         KStream::new(Rc::clone(&self.plan), node, false)
     }
 
-    /// Reads a topic as a table that is not kept: each record is the new value of its key, null deletes
-    /// it.
+    /// Reads a topic as a table: each record is the new value of its key, null deletes it. Rows are only
+    /// kept if an operator behind it reads them.
     #[track_caller]
     pub fn table<K, V>(&self, topic: &str) -> KTable<K, V>
     where
@@ -144,7 +143,8 @@ impl StreamsBuilder {
         self.table_with(topic, Consumed::new(), Materialized::new())
     }
 
-    /// Reads a topic as a table; it is kept in a store if `materialized` names one.
+    /// Reads a topic as a table; it is kept in a store if `materialized` names one, or if an operator behind
+    /// it reads its rows.
     ///
     /// **Shape**: records with a null key are dropped. The store has a changelog topic.
     #[track_caller]
@@ -152,21 +152,18 @@ impl StreamsBuilder {
         &self,
         topic: &str,
         consumed: Consumed<K, V>,
-        materialized: Materialized<K, V>,
+        mut materialized: Materialized<K, V>,
     ) -> KTable<K, V> {
         let Consumed { key_serde, value_serde, name, reset, timestamps } = consumed;
         let location = Location::caller();
         let store_key_serde =
             materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&key_serde));
         let store_value_serde = Arc::clone(&materialized.value_serde);
-        let caching = materialized.caching;
-        let store = if materialized.name.is_some() {
-            let mut plan = self.plan.borrow_mut();
-            Some(add_store(&mut plan, materialized, StoreKind::KeyValue, location))
-        } else {
-            self.plan.borrow_mut().store_name(&format!("{topic}-"));
-            None
-        };
+        let queryable = materialized.name.is_some();
+        if !queryable {
+            let name = self.plan.borrow_mut().store_name(&format!("{topic}-"));
+            materialized.name = Some(name);
+        }
         let mut plan = self.plan.borrow_mut();
         let source_name = name.as_ref().map(|name| format!("{name}-source"));
         let source_name = plan.name_or(source_name, "KSTREAM-SOURCE-");
@@ -187,34 +184,17 @@ impl StreamsBuilder {
             types: TypeId::of::<(K, Option<V>)>(),
             supplier,
         });
-        let node_name = table_name.clone();
-        let supplier = flushing_node(move |linker| {
-            let store = match store {
-                Some(id) => Some(TableStore {
-                    rows: linker.rows::<V>(id)?,
-                    caching: caching && linker.record_cache(),
-                    send_old: false,
-                }),
-                None => None,
-            };
-            Ok(TableSource {
-                name: node_name.clone(),
-                key_serde: Arc::clone(&store_key_serde),
-                store,
-                next: linker.outlet()?,
-                key_bytes: Vec::new(),
-            })
-        });
-        let kind = GraphNodeKind::Processor {
+        let spec = TableSourceSpec {
             name: table_name,
-            supplier,
-            stores: store.into_iter().collect(),
+            parent: source,
+            key_serde: store_key_serde,
+            materialized,
+            queryable,
         };
-        let mut plan = self.plan.borrow_mut();
-        let table = plan.add_node(vec![source], kind, location);
-        plan.mark_table_source(TableSourceMark { table, topic: topic.to_owned(), read });
-        drop(plan);
-        KTable::new(Rc::clone(&self.plan), table)
+        let table = add_table_source::<K, Option<V>, V>(&self.plan, spec, location);
+        let mark = TableSourceMark { table: table.node, topic: topic.to_owned(), read };
+        self.plan.borrow_mut().mark_table_source(mark);
+        table
     }
 
     /// Checks everything and makes the topology.
@@ -237,7 +217,7 @@ impl StreamsBuilder {
     }
 
     #[track_caller]
-    fn add_source(&self, source: SourceNode) -> GraphNodeId {
+    pub(super) fn add_source(&self, source: SourceNode) -> GraphNodeId {
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         if source.topics.is_empty() || source.topics.iter().any(String::is_empty) {

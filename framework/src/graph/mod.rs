@@ -7,10 +7,11 @@ mod lower;
 mod names;
 mod naming;
 mod optimization;
+mod user_stores;
 
 use std::any::TypeId;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -21,6 +22,9 @@ use crate::topology::{AutoOffsetReset, StoreFormats, StoreId, TopologyStore};
 use names::GeneratedNames;
 pub(crate) use naming::RepartitionNames;
 pub(crate) use optimization::{Mergeable, TableSourceMark};
+pub use user_stores::AnyStoreBuilder;
+use user_stores::Connection;
+pub(crate) use user_stores::UserStores;
 
 /// The plan as the DSL's handles share it.
 pub(crate) type SharedPlan = Rc<RefCell<Plan>>;
@@ -39,9 +43,19 @@ pub(crate) struct GraphNode {
 /// What a node of the plan becomes.
 pub(crate) enum GraphNodeKind {
     Source(SourceNode),
-    Processor { name: String, supplier: NodeSupplier, stores: Vec<StoreId> },
+    /// The source of a global store.
+    GlobalSource(SourceNode),
+    Processor {
+        name: String,
+        supplier: NodeSupplier,
+        stores: Vec<StoreId>,
+    },
     Repartition(RepartitionNode),
-    Sink { name: String, topic: String, supplier: NodeSupplier },
+    Sink {
+        name: String,
+        topic: String,
+        supplier: NodeSupplier,
+    },
 }
 
 /// A source node.
@@ -54,11 +68,12 @@ pub(crate) struct SourceNode {
     pub(crate) supplier: NodeSupplier,
 }
 
-/// A repartition: a filter and a sink in one sub-topology, a source in the next.
+/// A repartition: a filter, if records without a key come, and a sink in one sub-topology, a source in the
+/// next.
 pub(crate) struct RepartitionNode {
     pub(crate) names: RepartitionNames,
     pub(crate) partitions: Option<i32>,
-    pub(crate) filter: NodeSupplier,
+    pub(crate) filter: Option<NodeSupplier>,
     pub(crate) sink: NodeSupplier,
     pub(crate) source: NodeSupplier,
     /// Whether it may be merged with others; `None` where the user asked for this very topic.
@@ -84,6 +99,11 @@ pub(crate) struct Plan {
     order: Vec<GraphNodeId>,
     /// Nodes that rewrites have taken out, and which ones do their work.
     replaced: BTreeMap<GraphNodeId, GraphNodeId>,
+    /// Stores that all tasks share.
+    global_stores: Vec<StoreId>,
+    /// The names of stores that suppliers have brought along.
+    brought: BTreeSet<String>,
+    connections: Vec<Connection>,
     errors: Vec<TopologyError>,
 }
 
@@ -122,6 +142,21 @@ impl Plan {
         value: Option<String>,
     ) {
         self.store_formats.insert(store, (key, value));
+    }
+
+    /// Has all tasks share a store.
+    pub(crate) fn share_store(&mut self, store: StoreId) {
+        self.global_stores.push(store);
+    }
+
+    /// Connects a processor that is there already to a store.
+    pub(crate) fn connect_store(&mut self, node: GraphNodeId, store: StoreId) {
+        if let Some(GraphNode { kind: GraphNodeKind::Processor { stores, .. }, .. }) =
+            self.nodes.get_mut(node.0)
+            && !stores.contains(&store)
+        {
+            stores.push(store);
+        }
     }
 
     /// Notes a mistake; `build` returns all of them.

@@ -64,7 +64,7 @@ impl Plan {
                 }
             };
             match &node.kind {
-                GraphNodeKind::Source(source) => {
+                GraphNodeKind::Source(source) | GraphNodeKind::GlobalSource(source) => {
                     check("source", &source.name);
                     source.topics.iter().for_each(|topic| check("topic", topic));
                 }

@@ -8,6 +8,7 @@ mod assignments;
 pub(crate) mod commit;
 mod compatibility;
 mod control;
+pub(crate) mod global;
 mod kafka_streams;
 mod membership;
 mod restore;

@@ -16,6 +16,7 @@ use self::starting::{Stage, StartingTask};
 use super::active_task::ActiveTask;
 use super::assignments::{Assignments, Epoch};
 use super::commit::Commit;
+use super::global::GlobalStores;
 use super::membership::Membership;
 use super::status::{Status, TaskState};
 use super::stores::TaskStores;
@@ -69,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) assignments: Arc<Assignments>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stores: Arc<TaskStores>,
+    pub(crate) globals: Arc<GlobalStores>,
     pub(crate) status: Arc<Status>,
     pub(crate) metrics: Metrics,
     pub(crate) link: Arc<LinkSettings>,
@@ -156,6 +158,9 @@ impl StreamThread {
             result => result?,
         }
         self.publish();
+        for active in &mut self.running {
+            active.task.stop();
+        }
         for active in self.running.iter().chain(&self.suspended) {
             active.task.flush_stores()?;
         }
@@ -216,7 +221,8 @@ impl StreamThread {
             done += self.start_tasks()?;
         }
         done += self.process()?;
-        if now.saturating_sub(self.last_commit) >= self.shared.config.commit_interval {
+        let requested = self.running.iter().any(|active| active.task.commit_requested());
+        if requested || now.saturating_sub(self.last_commit) >= self.shared.config.commit_interval {
             self.commit()?;
             self.last_commit = now;
         } else if done > 0 {
@@ -262,6 +268,7 @@ impl StreamThread {
             }
             active.task.context.wall_clock = wall_clock;
             processed += active.task.process(SLICE_RECORDS)?;
+            active.task.punctuate_wall_clock()?;
         }
         self.metrics.poll_records.inc_by(fetched as u64);
         Ok(processed)
@@ -354,6 +361,7 @@ impl StreamThread {
             self.consumer.unassign(&active.slots)?;
             active.slots.clear();
             active.task.group.clear();
+            active.task.stop();
             self.shared.status.set_task(active.task.id, TaskState::Suspended);
             self.suspended.push(active);
         }
@@ -364,8 +372,9 @@ impl StreamThread {
     fn drop_tasks(&mut self) -> Result<(), Error> {
         self.abandon_starting()?;
         self.suspended.clear();
-        for active in std::mem::take(&mut self.running) {
+        for mut active in std::mem::take(&mut self.running) {
             self.consumer.unassign(&active.slots)?;
+            active.task.stop();
             self.shared.status.set_task(active.task.id, TaskState::Created);
         }
         self.flushed_bytes = 0;

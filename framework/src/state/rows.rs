@@ -7,12 +7,14 @@
 //! INVARIANT: a row marked dirty is in memory until it is committed or rolled back; the [`RowStore`]
 //! only ever holds committed rows.
 
+mod foreign;
 mod held_back;
 mod managed;
 mod row_bytes;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod ttl;
 mod update_log;
 
 use std::collections::BTreeMap;
@@ -26,8 +28,10 @@ use super::key_layout::KeyLayout;
 use crate::error::Error;
 use crate::record::{Headers, Timestamp};
 use crate::serdes::ArcSerde;
-pub(crate) use managed::{ChangelogRecord, ManagedStore};
+pub(crate) use managed::{ChangelogRecord, EmitChange, ManagedStore};
 use row_bytes::decode;
+pub(crate) use scan::VisitRowWithHeaders;
+pub(crate) use ttl::{Sweep, TimeToLive};
 use update_log::UpdateLog;
 
 /// A value and the timestamp of its row.
@@ -127,6 +131,8 @@ pub(crate) struct Rows<V> {
     /// Every update since the last commit, where the changelog gets them all.
     log: Option<UpdateLog>,
     header_use: RowHeaders,
+    /// How long rows live, where they do not live for ever, and the search for old ones.
+    ttl: Option<Box<(TimeToLive, Sweep)>>,
     bytes: usize,
     uncommitted_bytes: usize,
     budget: RowBudget,
@@ -135,6 +141,8 @@ pub(crate) struct Rows<V> {
     backing: Box<dyn RowStore>,
     committing: Vec<Committing>,
     arena: Vec<u8>,
+    /// Of rows that another writes: the state of theirs that ours are of.
+    foreign: Option<u64>,
     /// Scratch for keys of the backing store.
     key_bytes: Vec<u8>,
 }
@@ -169,11 +177,13 @@ impl<V: Clone + 'static> Rows<V> {
             order: None,
             log: log_every_update.then(UpdateLog::default),
             header_use: headers,
+            ttl: None,
             bytes: 0,
             uncommitted_bytes: 0,
             budget,
             layout,
             value_serde,
+            foreign: backing.foreign_version(),
             backing,
             committing: Vec::new(),
             arena: Vec::new(),
@@ -190,6 +200,18 @@ impl<V: Clone + 'static> Rows<V> {
     /// has a place too.
     #[inline]
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<RowId, Error> {
+        if self.foreign.is_some() {
+            self.refresh();
+        }
+        let id = self.look_up(key)?;
+        if self.ttl.is_some() {
+            self.expire(id);
+        }
+        Ok(id)
+    }
+
+    #[inline]
+    fn look_up(&mut self, key: &[u8]) -> Result<RowId, Error> {
         let hash = self.hasher.hash_one(key);
         let slots = &mut self.slots;
         let found = self
@@ -283,6 +305,9 @@ impl<V: Clone + 'static> Rows<V> {
             slot.flags.listed = true;
             self.dirty.push(id.0);
         }
+        if let (Some(ttl), Some(row)) = (&mut self.ttl, &slot.row) {
+            ttl.1.note(row.timestamp);
+        }
         if let Some(log) = &mut self.log {
             let row = slot.row.as_ref();
             let headers =
@@ -326,6 +351,7 @@ impl<V: Clone + 'static> Rows<V> {
         row: Option<Stamped<V>>,
         written_at: Timestamp,
     ) -> Result<(), Error> {
+        self.check_writable()?;
         let id = self.find(key)?;
         self.put(id, row, written_at);
         Ok(())
@@ -339,6 +365,7 @@ impl<V: Clone + 'static> Rows<V> {
         headers: Headers,
         written_at: Timestamp,
     ) -> Result<(), Error> {
+        self.check_writable()?;
         let id = self.find(key)?;
         self.put_headers(id, headers);
         self.put(id, row, written_at);

@@ -80,7 +80,8 @@ pub(crate) enum Unreadable {
 
 impl Fingerprint {
     pub(crate) fn of(topology: &Topology) -> Self {
-        let parts = topology.subtopologies.iter();
+        // Global stores are read anew by each process.
+        let parts = topology.subtopologies.iter().filter(|part| !part.global);
         let parts = parts.map(|part| (part.id, Part::of(topology, part)));
         let stateful = |part: &Part| !part.stores.is_empty() || !part.repartitions.is_empty();
         Self { version: VERSION, subtopologies: parts.filter(|(_, part)| stateful(part)).collect() }

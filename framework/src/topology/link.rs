@@ -6,16 +6,20 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{NodeId, StoreId, Topology, TopologyStore};
+use super::{NodeId, StoreId, Topology, TopologyStore, UNCONNECTED};
 use crate::config::ChangelogUpdates;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::operators::source::RawNode;
-use crate::processor::{Data, Flush, Node, Outlet, Port};
+use crate::processor::processor_context::ProcessorNode;
+use crate::processor::{Data, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
 use crate::state::RowStore;
+use crate::state::buffer::TimeOrderedBuffer;
+use crate::state::handle::RecordClock;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
 
 /// Builds one instance of a node for one task.
@@ -26,13 +30,15 @@ pub(crate) type NodeSupplier =
 pub(crate) type StoreSupplier =
     Arc<dyn Fn(Box<dyn RowStore>, StoreSettings) -> Result<BuiltStore, Error> + Send + Sync>;
 
-/// What a store has to know of the configuration.
-#[derive(Debug, Clone, Copy)]
+/// What a store has to know of the configuration and of its task.
+#[derive(Debug, Clone)]
 pub(crate) struct StoreSettings {
     /// Memory for its committed rows.
     pub(crate) budget: RowBudget,
     /// Whether its changelog gets every update instead of the latest per key.
     pub(crate) log_every_update: bool,
+    /// For the handle: the time of a write.
+    pub(crate) clock: RecordClock,
 }
 
 /// Opens the row store of a store: `(store, its topology entry)`.
@@ -49,15 +55,24 @@ pub(crate) enum BuiltNode {
 /// A store instance.
 pub(crate) struct BuiltStore {
     pub(crate) managed: Rc<RefCell<dyn ManagedStore>>,
-    /// An `Rc<RefCell<Rows<V>>>`.
+    /// An `Rc<RefCell<Rows<V>>>`, or an `Rc<RefCell<TimeOrderedBuffer>>`.
     pub(crate) rows: Box<dyn Any>,
+    /// A [`StateStoreHandle`](crate::state::StateStoreHandle), if processors can ask for the store.
+    pub(crate) handle: Option<Rc<dyn Any>>,
 }
 
 impl BuiltStore {
     pub(crate) fn of_rows<V: Clone + 'static>(rows: Rows<V>) -> Self {
         let rows = Rc::new(RefCell::new(rows));
         let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
-        Self { managed, rows: Box::new(rows) }
+        Self { managed, rows: Box::new(rows), handle: None }
+    }
+
+    pub(crate) fn of_buffer(buffer: TimeOrderedBuffer) -> Self {
+        let buffer = Rc::new(RefCell::new(buffer));
+        let managed: Rc<RefCell<dyn ManagedStore>> =
+            Rc::<RefCell<TimeOrderedBuffer>>::clone(&buffer);
+        Self { managed, rows: Box::new(buffer), handle: None }
     }
 }
 
@@ -67,13 +82,20 @@ pub(crate) struct LinkedStore {
     pub(crate) built: BuiltStore,
 }
 
+/// The user's processors of a task.
+pub(crate) type Processors = BTreeMap<ProcessorId, Rc<RefCell<dyn Lifecycle>>>;
+
 /// A linked task: what a runtime drives.
 pub(crate) struct LinkedTask {
     /// Source nodes with the topics they read (bare names for internal topics).
     pub(crate) sources: Vec<(NodeId, Rc<RefCell<dyn RawNode>>)>,
+    /// The user's processors, parents before children.
+    pub(crate) processors: Processors,
     /// Nodes that hold records back, in the order a record meets them.
     pub(crate) flushers: Vec<Rc<RefCell<dyn Flush>>>,
     pub(crate) stores: Vec<LinkedStore>,
+    /// Set to the timestamp of each record that a processor works on.
+    pub(crate) clock: RecordClock,
 }
 
 /// What a node's supplier sees while a task is linked.
@@ -83,6 +105,7 @@ pub(crate) struct Linker<'a> {
     ports: Vec<Option<Box<dyn Any>>>,
     stores: Vec<LinkedStore>,
     flushers: Vec<Rc<RefCell<dyn Flush>>>,
+    processors: Processors,
     settings: &'a LinkSettings,
 }
 
@@ -102,10 +125,14 @@ pub(crate) struct LinkSettings {
 }
 
 impl LinkSettings {
-    fn store(&self, store: &TopologyStore) -> StoreSettings {
+    fn store(&self, store: &TopologyStore, clock: &RecordClock) -> StoreSettings {
         let cached = store.caching && self.record_cache;
         let every = self.changelog_updates == ChangelogUpdates::Every;
-        StoreSettings { budget: self.budget, log_every_update: every && store.logging && !cached }
+        StoreSettings {
+            budget: self.budget,
+            log_every_update: every && store.logging && !cached,
+            clock: clock.clone(),
+        }
     }
 }
 
@@ -139,15 +166,47 @@ impl Linker<'_> {
         Ok(Outlet::new(ports))
     }
 
+    /// The node as a processor's context shows it.
+    pub(crate) fn processor_node(&self) -> ProcessorNode {
+        let node = self.topology.node(self.node);
+        let children = node.children.iter();
+        let seen = |store: &&LinkedStore| {
+            node.stores.contains(&store.id) || self.topology.is_global(store.id)
+        };
+        let connected = self.stores.iter().filter(seen);
+        ProcessorNode {
+            id: ProcessorId(self.node.0),
+            name: node.name.clone(),
+            application_id: self.settings.application_id.clone(),
+            children: children.map(|child| self.topology.node(*child).name.clone()).collect(),
+            stores: connected
+                .map(|store| {
+                    (self.topology.store(store.id).name.clone(), store.built.handle.clone())
+                })
+                .collect(),
+        }
+    }
+
     /// The typed rows of a store that the node is connected to.
     pub(crate) fn rows<V: 'static>(&self, store: StoreId) -> Result<Rc<RefCell<Rows<V>>>, Error> {
+        self.built_store(store, std::any::type_name::<V>())
+    }
+
+    /// A buffer that the node is connected to.
+    pub(crate) fn buffer(&self, store: StoreId) -> Result<Rc<RefCell<TimeOrderedBuffer>>, Error> {
+        self.built_store(store, "what waits for its time")
+    }
+
+    fn built_store<S: 'static>(
+        &self,
+        store: StoreId,
+        content: &str,
+    ) -> Result<Rc<RefCell<S>>, Error> {
         let linked = self.stores.iter().find(|linked| linked.id == store);
-        let rows =
-            linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<Rows<V>>>>());
-        rows.map(Rc::clone).ok_or_else(|| {
+        let built = linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<S>>>());
+        built.map(Rc::clone).ok_or_else(|| {
             let store = &self.topology.store(store).name;
-            let types = std::any::type_name::<V>();
-            Error::new(ErrorKind::Config, format!("store {store} does not hold {types}"))
+            Error::new(ErrorKind::Config, format!("store {store} does not hold {content}"))
         })
     }
 }
@@ -175,12 +234,27 @@ pub(crate) fn flushing_node<K: Data, V: Data, N: Node<K, V> + Flush + 'static>(
     })
 }
 
+/// A supplier of a user's processor.
+pub(crate) fn processor<K: Data, V: Data, N: Node<K, V> + Lifecycle + 'static>(
+    make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
+) -> NodeSupplier {
+    Arc::new(move |linker| {
+        let node = Rc::new(RefCell::new(make(linker)?));
+        let lifecycle: Rc<RefCell<dyn Lifecycle>> = Rc::<RefCell<N>>::clone(&node);
+        linker.processors.insert(ProcessorId(linker.node.0), lifecycle);
+        let port: Port<K, V> = node;
+        Ok(BuiltNode::Inner(Box::new(port)))
+    })
+}
+
 /// Which nodes a task has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TaskScope {
     /// Those of the sub-topology that the task's id names.
     Subtopology,
-    /// All of them: the test driver runs every sub-topology in one task, as Kafka's does.
+    /// Those that fill global stores.
+    Global,
+    /// All others: the test driver runs every sub-topology in one task, as Kafka's does.
     Everything,
 }
 
@@ -191,19 +265,33 @@ pub(crate) fn link(
     settings: &LinkSettings,
     open_rows: &mut OpenRows<'_>,
 ) -> Result<LinkedTask, Error> {
-    let everything = settings.scope == TaskScope::Everything;
-    let belongs = |subtopology: u32| everything || subtopology == task.subtopology;
+    let global = settings.scope == TaskScope::Global;
+    let belongs = |subtopology: u32| match settings.scope {
+        TaskScope::Subtopology => subtopology == task.subtopology,
+        TaskScope::Global => topology.global_subtopology(subtopology),
+        TaskScope::Everything => {
+            subtopology != UNCONNECTED && !topology.global_subtopology(subtopology)
+        }
+    };
+    let clock = RecordClock::default();
     let mut stores = Vec::new();
     for (index, store) in topology.stores.iter().enumerate() {
-        if belongs(store.subtopology) {
-            let id = StoreId(index);
-            let built = (store.supplier)(open_rows(id)?, settings.store(store))?;
+        let id = StoreId(index);
+        if belongs(store.subtopology) || topology.is_global(id) {
+            let built = (store.supplier)(open_rows(id)?, settings.store(store, &clock))?;
             stores.push(LinkedStore { id, built });
         }
     }
     let ports = topology.nodes.iter().map(|_| None).collect();
-    let mut linker =
-        Linker { topology, node: NodeId(0), ports, stores, flushers: Vec::new(), settings };
+    let mut linker = Linker {
+        topology,
+        node: NodeId(0),
+        ports,
+        stores,
+        flushers: Vec::new(),
+        processors: Processors::new(),
+        settings,
+    };
     let mut sources = Vec::new();
     // Parents come before their children in `nodes`: backwards, children come first.
     for (index, node) in topology.nodes.iter().enumerate().rev() {
@@ -222,5 +310,8 @@ pub(crate) fn link(
     }
     linker.flushers.reverse();
     sources.reverse();
-    Ok(LinkedTask { sources, flushers: linker.flushers, stores: linker.stores })
+    let Linker { mut stores, flushers, processors, .. } = linker;
+    // Global stores are another task's, except in that task.
+    stores.retain(|store| global || !topology.is_global(store.id));
+    Ok(LinkedTask { sources, processors, flushers, stores, clock })
 }

@@ -29,6 +29,7 @@ impl Rewriting<'_> {
         match &self.node(id)?.kind {
             GraphNodeKind::Repartition(RepartitionNode { mergeable, .. }) => mergeable.as_ref(),
             GraphNodeKind::Source(_)
+            | GraphNodeKind::GlobalSource(_)
             | GraphNodeKind::Processor { .. }
             | GraphNodeKind::Sink { .. } => None,
         }

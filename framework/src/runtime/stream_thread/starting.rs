@@ -37,6 +37,10 @@ pub(super) enum Stage {
 impl StreamThread {
     /// Brings starting tasks a step further; the answer is how much was done.
     pub(super) fn start_tasks(&mut self) -> Result<usize, Error> {
+        // Tasks read global stores from their first record on.
+        if !self.shared.globals.are_complete() {
+            return Ok(0);
+        }
         let mut done = 0;
         let mut waiting = std::mem::take(&mut self.starting).into_iter();
         let mut failed = None;
@@ -192,6 +196,8 @@ impl StreamThread {
                 (partition, committed.map_or(reset, |committed| StartOffset::At(committed.offset)))
             })
             .collect();
+        active.task.context.wall_clock = self.shared.clock.now_ms();
+        active.task.start()?;
         active.slots = self.consumer.assign(&starts)?;
         self.shared.status.set_task(active.task.id, TaskState::Running);
         self.running.push(active);

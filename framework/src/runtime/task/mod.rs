@@ -12,6 +12,7 @@
 //! Closed is the end of the value: a task is dropped.
 
 pub(crate) mod partition_group;
+mod punctuate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,12 +22,14 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::SharedProducer;
 use crate::processor::context::TaskContext;
+use crate::processor::punctuation::PunctuationType;
 use crate::record::Timestamp;
 use crate::state::StorePosition;
-use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, link};
+use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, Processors, link};
 use crate::topology::source_changelog::ReadRow;
 use crate::topology::{AutoOffsetReset, TopicName, Topology};
 use partition_group::PartitionGroup;
+use punctuate::punctuate;
 
 /// A store of a task, with its changelog.
 pub(crate) struct TaskStore {
@@ -66,6 +69,7 @@ pub(crate) struct StreamTask {
     pub(crate) stores: Vec<TaskStore>,
     /// What goes with every offset that is committed.
     pub(crate) offset_metadata: String,
+    processors: Processors,
     linked: Flushers,
     /// Whether there is anything to commit.
     dirty: bool,
@@ -83,7 +87,8 @@ pub(crate) fn source_partitions(
     use crate::topology::link::TaskScope;
     let mut partitions = Vec::new();
     for subtopology in &topology.subtopologies {
-        if settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology {
+        let others = settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology;
+        if others || subtopology.global {
             continue;
         }
         for topic in &subtopology.sources {
@@ -106,7 +111,9 @@ impl StreamTask {
         open_rows: &mut OpenRows<'_>,
     ) -> Result<Self, Error> {
         let id = context.task;
-        let LinkedTask { sources, flushers, stores } = link(topology, id, settings, open_rows)?;
+        let LinkedTask { sources, processors, flushers, stores, clock } =
+            link(topology, id, settings, open_rows)?;
+        let context = TaskContext { record_clock: clock, ..context };
         let mut group = PartitionGroup::default();
         for partition in partitions {
             let source = sources.iter().find(|(node, _)| {
@@ -133,8 +140,8 @@ impl StreamTask {
                 TaskStore { name: store.name.clone(), built: linked.built, changelog, source }
             })
             .collect();
-        let offset_metadata = String::new();
-        Ok(Self { id, context, group, stores, offset_metadata, linked: flushers, dirty: false })
+        let (linked, offset_metadata) = (flushers, String::new());
+        Ok(Self { id, context, group, stores, offset_metadata, processors, linked, dirty: false })
     }
 
     /// Processes up to `max_records`; the answer is how many there were. A panic in user code becomes an
@@ -143,6 +150,9 @@ impl StreamTask {
         let result = guarded(|| self.process_slice(max_records));
         result.map_err(|error| {
             let TaskContext { topic, partition, offset, .. } = &self.context;
+            if topic.is_empty() {
+                return error.in_task(self.id);
+            }
             let place = TopicPartition::new(Arc::clone(topic), *partition);
             error.at_record(place, *offset).in_task(self.id)
         })
@@ -162,6 +172,7 @@ impl StreamTask {
             context.partition = queue.partition.partition;
             context.offset = raw.offset;
             context.stream_time = context.stream_time.max(raw.timestamp);
+            context.record_clock.set_stream_time(context.stream_time);
             context.counters.processed += 1;
             let next_offset = raw.offset + 1;
             self.dirty = true;
@@ -169,13 +180,22 @@ impl StreamTask {
             drop(raw);
             queue.consumed = Some(next_offset);
             queue.advance(alone);
+            let (kind, stream_time) = (PunctuationType::StreamTime, context.stream_time);
+            if context.punctuations.may_be_due(kind, stream_time) {
+                punctuate(&self.processors, context, kind, stream_time)?;
+            }
         }
         Ok(max_records)
     }
 
-    /// Whether records have been processed since the last commit.
+    /// Whether anything has been processed since the last commit.
     pub(crate) fn needs_commit(&self) -> bool {
         self.dirty
+    }
+
+    /// Whether a processor wants what has been processed to be committed soon.
+    pub(crate) fn commit_requested(&self) -> bool {
+        self.dirty && self.context.commit_requested
     }
 
     /// Forwards what the record cache holds back. A panic in user code becomes an error.
@@ -185,6 +205,11 @@ impl StreamTask {
             nodes.try_for_each(|node| node.borrow_mut().flush(&mut self.context))
         });
         flushed.map_err(|error| error.in_task(self.id))
+    }
+
+    /// Whether a changelog is about to forget rows that have gone downstream.
+    pub(crate) fn gave_out(&self) -> bool {
+        self.stores.iter().any(|store| store.built.managed.borrow().gave_out())
     }
 
     /// Sends the rows written since the last commit to the changelogs.
@@ -262,6 +287,7 @@ impl StreamTask {
     /// Notes that everything processed so far is committed.
     pub(crate) fn committed(&mut self) {
         self.dirty = false;
+        self.context.commit_requested = false;
     }
 
     /// The source partitions, in order.

@@ -26,6 +26,11 @@ pub(crate) type EmitChange<'a> = dyn FnMut(ChangelogRecord<'_>) -> Result<(), Er
 
 /// A store as its task sees it: something to commit, roll back, and restore.
 pub(crate) trait ManagedStore {
+    /// Whether rows have left the store since the last commit because they went downstream. Their
+    /// changelog must not forget them before what came of them is acknowledged.
+    fn gave_out(&self) -> bool {
+        false
+    }
     /// Serializes the rows written since the last commit and gives them out as changelog records: the
     /// latest per row, or every update where the store is asked for that.
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error>;
@@ -51,6 +56,7 @@ pub(crate) trait ManagedStore {
 
 impl<V: Clone + 'static> ManagedStore for Rows<V> {
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error> {
+        self.expire_some()?;
         self.committing.clear();
         self.arena.clear();
         let no_headers = Headers::new();
@@ -168,6 +174,17 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
 
     fn approximate_bytes(&self) -> u64 {
         self.backing.approximate_bytes()
+    }
+}
+
+impl<V: Clone + 'static> Rows<V> {
+    /// Commits rows that changelog records have led to, with the position behind these records, in one batch.
+    pub(crate) fn commit_restored(&mut self, position: StorePosition) -> Result<(), Error> {
+        self.prepare_commit(&mut |_| Ok(()))?;
+        if self.committing.is_empty() {
+            self.backing.batch().commit(Some(position))?;
+        }
+        self.finish_commit(Some(position), position.written_at_ms)
     }
 }
 

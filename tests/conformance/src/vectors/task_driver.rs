@@ -7,22 +7,18 @@ use std::time::Duration;
 
 use kstream::broker::{OutgoingRecord, RawRecord};
 use kstream::driver::TaskDriver;
-use kstream::{
-    ChangelogUpdates, Headers, LogAndContinue, StreamsBuilder, StreamsConfig, TopologyConfig,
-};
+use kstream::{ChangelogUpdates, Headers, LogAndContinue, StreamsConfig, TopologyConfig};
 use kstream_test_utils::TopologyTestDriver;
 
-use super::topologies::Build;
+use super::topologies::Recipe;
 use super::{Config, Driver, DriverError, DriverFactory, StepOutput, VectorRecord};
 
-/// A factory of drivers for what `build` adds to a builder.
-pub(super) fn factory(build: Build) -> DriverFactory {
+/// A factory of drivers for a topology.
+pub(super) fn factory(recipe: Recipe) -> DriverFactory {
     Box::new(move |config| {
         let topology_config = topology_config(config)?;
         let (config, dead_letters) = streams_config(config)?;
-        let builder = StreamsBuilder::new();
-        build(&builder);
-        let topology = builder.build_with(&topology_config)?;
+        let topology = recipe.topology(&topology_config)?;
         let driver = TopologyTestDriver::with_config(topology, config)?;
         Ok(Box::new(BytesDriver::new(driver.task(), dead_letters)))
     })
