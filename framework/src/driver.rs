@@ -2,6 +2,7 @@
 //! record by record. Not part of the public interface.
 
 mod creating_producer;
+mod global;
 mod pattern_topics;
 
 use std::cell::RefCell;
@@ -35,6 +36,7 @@ use crate::state::rows::Rows;
 use crate::time::{Clock, ManualClock};
 use crate::topology::link::{LinkSettings, TaskScope};
 use crate::topology::{NodeKind, StoreKind, Topology};
+use global::{GlobalDriver, memory_stores};
 
 /// How many records one fetch takes.
 const FETCH_RECORDS: usize = 10_000;
@@ -50,6 +52,7 @@ pub struct TaskDriver {
     consumer: Box<dyn Consumer>,
     slots: Vec<Slot>,
     task: StreamTask,
+    global: Option<GlobalDriver>,
     patterns: PatternTopics,
 }
 
@@ -85,24 +88,22 @@ impl TaskDriver {
         let producer: SharedProducer = Rc::new(RefCell::new(Box::new(producer)));
         let mut consumer = broker.consumer(ConsumerRole::Main, "test-driver")?;
         let link = LinkSettings::of(&config, TaskScope::Everything);
+        let driving = Driving { config: &config, producer: &producer };
+        let stores = memory_stores(&topology)?;
+        let global = GlobalDriver::start(&topology, &driving, &link, &stores, &mut *consumer)?;
         let id = TaskId { subtopology: 0, partition: 0 };
-        let dead_letter_topic = config.dead_letter_topic.clone();
-        let collector = RecordCollector::new(Rc::clone(&producer), dead_letter_topic);
-        let context = TaskContext::new(id, 0, collector, Handlers::of(&config));
         let partitions = source_partitions(&topology, id, &link, &|_| 1);
-        let mut task = StreamTask::new(&topology, context, &link, partitions, &mut |_| {
+        let context = driving.context(id);
+        let mut task = StreamTask::new(&topology, context, &link, partitions, &mut |store| {
+            if topology.is_global(store) {
+                return stores.reader(store);
+            }
             Ok(Box::new(MemoryRows::new()))
         })?;
         task.start()?;
-        let starts: Vec<_> = task
-            .group
-            .queues()
-            .iter()
-            .map(|queue| (queue.partition.clone(), StartOffset::Earliest))
-            .collect();
-        let slots = consumer.assign(&starts)?;
+        let slots = consumer.assign(&start_offsets(&task))?;
         let patterns = PatternTopics::default();
-        Ok(Self { topology, config, broker, clock, producer, consumer, slots, task, patterns })
+        Ok(Self { topology, config, broker, clock, producer, consumer, slots, task, global, patterns })
     }
 
     /// The topology.
@@ -135,7 +136,10 @@ impl TaskDriver {
     }
 
     fn reads(&self, topic: &str) -> bool {
-        self.task.group.queues().iter().any(|queue| &*queue.partition.topic == topic)
+        let global = self.global.as_ref().map(|global| &global.task);
+        let mut queues =
+            std::iter::once(&self.task).chain(global).flat_map(|task| task.group.queues());
+        queues.any(|queue| &*queue.partition.topic == topic)
     }
 
     /// Reads a further topic if a source's pattern matches its name; makes it if need be.
@@ -166,6 +170,7 @@ impl TaskDriver {
         self.task.context.wall_clock = self.clock.now_ms();
         let mut uncommitted = 0;
         loop {
+            self.fill_global_stores()?;
             for (queue, slot) in self.slots.iter().enumerate() {
                 if let Some(batch) = self.consumer.fetch(*slot, FETCH_RECORDS)? {
                     self.task.group.push(queue, batch);
@@ -183,6 +188,12 @@ impl TaskDriver {
             uncommitted = 0;
             self.commit()?;
         }
+    }
+
+    fn fill_global_stores(&mut self) -> Result<(), Error> {
+        let Some(global) = &mut self.global else { return Ok(()) };
+        let driving = Driving { config: &self.config, producer: &self.producer };
+        global.process_waiting(&driving, &mut *self.consumer, self.clock.now_ms())
     }
 
     fn commit(&mut self) -> Result<(), Error> {
@@ -261,7 +272,8 @@ impl TaskDriver {
     /// The rows of a store, in the order of their keys' bytes.
     pub fn rows<V: Clone + 'static>(&self, store: &str) -> Result<Vec<StoredRow<V>>, Error> {
         let plan = self.topology.stores.iter().find(|plan| plan.name == store);
-        let live = self.task.stores.iter().find(|live| live.name == store);
+        let global = self.global.iter().flat_map(|global| &global.task.stores);
+        let live = self.task.stores.iter().chain(global).find(|live| live.name == store);
         let (Some(plan), Some(live)) = (plan, live) else {
             let names: Vec<_> =
                 self.topology.stores.iter().map(|plan| plan.name.as_str()).collect();
@@ -299,6 +311,26 @@ impl TaskDriver {
     fn complete(&mut self) -> Result<(), Error> {
         self.process_waiting(1)
     }
+}
+
+/// What the tasks of a driver share.
+struct Driving<'a> {
+    config: &'a StreamsConfig,
+    producer: &'a SharedProducer,
+}
+
+impl Driving<'_> {
+    fn context(&self, id: TaskId) -> TaskContext {
+        let dead_letter_topic = self.config.dead_letter_topic.clone();
+        let collector = RecordCollector::new(Rc::clone(self.producer), dead_letter_topic);
+        TaskContext::new(id, 0, collector, Handlers::of(self.config))
+    }
+}
+
+/// Every source partition of a task from its beginning.
+fn start_offsets(task: &StreamTask) -> Vec<(TopicPartition, StartOffset)> {
+    let queues = task.group.queues().iter();
+    queues.map(|queue| (queue.partition.clone(), StartOffset::Earliest)).collect()
 }
 
 /// Every topic that the topology reads or writes.

@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod aggregates;
 pub mod broker;
 mod config;
 #[cfg(feature = "__test-utils")]
@@ -48,11 +49,12 @@ mod topology;
 
 pub use config::{ChangelogUpdates, MaxTaskIdle, StreamsConfig};
 pub use dsl::{
-    AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, Grouped,
-    KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier, Materialized,
-    Named, Printed, ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
-    StoreBuilder, Stores, StreamsBuilder, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
-    WindowBytesStoreSupplier,
+    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager,
+    FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
+    KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode, Printed,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder, Stores,
+    StreamsBuilder, Strict, Suppressed, TableJoined, TimeWindowedKStream, Topics, TopologyBuilder,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
@@ -73,7 +75,10 @@ pub use processor::topic_name_extractor::{RecordContext, TopicNameExtractor};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{TimeWindows, Window, Windowed};
-pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};
+pub use topology::{
+    AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,
+    TopologyOptimization, UnknownOptimization,
+};
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]

@@ -184,6 +184,7 @@ impl TaskMetrics {
             processing,
             production,
             unrouted,
+            stale,
         ] = &self.dropped_records;
         match reason {
             DropReason::NullKey => null_key,
@@ -194,6 +195,7 @@ impl TaskMetrics {
             DropReason::Processing => processing,
             DropReason::Production => production,
             DropReason::Unrouted => unrouted,
+            DropReason::StaleResponse => stale,
         }
     }
 }
@@ -233,11 +235,13 @@ pub enum DropReason {
     Production,
     /// The partitioner chose no partition for it.
     Unrouted,
+    /// The answer of a foreign-key join came when the row had changed.
+    StaleResponse,
 }
 
 impl DropReason {
     /// Every reason, in the order of the handles.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::NullKey,
         Self::NullValue,
         Self::Late,
@@ -246,6 +250,7 @@ impl DropReason {
         Self::Processing,
         Self::Production,
         Self::Unrouted,
+        Self::StaleResponse,
     ];
 
     /// The value of the label `reason`.
@@ -259,6 +264,7 @@ impl DropReason {
             Self::Processing => "processing",
             Self::Production => "production",
             Self::Unrouted => "unrouted",
+            Self::StaleResponse => "stale_response",
         }
     }
 }

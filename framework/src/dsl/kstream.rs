@@ -1,5 +1,6 @@
 //! A stream of records, and the operators on it.
 
+mod global_join;
 mod merge;
 mod print;
 pub(crate) mod process;
@@ -64,6 +65,10 @@ impl<K, V> std::fmt::Debug for KStream<K, V> {
     }
 }
 
+/// Operators that may change the value, but not the key.
+const VALUE_CHANGING: [&str; 3] =
+    ["KSTREAM-MAPVALUES-", "KSTREAM-FLATMAPVALUES-", "KSTREAM-PROCESSVALUES-"];
+
 /// What an operator is called when the user names it not.
 struct Operator {
     prefix: &'static str,
@@ -85,7 +90,14 @@ impl<K: Data, V: Data> KStream<K, V> {
     ) -> KStream<K2, V2> {
         let name = self.plan.borrow_mut().name_or(operator.named.0, operator.prefix);
         let mut stream = self.add_named(name, supplier);
-        stream.repartition_required |= operator.changes_key;
+        let mut plan = self.plan.borrow_mut();
+        if operator.changes_key {
+            plan.mark_key_changing::<(K2, V2)>(stream.node);
+            stream.repartition_required = true;
+        } else if VALUE_CHANGING.contains(&operator.prefix) {
+            plan.mark_value_changing(stream.node);
+        }
+        drop(plan);
         stream
     }
 

@@ -2,14 +2,18 @@
 //!
 //! INVARIANT: in `nodes`, parents stand before their children.
 
+mod config;
 mod describe;
+pub(crate) mod fingerprint;
 pub(crate) mod link;
 mod pattern;
+pub(crate) mod source_changelog;
 mod subtopology;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use config::{TopologyConfig, TopologyOptimization, UnknownOptimization};
 pub use describe::TopologyDescription;
 pub use subtopology::Subtopology;
 pub(crate) use subtopology::assign as assign_subtopologies;
@@ -17,6 +21,7 @@ pub(crate) use subtopology::assign as assign_subtopologies;
 pub(crate) use pattern::TopicPattern;
 
 use link::{NodeSupplier, StoreSupplier};
+use source_changelog::SourceChangelog;
 
 /// A node of a topology, by its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,6 +138,9 @@ impl TopologyStore {
     }
 }
 
+/// What stores write their keys and values as: names that serdes give.
+pub(crate) type StoreFormats = BTreeMap<StoreId, (Option<String>, Option<String>)>;
+
 /// A repartition topic of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RepartitionTopic {
@@ -151,6 +159,10 @@ pub(crate) struct RepartitionTopic {
 pub struct Topology {
     pub(crate) nodes: Vec<TopologyNode>,
     pub(crate) stores: Vec<TopologyStore>,
+    /// Stores that are restored from a source topic and have no changelog of their own.
+    pub(crate) source_changelogs: Vec<SourceChangelog>,
+    /// What stores write their keys and values as, where the serdes say so.
+    pub(crate) store_formats: StoreFormats,
     pub(crate) repartition_topics: Vec<RepartitionTopic>,
     pub(crate) subtopologies: Vec<Subtopology>,
 }
@@ -164,6 +176,11 @@ impl Topology {
     pub(crate) fn store(&self, id: StoreId) -> &TopologyStore {
         #[expect(clippy::indexing_slicing, reason = "a StoreId is made with its store")]
         &self.stores[id.0]
+    }
+
+    /// The source topic that a store is restored from, if it is.
+    pub(crate) fn source_changelog(&self, store: StoreId) -> Option<&SourceChangelog> {
+        self.source_changelogs.iter().find(|source| source.store == store)
     }
 
     /// Whether all tasks share the store, which has no task of its own.

@@ -80,6 +80,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         let supplier = node(|linker| Ok(PassThrough::<K, V> { next: linker.outlet()? }));
         let kind = GraphNodeKind::Processor { name, supplier, stores: Vec::new() };
         let node = plan.add_node(parents, kind, Location::caller());
+        plan.mark_merge::<(K, V)>(node);
         drop(plan);
         Self::new(Rc::clone(&self.plan), node, repartition_required)
     }

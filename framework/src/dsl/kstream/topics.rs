@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::dsl::KStream;
 use crate::dsl::options::{Produced, Repartitioned};
-use crate::dsl::repartition::{RepartitionSpec, add_repartition_with};
+use crate::dsl::repartition::{RepartitionSpec, partitioned_node};
 use crate::graph::GraphNodeKind;
 use crate::processor::Data;
 use crate::processor::operators::sink::{Sink, SinkTopic};
@@ -58,7 +58,8 @@ impl<K: Data, V: Data> KStream<K, V> {
         let names = plan.repartition_names(&prefix);
         let repartition = RepartitionSpec { names, partitions, key_serde, value_serde };
         let location = Location::caller();
-        let node = add_repartition_with(&mut plan, self.node, repartition, partitioner, location);
+        let kind = GraphNodeKind::Repartition(partitioned_node::<K, V, V>(repartition, partitioner));
+        let node = plan.add_node(vec![self.node], kind, location);
         drop(plan);
         Self::new(Rc::clone(&self.plan), node, false)
     }

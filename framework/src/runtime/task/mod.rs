@@ -32,7 +32,8 @@ use crate::state::StorePosition;
 #[cfg(feature = "__test-utils")]
 use crate::topology::NodeId;
 use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, Processors, link};
-use crate::topology::{AutoOffsetReset, Topology};
+use crate::topology::source_changelog::ReadRow;
+use crate::topology::{AutoOffsetReset, TopicName, Topology};
 use partition_group::{Next, PartitionGroup};
 use punctuate::punctuate;
 
@@ -41,6 +42,22 @@ pub(crate) struct TaskStore {
     pub(crate) name: String,
     pub(crate) built: BuiltStore,
     pub(crate) changelog: Option<Changelog>,
+    /// The source topic that the store is restored from instead.
+    pub(crate) source: Option<StoreSource>,
+}
+
+impl TaskStore {
+    /// The partition that the store is restored from.
+    pub(crate) fn log(&self) -> Option<&TopicPartition> {
+        let source = self.source.as_ref().map(|source| &source.partition);
+        self.changelog.as_ref().map(|changelog| &changelog.partition).or(source)
+    }
+}
+
+/// A source partition that has the rows of a store.
+pub(crate) struct StoreSource {
+    pub(crate) partition: TopicPartition,
+    pub(crate) read: ReadRow,
 }
 
 /// The changelog partition of a store.
@@ -56,6 +73,8 @@ pub(crate) struct StreamTask {
     pub(crate) context: TaskContext,
     pub(crate) group: PartitionGroup,
     pub(crate) stores: Vec<TaskStore>,
+    /// What goes with every offset that is committed.
+    pub(crate) offset_metadata: String,
     #[cfg(feature = "__test-utils")]
     sources: Sources,
     processors: Processors,
@@ -79,7 +98,8 @@ pub(crate) fn source_partitions(
     use crate::topology::link::TaskScope;
     let mut partitions = Vec::new();
     for subtopology in &topology.subtopologies {
-        if settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology {
+        let others = settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology;
+        if others || subtopology.global {
             continue;
         }
         for topic in &subtopology.sources {
@@ -106,7 +126,7 @@ impl StreamTask {
             link(topology, id, settings, open_rows)?;
         let mut context = context;
         context.record_clock = clock;
-        let mut group = PartitionGroup::new(settings.max_idle_ms);
+        let mut group = PartitionGroup::new(settings.max_idle_ms());
         for partition in partitions {
             let source = sources.iter().find(|(node, _)| {
                 topology.reads(*node, &settings.application_id, &partition.topic)
@@ -119,14 +139,17 @@ impl StreamTask {
             .into_iter()
             .map(|linked| {
                 let store = topology.store(linked.id);
-                let changelog = store.changelog().map(|topic| Changelog {
-                    partition: TopicPartition::new(
-                        topic.resolve(&settings.application_id),
-                        id.partition,
-                    ),
-                    handle: None,
+                let partition = |topic: &TopicName| {
+                    TopicPartition::new(topic.resolve(&settings.application_id), id.partition)
+                };
+                let changelog = store
+                    .changelog()
+                    .map(|topic| Changelog { partition: partition(&topic), handle: None });
+                let source = topology.source_changelog(linked.id).map(|source| StoreSource {
+                    partition: partition(&source.topic),
+                    read: Arc::clone(&source.read),
                 });
-                TaskStore { name: store.name.clone(), built: linked.built, changelog }
+                TaskStore { name: store.name.clone(), built: linked.built, changelog, source }
             })
             .collect();
         Ok(Self {
@@ -136,6 +159,7 @@ impl StreamTask {
             stores,
             #[cfg(feature = "__test-utils")]
             sources,
+            offset_metadata: String::new(),
             processors,
             linked: flushers,
             dirty: false,
@@ -192,6 +216,11 @@ impl StreamTask {
         self.dirty
     }
 
+    /// Whether a processor wants what has been processed to be committed soon.
+    pub(crate) fn commit_requested(&self) -> bool {
+        self.dirty && self.context.commit_requested
+    }
+
     /// Forwards what the record cache holds back. A panic in user code becomes an error.
     pub(crate) fn flush_caches(&mut self) -> Result<(), Error> {
         let flushed = guarded(|| {
@@ -199,6 +228,11 @@ impl StreamTask {
             nodes.try_for_each(|node| node.borrow_mut().flush(&mut self.context))
         });
         flushed.map_err(|error| error.in_task(self.id))
+    }
+
+    /// Whether a changelog is about to forget rows that have gone downstream.
+    pub(crate) fn gave_out(&self) -> bool {
+        self.stores.iter().any(|store| store.built.managed.borrow().gave_out())
     }
 
     /// Sends the rows written since the last commit to the changelogs.
@@ -233,11 +267,25 @@ impl StreamTask {
                 let partition = changelog.partition.partition;
                 producer.borrow().last_acked(changelog.handle?, partition)
             });
+            let next_offset = acked.map(|acked| acked + 1).or_else(|| self.consumed(store));
             let position =
-                acked.map(|acked| StorePosition { next_offset: acked + 1, written_at_ms: now_ms });
+                next_offset.map(|next_offset| StorePosition { next_offset, written_at_ms: now_ms });
             store.built.managed.borrow_mut().finish_commit(position, now_ms)?;
         }
         Ok(())
+    }
+
+    /// The offset behind the last processed record of the topic that has the store's rows.
+    fn consumed(&self, store: &TaskStore) -> Option<i64> {
+        let source = store.source.as_ref()?;
+        let mut queues = self.group.queues().iter();
+        queues.find(|queue| queue.partition == source.partition)?.consumed
+    }
+
+    /// The source partitions that stores are restored from.
+    pub(crate) fn source_changelogs(&self) -> Vec<TopicPartition> {
+        let sources = self.stores.iter().filter_map(|store| store.source.as_ref());
+        sources.map(|source| source.partition.clone()).collect()
     }
 
     /// The offsets to commit: behind the last processed record of each partition.
@@ -246,8 +294,17 @@ impl StreamTask {
     ) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> {
         self.group.queues().iter().filter_map(|queue| {
             let offset = queue.consumed?;
-            Some((queue.partition.clone(), CommittedOffset { offset, metadata: String::new() }))
+            let metadata = self.offset_metadata.clone();
+            Some((queue.partition.clone(), CommittedOffset { offset, metadata }))
         })
+    }
+
+    /// Commits a partition's offset again, as it is: what goes with it has changed.
+    pub(crate) fn recommit(&mut self, queue: usize, offset: i64) {
+        if let Some(queue) = self.group.queue_mut(queue) {
+            queue.consumed = Some(offset);
+            self.dirty = true;
+        }
     }
 
     /// Notes that everything processed so far is committed.

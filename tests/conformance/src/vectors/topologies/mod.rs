@@ -7,8 +7,12 @@ mod by_hand;
 mod cached;
 pub(super) mod error_handlers;
 mod errors;
+mod foreign_keys;
+mod optimized;
 mod repartition;
 mod stateless;
+mod stores;
+mod suppression;
 mod table_joins;
 mod tables;
 mod timestamps;
@@ -16,7 +20,7 @@ mod topics;
 mod typed;
 mod windows;
 
-use kstream::{StreamsBuilder, Topology, TopologyErrors, Windowed};
+use kstream::{StreamsBuilder, Topology, TopologyConfig, TopologyErrors, Windowed};
 
 use super::DriverFactory;
 use super::task_driver::factory;
@@ -38,12 +42,12 @@ pub(super) enum Recipe {
 
 impl Recipe {
     /// Makes it.
-    pub(super) fn topology(self) -> Result<Topology, TopologyErrors> {
+    pub(super) fn topology(self, config: &TopologyConfig) -> Result<Topology, TopologyErrors> {
         match self {
             Self::Dsl(build) => {
                 let builder = StreamsBuilder::new();
                 build(&builder);
-                builder.build()
+                builder.build_with(config)
             }
             Self::ByHand(build) => build(),
         }
@@ -54,6 +58,7 @@ impl Recipe {
 pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
+        stores::topology,
         tables::topology,
         table_joins::topology,
         repartition::topology,
@@ -63,7 +68,10 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         errors::topology,
         timestamps::topology,
         topics::topology,
+        optimized::topology,
         typed::topology,
+        suppression::topology,
+        foreign_keys::topology,
     ];
     let dsl = families.iter().find_map(|family| family(name)).map(Recipe::Dsl);
     dsl.or_else(|| by_hand::topology(name)).map(factory)
