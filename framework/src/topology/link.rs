@@ -10,16 +10,18 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{NodeId, StoreId, Topology, TopologyStore};
+use super::{NodeId, StoreId, StoreKind, Topology, TopologyStore};
 use crate::config::ChangelogUpdates;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::operators::source::RawNode;
+use crate::processor::operators::table_rows::TableRows;
 use crate::processor::processor_context::ProcessorNode;
 use crate::processor::{Data, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
 use crate::state::RowStore;
 use crate::state::handle::RecordClock;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
+use crate::state::versioned::VersionedRows;
 
 /// Builds one instance of a node for one task.
 pub(crate) type NodeSupplier =
@@ -176,11 +178,31 @@ impl Linker<'_> {
         }
     }
 
+    /// The rows of a table's store, with or without their history.
+    pub(crate) fn table_rows<V: 'static>(&self, store: StoreId) -> Result<TableRows<V>, Error> {
+        if let StoreKind::Versioned { .. } = self.topology.store(store).kind {
+            self.versioned_rows(store).map(TableRows::Versioned)
+        } else {
+            self.rows(store).map(TableRows::Latest)
+        }
+    }
+
+    /// The versioned rows of a store that the node is connected to.
+    pub(crate) fn versioned_rows<V: 'static>(
+        &self,
+        store: StoreId,
+    ) -> Result<Rc<RefCell<VersionedRows<V>>>, Error> {
+        self.typed_rows::<V, VersionedRows<V>>(store)
+    }
+
     /// The typed rows of a store that the node is connected to.
     pub(crate) fn rows<V: 'static>(&self, store: StoreId) -> Result<Rc<RefCell<Rows<V>>>, Error> {
+        self.typed_rows::<V, Rows<V>>(store)
+    }
+
+    fn typed_rows<V, R: 'static>(&self, store: StoreId) -> Result<Rc<RefCell<R>>, Error> {
         let linked = self.stores.iter().find(|linked| linked.id == store);
-        let rows =
-            linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<Rows<V>>>>());
+        let rows = linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<R>>>());
         rows.map(Rc::clone).ok_or_else(|| {
             let store = &self.topology.store(store).name;
             let types = std::any::type_name::<V>();

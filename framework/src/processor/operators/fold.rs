@@ -54,6 +54,6 @@ impl<K: Data, V: Data, A: Data> Fold<K, V, A> {
             rows.hold_back(id, headers, before);
             return Ok(None);
         }
-        Ok(forwarded.map(|new| Folded { value: Change { new, old: before }, timestamp, headers }))
+        Ok(forwarded.map(|new| Folded { value: Change::latest(new, before), timestamp, headers }))
     }
 }

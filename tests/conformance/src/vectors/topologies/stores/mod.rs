@@ -88,10 +88,7 @@ fn or_null(value: Option<String>) -> String {
 }
 
 /// Entries as the recordings write them.
-fn list<K>(
-    entries: impl Iterator<Item = (K, String)>,
-    key: impl Fn(&K) -> String,
-) -> String {
+fn list<K>(entries: impl Iterator<Item = (K, String)>, key: impl Fn(&K) -> String) -> String {
     let entries: Vec<_> = entries.map(|(k, value)| format!("{}={value}", key(&k))).collect();
     format!("[{}]", entries.join(","))
 }

@@ -6,12 +6,12 @@ use kstream::state::{
     KeyValueIterator, TimestampedWindowStoreWithHeaders, ValueTimestampHeaders, WindowStore,
     WindowStoreIterator,
 };
-use kstream::{
-    Error, KStream, Record, Stores, StreamsBuilder, Windowed, WindowBytesStoreSupplier,
-};
+use kstream::{Error, KStream, Record, Stores, StreamsBuilder, WindowBytesStoreSupplier, Windowed};
 
 use super::key_value::old_record;
-use super::{Answer, Build, Text, TextRecord, answer, commands, list, or_null, process, window_text};
+use super::{
+    Answer, Build, Text, TextRecord, answer, commands, list, or_null, process, window_text,
+};
 
 pub(super) fn topology(name: &str) -> Option<Build> {
     Some(match name {
@@ -89,9 +89,10 @@ fn dedup(builder: &StreamsBuilder) {
 fn headers(builder: &StreamsBuilder) {
     let (retention, size) = (Duration::from_secs(1), Duration::from_millis(100));
     let supplier = Stores::persistent_key_value_store("hkv");
-    builder.add_state_store(
-        Stores::timestamped_key_value_store_with_headers_builder::<String, String>(supplier),
-    );
+    builder
+        .add_state_store(
+            Stores::timestamped_key_value_store_with_headers_builder::<String, String>(supplier),
+        );
     let supplier = Stores::persistent_window_store("hw", retention, size);
     builder.add_state_store(
         Stores::timestamped_window_store_with_headers_builder::<String, String>(supplier),
