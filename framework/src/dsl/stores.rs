@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::options::Materialized;
+use crate::config::DslStoreFormat;
 use crate::error::Error;
 use crate::graph::Plan;
 use crate::processor::Data;
@@ -112,6 +113,11 @@ fn supplier<K: Data, V: Data>(
     let StoreParts { name, rows: kind, window_ms, by_time } = parts;
     let name: Arc<str> = name.into();
     Arc::new(move |backing, settings| {
+        let headers = match settings.dsl_format {
+            DslStoreFormat::Default => RowHeaders::Dropped,
+            DslStoreFormat::Headers => RowHeaders::OfDeletions,
+        };
+        let kind = RowKind { headers, ..kind };
         let rows = build_rows(backing, &value_serde, kind, &settings)?;
         let Some(key_serde) = &key_serde else { return Ok(BuiltStore::of_rows(rows)) };
         let rows = Rc::new(RefCell::new(rows));

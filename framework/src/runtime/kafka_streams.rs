@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use super::control::Control;
+use super::global::open_global_stores;
 use super::membership::{GroupMembership, Membership};
 use super::status::{State, Status};
 use super::stores::TaskStores;
@@ -148,6 +149,7 @@ impl KafkaStreams {
             record_cache: config.statestore_cache_max_bytes > 0,
             budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
             changelog_updates: config.changelog_updates,
+            dsl_store_format: config.dsl_store_format,
         });
         let member = self.broker.group_member(&GroupSettings {
             group_id: config.application_id.clone(),
@@ -162,7 +164,10 @@ impl KafkaStreams {
         let tasks = plan.tasks().iter().map(|task| (*task, partitions(*task))).collect();
         let membership: Arc<dyn Membership> =
             Arc::new(GroupMembership::join(member, plan.source_topics(), tasks)?);
+        let id = &config.application_id;
+        let globals = open_global_stores(&self.topology, id, &directory, &self.env, &*admin)?;
         let shared = Shared {
+            globals: Arc::new(globals),
             topology: Arc::clone(&self.topology),
             config: Arc::clone(config),
             plan,

@@ -151,8 +151,8 @@ impl<K, V> Materialized<K, V> {
     /// let input = driver.input_topic::<String, i64>("prices");
     /// input.pipe_at("tea".to_owned(), 3, 2000)?;
     /// input.pipe_at("tea".to_owned(), 2, 1000)?;
-    /// let rows = driver.store::<String, i64>("price-history")?;
-    /// assert_eq!(rows, [("tea".to_owned(), 3)], "the update that came late is not the latest");
+    /// let rows = driver.store_rows::<String, i64>("price-history")?;
+    /// assert_eq!(rows[0].value, 3, "the update that came late is not the latest");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

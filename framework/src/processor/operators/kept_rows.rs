@@ -80,6 +80,9 @@ impl<K: Data, V: Data> KeptRows<K, V> {
         let id = rows.find(&self.key_bytes)?;
         let old = if self.caching && self.send_old { rows.take(id) } else { None };
         let row = new.map(|value| Stamped { value: value.clone(), timestamp });
+        if row.is_none() {
+            rows.put_deletion_headers(id, headers);
+        }
         rows.put(id, row, timestamp);
         if self.caching {
             rows.hold_back(id, headers.clone(), old.map(|old| old.value));

@@ -51,6 +51,9 @@ impl<K: Data, I: Data + Into<Option<V>>, V: Data> Node<K, I> for TableSource<K, 
                         old = rows.take(id).map(|row| row.value);
                     }
                     let row = new.clone().map(|value| Stamped { value, timestamp });
+                    if row.is_none() {
+                        rows.put_deletion_headers(id, &headers);
+                    }
                     rows.put(id, row, timestamp);
                     if store.caching {
                         rows.hold_back(id, headers, old);

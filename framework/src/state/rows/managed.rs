@@ -26,6 +26,11 @@ pub(crate) type EmitChange<'a> = dyn FnMut(ChangelogRecord<'_>) -> Result<(), Er
 
 /// A store as its task sees it: something to commit, roll back, and restore.
 pub(crate) trait ManagedStore {
+    /// Whether rows have left the store since the last commit because they went downstream. Their
+    /// changelog must not forget them before what came of them is acknowledged.
+    fn gave_out(&self) -> bool {
+        false
+    }
     /// Serializes the rows written since the last commit and gives them out as changelog records: the
     /// latest per row, or every update where the store is asked for that.
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error>;
@@ -60,8 +65,8 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             if !slot.flags.dirty {
                 continue;
             }
-            let headers =
-                if self.header_use == RowHeaders::Dropped { &no_headers } else { &slot.headers };
+            let logs_headers = self.header_use.logs(slot.row.is_some());
+            let headers = if logs_headers { &slot.headers } else { &no_headers };
             let stored_headers = (self.header_use == RowHeaders::Kept).then_some(&slot.headers);
             let from = self.arena.len();
             let (value, timestamp) = match &slot.row {
@@ -98,7 +103,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
                 slot.flags.dirty = false;
                 slot.flags.listed = false;
                 slot.flags.existed &= slot.flags.pending;
-                if self.header_use == RowHeaders::Logged {
+                if matches!(self.header_use, RowHeaders::Logged | RowHeaders::OfDeletions) {
                     slot.headers = Headers::new();
                 }
             }
