@@ -197,8 +197,8 @@ fn old_values_are_those_of_the_last_update() {
     test.pipe("b", "", 10);
     assert_eq!(test.out_numbers(), ["x=1@0"]);
     test.pipe("a", "y", 11);
-    test.pipe("b", "", 30);
-    assert_eq!(test.out_numbers(), ["x=0@11", "y=1@11", "=0@30", "=1@30"]);
+    test.pipe("c", "z", 30);
+    assert_eq!(test.out_numbers(), ["=1@10", "x=0@11", "y=1@11"]);
 }
 
 #[test]
@@ -276,9 +276,9 @@ fn mistakes_are_reported_by_build() {
     let held = table.suppress(
         Suppressed::until_window_closes(BufferConfig::unbounded()).with_name("no-window"),
     );
-    held.map_values(|value| value + 1).suppress(
-        Suppressed::until_time_limit(ms(1), BufferConfig::unbounded()).with_name("no-serde"),
-    );
+    let unwritable = held.map_values(|value| value + 1);
+    let suppressed = Suppressed::until_time_limit(ms(1), BufferConfig::unbounded());
+    unwritable.suppress(suppressed.with_name("no-serde")).to_stream();
     let errors = builder.build().unwrap_err().to_string();
     assert!(errors.contains("node no-window: it waits until windows close"), "{errors}");
     assert!(errors.contains("node no-serde: it needs the serde of the table's values"), "{errors}");
