@@ -49,11 +49,11 @@ mod topology;
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager,
-    FixedKeyProcessorSupplier, Grouped, KGroupedStream, KGroupedTable, KStream, KTable,
-    KeyValueBytesStoreSupplier, Materialized, Named, ProcessorSupplier, Produced, Repartitioned,
-    SessionBytesStoreSupplier, StoreBuilder, Stores, StreamsBuilder, Strict, Suppressed,
-    TableJoined, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
-    WindowBytesStoreSupplier,
+    FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
+    KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder, Stores,
+    StreamsBuilder, Strict, Suppressed, TableJoined, TimeWindowedKStream, Topics, TopologyBuilder,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};

@@ -7,6 +7,7 @@
 //! INVARIANT: a row marked dirty is in memory until it is committed or rolled back; the [`RowStore`]
 //! only ever holds committed rows.
 
+mod foreign;
 mod held_back;
 mod managed;
 mod row_bytes;
@@ -140,6 +141,8 @@ pub(crate) struct Rows<V> {
     backing: Box<dyn RowStore>,
     committing: Vec<Committing>,
     arena: Vec<u8>,
+    /// Of rows that another writes: the state of theirs that ours are of.
+    foreign: Option<u64>,
     /// Scratch for keys of the backing store.
     key_bytes: Vec<u8>,
 }
@@ -180,6 +183,7 @@ impl<V: Clone + 'static> Rows<V> {
             budget,
             layout,
             value_serde,
+            foreign: backing.foreign_version(),
             backing,
             committing: Vec::new(),
             arena: Vec::new(),
@@ -196,6 +200,9 @@ impl<V: Clone + 'static> Rows<V> {
     /// has a place too.
     #[inline]
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<RowId, Error> {
+        if self.foreign.is_some() {
+            self.refresh();
+        }
         let id = self.look_up(key)?;
         if self.ttl.is_some() {
             self.expire(id);
@@ -344,6 +351,7 @@ impl<V: Clone + 'static> Rows<V> {
         row: Option<Stamped<V>>,
         written_at: Timestamp,
     ) -> Result<(), Error> {
+        self.check_writable()?;
         let id = self.find(key)?;
         self.put(id, row, written_at);
         Ok(())
@@ -357,6 +365,7 @@ impl<V: Clone + 'static> Rows<V> {
         headers: Headers,
         written_at: Timestamp,
     ) -> Result<(), Error> {
+        self.check_writable()?;
         let id = self.find(key)?;
         self.put_headers(id, headers);
         self.put(id, row, written_at);

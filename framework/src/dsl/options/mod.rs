@@ -6,6 +6,7 @@
 mod branched;
 mod consumed;
 mod grouped;
+mod joined;
 mod materialized;
 mod named;
 mod produced;
@@ -16,6 +17,7 @@ mod table_joined;
 pub use branched::Branched;
 pub use consumed::Consumed;
 pub use grouped::Grouped;
+pub use joined::Joined;
 pub use materialized::Materialized;
 pub use named::Named;
 pub use produced::Produced;

@@ -68,7 +68,8 @@ pub(crate) fn source_partitions(
     use crate::topology::link::TaskScope;
     let mut partitions = Vec::new();
     for subtopology in &topology.subtopologies {
-        if settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology {
+        let others = settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology;
+        if others || subtopology.global {
             continue;
         }
         for topic in &subtopology.sources {
@@ -167,6 +168,11 @@ impl StreamTask {
     /// Whether anything has been processed since the last commit.
     pub(crate) fn needs_commit(&self) -> bool {
         self.dirty
+    }
+
+    /// Whether a processor wants what has been processed to be committed soon.
+    pub(crate) fn commit_requested(&self) -> bool {
+        self.dirty && self.context.commit_requested
     }
 
     /// Forwards what the record cache holds back. A panic in user code becomes an error.
