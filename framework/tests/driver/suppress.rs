@@ -1,5 +1,6 @@
 //! `suppress`.
 
+use std::error::Error;
 use std::time::Duration;
 
 use kstream::{
@@ -108,9 +109,10 @@ fn a_full_buffer_that_may_not_give_out_early_is_an_error() {
         Suppressed::until_time_limit(ms(1000), buffer).with_name("hold")
     });
     test.pipe("a", "1", 0);
-    let error = test.try_pipe("in", "b", "2", 0).unwrap_err().to_string();
-    assert!(error.contains("2 records where 1 may wait"), "{error}");
-    assert!(error.contains("node hold"), "{error}");
+    let error = test.try_pipe("in", "b", "2", 0).unwrap_err();
+    let text = error.source().unwrap().to_string();
+    assert!(text.contains("2 records where 1 may wait"), "{text}");
+    assert!(text.contains("node hold"), "{text}");
 }
 
 #[test]

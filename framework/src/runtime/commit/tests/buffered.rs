@@ -139,9 +139,8 @@ impl Life {
         // Handles are numbers in the order of look-ups.
         for handle in 0..=CHANGELOGS.len() {
             let topics = [OUTPUT].into_iter().chain(CHANGELOGS);
-            let mut topics = topics.filter(|topic| {
-                self.producer.borrow_mut().topic(topic).unwrap().0 == handle
-            });
+            let mut topics =
+                topics.filter(|topic| self.producer.borrow_mut().topic(topic).unwrap().0 == handle);
             inner.topic(topics.next().unwrap()).unwrap();
         }
         deliver(&mut *inner, &self.unsent, usize::MAX);
