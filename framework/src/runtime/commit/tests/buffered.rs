@@ -54,9 +54,10 @@ fn broker() -> MemoryBroker {
         broker.create_topic(topic, 1).unwrap();
     }
     for row in 0..ROWS {
+        let key = format!("{row:02}");
         let record = OutgoingRecord {
             partition: 0,
-            key: Some(format!("{row:02}").as_bytes()),
+            key: Some(key.as_bytes()),
             value: Some(b"value"),
             timestamp: Some(i64::try_from(row).unwrap() * 1000),
             headers: &Headers::new(),
