@@ -27,6 +27,8 @@ mod repartition;
 mod suppress;
 mod suppress_models;
 mod table;
+mod table_models;
+mod tables;
 mod timestamps;
 mod window_models;
 mod windows;

@@ -9,6 +9,7 @@ mod errors;
 mod foreign_keys;
 mod repartition;
 mod stateless;
+mod stores;
 mod suppression;
 mod table_joins;
 mod tables;
@@ -53,6 +54,7 @@ impl Recipe {
 pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
+        stores::topology,
         tables::topology,
         table_joins::topology,
         repartition::topology,
