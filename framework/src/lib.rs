@@ -46,7 +46,7 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::{ChangelogUpdates, StreamsConfig};
+pub use config::{ChangelogUpdates, DslStoreFormat, StreamsConfig};
 pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager, EagerBufferConfig,
     FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,

@@ -16,7 +16,7 @@ use crate::broker::{
     Broker, BrokerError, Consumer, ConsumerRole, OutgoingRecord, Producer, ProducerSettings,
     StartOffset, TopicHandle,
 };
-use crate::config::ChangelogUpdates;
+use crate::config::{ChangelogUpdates, DslStoreFormat};
 use crate::dsl::{KStream, Materialized, StreamsBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
@@ -207,6 +207,7 @@ impl World {
             record_cache: true,
             budget: RowBudget { cached_bytes: 1 << 20 },
             changelog_updates: ChangelogUpdates::default(),
+            dsl_store_format: DslStoreFormat::default(),
         };
         let collector = RecordCollector::new(Rc::clone(&producer), None);
         let handler = Arc::new(FailOnBadRecord);
