@@ -11,7 +11,7 @@ use super::options::{Consumed, Materialized};
 use super::processor_supplier::ProcessorSupplier;
 use super::state_store::AnyStoreBuilder;
 use super::stores::add_store;
-use super::streams_builder::{StreamsBuilder, Reading};
+use super::streams_builder::{Reading, StreamsBuilder};
 use crate::graph::{GraphNodeKind, Plan, SharedPlan, SourceNode};
 use crate::processor::Data;
 use crate::processor::operators::global_table::GlobalTableSource;

@@ -14,7 +14,7 @@ use super::kstream::process::{process_supplier, process_values_supplier};
 use super::options::{Consumed, Produced};
 use super::processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
 use super::state_store::AnyStoreBuilder;
-use super::streams_builder::{Topics, Reading};
+use super::streams_builder::{Reading, Topics};
 use crate::error::TopologyErrors;
 use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode, UserStores};
 use crate::processor::Data;

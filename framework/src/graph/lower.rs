@@ -189,7 +189,7 @@ impl Lowering {
         location: &'static std::panic::Location<'static>,
     ) {
         let first = self.topology.node(node);
-        let NodeKind::Source { topics, reset: first_reset } = &first.kind else { return };
+        let NodeKind::Source { topics, reset: first_reset, .. } = &first.kind else { return };
         if *first_reset != reset {
             let topics: Vec<_> = topics.iter().map(TopicName::bare).collect();
             self.errors.push(TopologyError {

@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{NodeId, StoreId, Topology, TopologyStore, UNCONNECTED};
-use crate::config::{ChangelogUpdates, StreamsConfig};
+use super::{NodeId, StoreId, StoreKind, Topology, TopologyStore, UNCONNECTED};
+use crate::config::{ChangelogUpdates, DslStoreFormat, StreamsConfig};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::operators::guard::Guard;
 use crate::processor::operators::source::RawNode;
+use crate::processor::operators::table_rows::TableRows;
 use crate::processor::processor_context::ProcessorNode;
 use crate::processor::timestamp_extractor::BuiltInTimestampExtractor;
 use crate::processor::{Data, Edge, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
@@ -23,6 +24,7 @@ use crate::state::RowStore;
 use crate::state::buffer::TimeOrderedBuffer;
 use crate::state::handle::RecordClock;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
+use crate::state::versioned::VersionedRows;
 
 /// Builds one instance of a node for one task.
 pub(crate) type NodeSupplier =
@@ -39,6 +41,8 @@ pub(crate) struct StoreSettings {
     pub(crate) budget: RowBudget,
     /// Whether its changelog gets every update instead of the latest per key.
     pub(crate) log_every_update: bool,
+    /// What the stores of tables and aggregations keep.
+    pub(crate) dsl_format: DslStoreFormat,
     /// For the handle: the time of a write.
     pub(crate) clock: RecordClock,
 }
@@ -122,19 +126,20 @@ pub(crate) struct LinkSettings {
     pub(crate) record_cache: bool,
     /// Whether there is a processing handler.
     pub(crate) guarded: bool,
-    /// See [`LinkSettings::max_idle_ms`].
-    max_idle_ms: Option<i64>,
+    /// How long, in milliseconds, an empty partition holds up the others of its task; `None`: not at all.
+    pub(crate) max_idle_ms: Option<i64>,
     /// Where timestamps come from where a source does not say.
     pub(crate) timestamps: BuiltInTimestampExtractor,
     /// Memory for each store's committed rows.
     pub(crate) budget: RowBudget,
     /// What changelogs of stores without record cache get.
     pub(crate) changelog_updates: ChangelogUpdates,
+    /// What the stores of tables and aggregations keep.
+    pub(crate) dsl_store_format: DslStoreFormat,
 }
 
 impl LinkSettings {
-    /// How long, in milliseconds, an empty partition holds up the others of its task; `None`: not at all.
-    /// Global stores take what comes.
+    /// How long the task's empty partitions hold up the others. Those of global stores never do.
     pub(crate) fn max_idle_ms(&self) -> Option<i64> {
         self.max_idle_ms.filter(|_| self.scope != TaskScope::Global)
     }
@@ -150,6 +155,7 @@ impl LinkSettings {
             timestamps: config.default_timestamp_extractor,
             budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
             changelog_updates: config.changelog_updates,
+            dsl_store_format: config.dsl_store_format,
         }
     }
 
@@ -159,6 +165,7 @@ impl LinkSettings {
         StoreSettings {
             budget: self.budget,
             log_every_update: every && store.logging && !cached,
+            dsl_format: self.dsl_store_format,
             clock: clock.clone(),
         }
     }
@@ -229,6 +236,23 @@ impl Linker<'_> {
                 })
                 .collect(),
         }
+    }
+
+    /// The rows of a table's store, with or without their history.
+    pub(crate) fn table_rows<V: 'static>(&self, store: StoreId) -> Result<TableRows<V>, Error> {
+        if let StoreKind::Versioned { .. } = self.topology.store(store).kind {
+            self.versioned_rows(store).map(TableRows::Versioned)
+        } else {
+            self.rows(store).map(TableRows::Latest)
+        }
+    }
+
+    /// The versioned rows of a store that the node is connected to.
+    pub(crate) fn versioned_rows<V: 'static>(
+        &self,
+        store: StoreId,
+    ) -> Result<Rc<RefCell<VersionedRows<V>>>, Error> {
+        self.built_store(store, std::any::type_name::<V>())
     }
 
     /// The typed rows of a store that the node is connected to.

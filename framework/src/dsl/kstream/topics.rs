@@ -58,7 +58,8 @@ impl<K: Data, V: Data> KStream<K, V> {
         let names = plan.repartition_names(&prefix);
         let repartition = RepartitionSpec { names, partitions, key_serde, value_serde };
         let location = Location::caller();
-        let kind = GraphNodeKind::Repartition(partitioned_node::<K, V, V>(repartition, partitioner));
+        let kind =
+            GraphNodeKind::Repartition(partitioned_node::<K, V, V>(repartition, partitioner));
         let node = plan.add_node(vec![self.node], kind, location);
         drop(plan);
         Self::new(Rc::clone(&self.plan), node, false)

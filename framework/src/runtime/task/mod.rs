@@ -301,10 +301,8 @@ impl StreamTask {
 
     /// Commits a partition's offset again, as it is: what goes with it has changed.
     pub(crate) fn recommit(&mut self, queue: usize, offset: i64) {
-        if let Some(queue) = self.group.queue_mut(queue) {
-            queue.consumed = Some(offset);
-            self.dirty = true;
-        }
+        self.group.set_consumed(queue, offset);
+        self.dirty = true;
     }
 
     /// Notes that everything processed so far is committed.

@@ -98,6 +98,13 @@ impl PartitionGroup {
         &self.queues
     }
 
+    /// Takes this offset as the one behind the last processed record of a partition.
+    pub(crate) fn set_consumed(&mut self, queue: usize, offset: i64) {
+        if let Some(queue) = self.queues.get_mut(queue) {
+            queue.consumed = Some(offset);
+        }
+    }
+
     /// Appends records to a partition.
     pub(crate) fn push(&mut self, queue: usize, batch: Box<dyn RecordBatch>) {
         let Some(queue) = self.queues.get_mut(queue) else { return };
