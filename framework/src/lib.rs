@@ -48,8 +48,10 @@ mod topology;
 
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
-    Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized,
-    Named, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
+    Branched, BranchedKStream, CogroupWindowing, CogroupedKStream, Consumed, EmitStrategy, Grouped,
+    KGroupedStream, KStream, KTable, Materialized, Named, Produced, Repartitioned,
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, StreamsBuilder,
+    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, Windowing,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
@@ -60,7 +62,9 @@ pub use processor::handler::{
 pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
 pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
-pub use time::windows::{TimeWindows, Window, Windowed};
+pub use time::windows::{
+    SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Window, Windowed,
+};
 pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};
 
 /// The README's code, kept true by compiling it.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use json::{JsonSerde, json};
 pub use option::OptionSerde;
 pub use primitives::{BoolSerde, BytesSerde, FixedSerde, StringSerde, UnitSerde};
-pub use windowed::TimeWindowedSerde;
+pub use windowed::{SessionWindowedSerde, TimeWindowedSerde};
 
 /// What a serde reports when bytes do not fit the type, or a value cannot be written.
 pub type SerdeError = Box<dyn StdError + Send + Sync>;

@@ -65,12 +65,17 @@ impl KeyLayout {
         Self::segmented(TimeIn::Session, retention_ms)
     }
 
-    fn segmented(time_in: TimeIn, retention_ms: i64) -> Self {
+    /// How much time a segment spans in a store of this retention, both in milliseconds.
+    pub(crate) fn segment_ms(retention_ms: i64) -> i64 {
         const MIN_SEGMENT_MS: i64 = 60_000;
+        (retention_ms / 2).max(MIN_SEGMENT_MS)
+    }
+
+    fn segmented(time_in: TimeIn, retention_ms: i64) -> Self {
         Self::Windowed(Segments {
             time_in,
             retention_ms,
-            segment_ms: (retention_ms / 2).max(MIN_SEGMENT_MS),
+            segment_ms: Self::segment_ms(retention_ms),
             observed: -1,
             committed: -1,
             dropped_below: 0,

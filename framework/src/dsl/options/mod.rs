@@ -5,6 +5,7 @@
 
 mod branched;
 mod consumed;
+mod emit_strategy;
 mod grouped;
 mod materialized;
 mod named;
@@ -13,6 +14,7 @@ mod repartitioned;
 
 pub use branched::Branched;
 pub use consumed::Consumed;
+pub use emit_strategy::EmitStrategy;
 pub use grouped::Grouped;
 pub use materialized::Materialized;
 pub use named::Named;

@@ -4,8 +4,12 @@
 
 mod aggregations;
 mod cached;
+mod cogroup;
+mod emit_final;
 mod errors;
 mod repartition;
+mod sessions;
+mod sliding;
 mod stateless;
 mod typed;
 mod windows;
@@ -29,6 +33,10 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         aggregations::topology,
         windows::topology,
         cached::topology,
+        cogroup::topology,
+        emit_final::topology,
+        sessions::topology,
+        sliding::topology,
         errors::topology,
         typed::topology,
     ];
