@@ -48,22 +48,29 @@ mod topology;
 
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
-    Branched, BranchedKStream, CogroupWindowing, CogroupedKStream, Consumed, EmitStrategy, Grouped,
-    KGroupedStream, KStream, KTable, Materialized, Named, Produced, Repartitioned,
-    SessionWindowedCogroupedKStream, SessionWindowedKStream, StreamsBuilder,
-    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, Windowing,
+    AnyStoreBuilder, Branched, BranchedKStream, CogroupWindowing, CogroupedKStream, Consumed,
+    CountWindowedKStream, EmitStrategy, FixedKeyProcessorSupplier, Grouped, KGroupedStream,
+    KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, Stores, StreamsBuilder,
+    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
+    WindowBytesStoreSupplier, Windowing,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
+pub use processor::api::{FixedKeyProcessor, Processor, ProcessorError};
 pub use processor::handler::{
     DeserializationHandler, ErrorContext, FailOnBadRecord, HandlerResponse, LogAndContinue,
 };
+pub use processor::processor_context::{FixedKeyProcessorContext, ProcessorContext};
+pub use processor::punctuation::{PunctuationType, ScheduleId};
 pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
-pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
+pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{
-    SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows, Window, Windowed,
+    CountWindow, CountWindowed, CountWindows, SessionWindows, SlidingWindows, TimeWindows,
+    UnlimitedWindows, Window, Windowed,
 };
 pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};
 

@@ -6,8 +6,11 @@
 //! further variant.
 
 use std::panic::Location;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use super::ktable::Table;
+use super::ktable::origin::{SendOld, Stored};
 use super::options::{EmitStrategy, Materialized, Named};
 use super::stores::add_store;
 use super::time_windowing::TimeWindowing;
@@ -22,8 +25,9 @@ use crate::processor::operators::sliding_aggregate::SlidingAggregate;
 use crate::processor::operators::window_keys::WindowKeys;
 use crate::processor::operators::windowed_aggregate::WindowedAggregate;
 use crate::processor::operators::windowed_rows::WindowedRows;
+use crate::processor::value_getter::StoreKey;
 use crate::processor::{Data, Outlet};
-use crate::serdes::ArcSerde;
+use crate::serdes::{ArcSerde, SessionWindowedSerde, TimeWindowedSerde};
 use crate::state::key_layout::KeyLayout;
 use crate::time::windows::{FixedWindows, SessionWindows, SlidingWindows, Windowed};
 use crate::topology::link::{Linker, NodeSupplier, flushing_node};
@@ -93,7 +97,11 @@ pub(super) struct SharedRows<K, A> {
     placement: Placement<K, A>,
     pub(super) store: StoreId,
     key_serde: ArcSerde<K>,
+    row_serde: ArcSerde<A>,
+    /// The store's name, if it is the user's.
+    user_name: Option<String>,
     caching: bool,
+    send_old: SendOld,
     /// How long final results can be given out; `None`: every update goes out.
     finals: Option<Visibility>,
 }
@@ -106,8 +114,9 @@ pub(super) struct AggregateNode<K, V, A> {
     pub(super) on_late: Option<LateHandler<K, V>>,
 }
 
-/// What a store is made of: the user's options, with a name by now.
+/// What a store is made of: the user's options, and the name that it has by now.
 pub(super) struct StoreSpec<K, A> {
+    pub(super) store_name: String,
     pub(super) placement: Placement<K, A>,
     pub(super) emit: EmitStrategy,
     pub(super) materialized: Materialized<K, A>,
@@ -124,6 +133,25 @@ impl<K, A> Placement<K, A> {
             Self::Sessions(windows, _) => {
                 Some(windows.inactivity_gap_ms().saturating_add(windows.grace_ms()))
             }
+        }
+    }
+
+    /// How long after its end a window is open, in milliseconds.
+    fn grace_ms(&self) -> Option<i64> {
+        match self {
+            Self::Keys => None,
+            Self::Windows(windows) => Some(windows.grace_ms()),
+            Self::Sessions(windows, _) => {
+                Some(windows.inactivity_gap_ms().saturating_add(windows.grace_ms()))
+            }
+        }
+    }
+
+    /// What follows the record key in the store's keys.
+    fn window_keys(&self) -> WindowKeys {
+        match self {
+            Self::Keys | Self::Sessions(..) => WindowKeys::Session,
+            Self::Windows(windows) => WindowKeys::Window { size_ms: windows.size_ms() },
         }
     }
 
@@ -169,7 +197,7 @@ impl<K: Data, A: Data> SharedRows<K, A> {
         subject: &str,
         location: &'static Location<'static>,
     ) -> Self {
-        let StoreSpec { placement, emit, mut materialized, group_key_serde } = spec;
+        let StoreSpec { store_name, placement, emit, mut materialized, group_key_serde } = spec;
         let least = placement.least_retention_ms();
         let retention_ms = match (materialized.retention, least) {
             (Some(retention), Some(_)) => i64::try_from(retention.as_millis()).unwrap_or(i64::MAX),
@@ -194,8 +222,39 @@ impl<K: Data, A: Data> SharedRows<K, A> {
         }
         let key_serde = materialized.key_serde.clone().unwrap_or(group_key_serde);
         let caching = materialized.caching;
+        let row_serde = Arc::clone(&materialized.value_serde);
+        let user_name = materialized.name.replace(store_name);
         let store = add_store(plan, materialized, placement.store_kind(retention_ms), location);
-        Self { placement, store, key_serde, caching, finals }
+        let send_old = SendOld::default();
+        Self { placement, store, key_serde, row_serde, user_name, caching, send_old, finals }
+    }
+
+    /// The table of an aggregation by keys.
+    pub(super) fn table(&self) -> Table<K, A> {
+        let (key_serde, row_serde) = (Arc::clone(&self.key_serde), Arc::clone(&self.row_serde));
+        Table::stored(self.store, key_serde, row_serde, self.send_old.clone())
+            .with_store_name(self.user_name.as_deref())
+    }
+
+    /// The table of an aggregation by keys and windows.
+    pub(super) fn windowed_table(&self) -> Table<Windowed<K>, A> {
+        let keys = self.placement.window_keys();
+        let store_serde = Arc::clone(&self.key_serde);
+        let store_key: StoreKey<Windowed<K>> = Arc::new(move |key, bytes| {
+            store_serde.serialize(&key.key, bytes)?;
+            keys.write(key.window, bytes);
+            Ok(())
+        });
+        let inner = Arc::clone(&self.key_serde);
+        let key_serde: ArcSerde<Windowed<K>> = match keys {
+            WindowKeys::Window { size_ms } => Arc::new(TimeWindowedSerde::new(inner, size_ms)),
+            WindowKeys::Session => Arc::new(SessionWindowedSerde::new(inner)),
+        };
+        let origin = Stored { store: self.store, store_key, send_old: self.send_old.clone() };
+        Table::new(Rc::new(origin), key_serde)
+            .with_value_serde(Arc::clone(&self.row_serde))
+            .with_store_name(self.user_name.as_deref())
+            .with_grace_ms(self.placement.grace_ms())
     }
 
     /// The supplier of one of the aggregation's nodes.
@@ -239,8 +298,7 @@ impl<K: Data, A: Data> SharedRows<K, A> {
     ) -> NodeSupplier {
         let shared = Arc::clone(self);
         flushing_node(move |linker| {
-            let keys = WindowKeys::Window { size_ms: windows.size_ms() };
-            Ok(WindowedAggregate { windows, rows: shared.windowed_rows(&node, keys, linker)? })
+            Ok(WindowedAggregate { windows, rows: shared.windowed_rows(&node, linker)? })
         })
     }
 
@@ -251,11 +309,10 @@ impl<K: Data, A: Data> SharedRows<K, A> {
     ) -> NodeSupplier {
         let shared = Arc::clone(self);
         flushing_node(move |linker| {
-            let keys = WindowKeys::Window { size_ms: windows.time_difference_ms() };
             Ok(SlidingAggregate {
                 windows,
                 value_serde: Arc::clone(&node.value_serde),
-                rows: shared.windowed_rows(&node, keys, linker)?,
+                rows: shared.windowed_rows(&node, linker)?,
                 close_time: 0,
                 found: Vec::new(),
                 bounds: (Vec::new(), Vec::new()),
@@ -274,7 +331,7 @@ impl<K: Data, A: Data> SharedRows<K, A> {
             Ok(SessionAggregate {
                 windows,
                 merger: Arc::clone(&merger),
-                rows: shared.windowed_rows(&node, WindowKeys::Session, linker)?,
+                rows: shared.windowed_rows(&node, linker)?,
                 found: Vec::new(),
                 bounds: (Vec::new(), Vec::new()),
             })
@@ -290,16 +347,16 @@ impl<K: Data, A: Data> SharedRows<K, A> {
             update: Arc::clone(&node.update),
             rows: linker.rows(self.store)?,
             caching: self.caching && linker.record_cache(),
-            send_old: false,
+            send_old: self.send_old.is_enabled(),
         })
     }
 
     fn windowed_rows<V: Data>(
         &self,
         node: &AggregateNode<K, V, A>,
-        keys: WindowKeys,
         linker: &Linker<'_>,
     ) -> Result<WindowedRows<K, V, A>, Error> {
+        let keys = self.placement.window_keys();
         let (next, late): (_, Outlet<Windowed<K>, V>) = linker.outlets()?;
         Ok(WindowedRows {
             name: node.name.clone(),

@@ -15,6 +15,7 @@ use crate::processor::operators::fold::Update;
 use crate::processor::operators::merge::PassThrough;
 use crate::processor::{Change, Data};
 use crate::serdes::{ArcSerde, DefaultSerde};
+use crate::time::windows::Windowed;
 use crate::topology::link::{NodeSupplier, node};
 
 /// Several grouped streams whose records are folded into rows of one table, each stream's by an aggregator of
@@ -185,33 +186,45 @@ impl<K: Data, A: Data> CogroupedKStream<K, A> {
     ) -> KTable<K, A> {
         let initializer: Initializer<A> = Arc::new(initializer);
         let options = (named.into(), materialized);
-        self.aggregate_rows(&initializer, Placement::Keys, options)
+        let (node, rows) = self.aggregate_rows::<K>(&initializer, Placement::Keys, options);
+        KTable::new(Rc::clone(&self.plan), node, rows.table())
     }
 
-    /// Adds the nodes and the store of an aggregation of all streams. The table has the key type that the
-    /// placement gives it.
+    /// A table of windows or sessions.
     #[track_caller]
-    pub(super) fn aggregate_rows<K2: Data>(
+    pub(super) fn aggregate_windows(
         &self,
         initializer: &Initializer<A>,
         placement: Placement<K, A>,
         options: (Named, Materialized<K, A>),
-    ) -> KTable<K2, A> {
+    ) -> KTable<Windowed<K>, A> {
+        let (node, rows) = self.aggregate_rows::<Windowed<K>>(initializer, placement, options);
+        KTable::new(Rc::clone(&self.plan), node, rows.windowed_table())
+    }
+
+    /// Adds the nodes and the store of an aggregation of all streams; `K2` is the key type that the placement
+    /// gives its table.
+    #[track_caller]
+    fn aggregate_rows<K2: Data>(
+        &self,
+        initializer: &Initializer<A>,
+        placement: Placement<K, A>,
+        options: (Named, Materialized<K, A>),
+    ) -> (GraphNodeId, Arc<SharedRows<K, A>>) {
         const AGGREGATE: &str = "COGROUPKSTREAM-AGGREGATE-";
         let location = Location::caller();
-        let (Named(name), mut materialized) = options;
+        let (Named(name), materialized) = options;
         let mut plan = self.plan.borrow_mut();
-        let store_name = materialized.name.take().unwrap_or_else(|| plan.store_name(AGGREGATE));
+        let store_name = materialized.name.clone().unwrap_or_else(|| plan.store_name(AGGREGATE));
         let parents: Vec<GraphNodeId> = self
             .parts
             .iter()
             .map(|part| part.grouped_node(&mut plan, &store_name, location))
             .collect();
         let subject = name.clone().unwrap_or_else(|| format!("of store {store_name}"));
-        materialized.name = Some(store_name);
         let group_key_serde = Arc::clone(&self.key_serde);
         let emit = EmitStrategy::default();
-        let spec = StoreSpec { placement, emit, materialized, group_key_serde };
+        let spec = StoreSpec { store_name, placement, emit, materialized, group_key_serde };
         let rows = Arc::new(SharedRows::add(&mut plan, spec, &subject, location));
         let suffixed = |suffix: String| name.as_ref().map(|name| format!("{name}{suffix}"));
         let mut nodes = Vec::with_capacity(parents.len());
@@ -225,7 +238,6 @@ impl<K: Data, A: Data> CogroupedKStream<K, A> {
         let supplier = node(|linker| Ok(PassThrough::<K2, Change<A>> { next: linker.outlet()? }));
         let kind = GraphNodeKind::Processor { name, supplier, stores: Vec::new() };
         let merge = plan.add_node(nodes, kind, location);
-        drop(plan);
-        KTable::new(Rc::clone(&self.plan), merge)
+        (merge, rows)
     }
 }

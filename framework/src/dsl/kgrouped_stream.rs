@@ -184,9 +184,10 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         self.aggregate_keys(Aggregation::aggregate(initializer, aggregator, named, materialized))
     }
 
-    /// Groups records by time as well: by [`TimeWindows`](crate::TimeWindows),
+    /// Groups records by time as well, by [`TimeWindows`](crate::TimeWindows),
     /// [`SlidingWindows`](crate::SlidingWindows), [`UnlimitedWindows`](crate::UnlimitedWindows) or
-    /// [`SessionWindows`](crate::SessionWindows).
+    /// [`SessionWindows`](crate::SessionWindows), or by numbers of records, by
+    /// [`CountWindows`](crate::CountWindows).
     pub fn windowed_by<W: Windowing>(&self, windows: W) -> W::Stream<K, V> {
         windows.divide(self.clone())
     }
@@ -205,8 +206,8 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
     #[track_caller]
     fn aggregate_keys<A: Data>(&self, aggregation: Aggregation<K, V, A>) -> KTable<K, A> {
         let (late, emit) = (LateRecords::default(), EmitStrategy::default());
-        let node = self.aggregate_rows(aggregation, Placement::Keys, emit, &late);
-        KTable::new(Rc::clone(&self.plan), node)
+        let (node, rows) = self.aggregate_rows(aggregation, Placement::Keys, emit, &late);
+        KTable::new(Rc::clone(&self.plan), node, rows.table())
     }
 
     /// Options of a table that has the group's values.
@@ -230,16 +231,15 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         placement: Placement<K, A>,
         emit: EmitStrategy,
         late: &LateRecords<K, V>,
-    ) -> GraphNodeId {
+    ) -> (GraphNodeId, Arc<SharedRows<K, A>>) {
         let location = Location::caller();
-        let Aggregation { update, prefix, named, mut materialized } = aggregation;
+        let Aggregation { update, prefix, named, materialized } = aggregation;
         let mut plan = self.plan.borrow_mut();
-        let store_name = materialized.name.take().unwrap_or_else(|| plan.store_name(prefix));
+        let store_name = materialized.name.clone().unwrap_or_else(|| plan.store_name(prefix));
         let name = plan.name_or(named.0, prefix);
         let parent = self.grouped_node(&mut plan, &store_name, None, location);
-        materialized.name = Some(store_name);
         let group_key_serde = Arc::clone(&self.grouped.key_serde);
-        let spec = StoreSpec { placement, emit, materialized, group_key_serde };
+        let spec = StoreSpec { store_name, placement, emit, materialized, group_key_serde };
         let shared = Arc::new(SharedRows::add(&mut plan, spec, &name, location));
         let value_serde = Arc::clone(&self.grouped.value_serde);
         let on_late = late.handler();
@@ -249,7 +249,7 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         let node = plan.add_node(vec![parent], kind, location);
         drop(plan);
         late.add_stream(&self.plan, node, location);
-        node
+        (node, shared)
     }
 
     /// The node whose records are partitioned by the group's key: the stream's own, or the source behind

@@ -1,5 +1,8 @@
 //! A stream of records, and the operators on it.
 
+pub(crate) mod process;
+mod to_table;
+
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;

@@ -28,9 +28,19 @@ pub(crate) fn add_repartition<K: Data, V: Data>(
     repartition: RepartitionSpec<K, V>,
     location: &'static Location<'static>,
 ) -> GraphNodeId {
+    add_converting_repartition::<K, V, V>(plan, parent, repartition, location)
+}
+
+/// Adds a repartition behind `parent`, whose records have values of type `I`.
+pub(crate) fn add_converting_repartition<K: Data, I: Data + Into<V>, V: Data>(
+    plan: &mut Plan,
+    parent: GraphNodeId,
+    repartition: RepartitionSpec<K, V>,
+    location: &'static Location<'static>,
+) -> GraphNodeId {
     let RepartitionSpec { names, partitions, key_serde, value_serde } = repartition;
     let filter_serde = Arc::clone(&key_serde);
-    let filter = node(move |linker| {
+    let filter = node::<K, I, _>(move |linker| {
         let key_serde = Arc::clone(&filter_serde);
         Ok(RepartitionFilter::<K, V> { key_serde, next: linker.outlet()? })
     });
@@ -38,6 +48,6 @@ pub(crate) fn add_repartition<K: Data, V: Data>(
         .supplier(Arc::clone(&key_serde), Arc::clone(&value_serde));
     let source =
         source_supplier(names.source.clone(), key_serde, value_serde, TimestampExtractor::Broker);
-    let node = RepartitionNode { names, partitions, filter, sink, source };
+    let node = RepartitionNode { names, partitions, filter: Some(filter), sink, source };
     plan.add_node(vec![parent], GraphNodeKind::Repartition(node), location)
 }

@@ -81,7 +81,7 @@ impl<K: Data, A: Data> SessionWindowedCogroupedKStream<K, A> {
         let initializer: Initializer<A> = Arc::new(initializer);
         let merger = merger_from(Arc::clone(&initializer), merger);
         let options = (named.into(), materialized);
-        self.streams.aggregate_rows(
+        self.streams.aggregate_windows(
             &initializer,
             Placement::Sessions(self.windows, merger),
             options,

@@ -274,8 +274,8 @@ impl<K: Data, V: Data> SessionWindowedKStream<K, V> {
         merger: Merger<K, A>,
     ) -> KTable<Windowed<K>, A> {
         let placement = Placement::Sessions(self.windows, merger);
-        let node = self.group.aggregate_rows(aggregation, placement, self.emit, &self.late);
-        KTable::new(Rc::clone(&self.group.plan), node)
+        let (node, rows) = self.group.aggregate_rows(aggregation, placement, self.emit, &self.late);
+        KTable::new(Rc::clone(&self.group.plan), node, rows.windowed_table())
     }
 }
 

@@ -37,6 +37,9 @@ fn supplier<V: Data>(value_serde: ArcSerde<V>, kind: StoreKind) -> StoreSupplier
         let layout = match kind {
             StoreKind::KeyValue => KeyLayout::Plain,
             StoreKind::Window { retention_ms } => KeyLayout::windowed(retention_ms),
+            StoreKind::Session { retention_ms } if settings.cached => {
+                KeyLayout::sessions(retention_ms).behind_cache()
+            }
             StoreKind::Session { retention_ms } => KeyLayout::sessions(retention_ms),
         };
         let options = RowsOptions {

@@ -84,6 +84,6 @@ impl<K: Data, A: Data> TimeWindowedCogroupedKStream<K, A> {
     ) -> KTable<Windowed<K>, A> {
         let initializer: Initializer<A> = Arc::new(initializer);
         let options = (named.into(), materialized);
-        self.streams.aggregate_rows(&initializer, Placement::Windows(self.windows), options)
+        self.streams.aggregate_windows(&initializer, Placement::Windows(self.windows), options)
     }
 }

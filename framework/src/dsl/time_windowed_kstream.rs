@@ -307,7 +307,7 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
         aggregation: Aggregation<K, V, A>,
     ) -> KTable<Windowed<K>, A> {
         let placement = Placement::Windows(self.windows);
-        let node = self.group.aggregate_rows(aggregation, placement, self.emit, &self.late);
-        KTable::new(Rc::clone(&self.group.plan), node)
+        let (node, rows) = self.group.aggregate_rows(aggregation, placement, self.emit, &self.late);
+        KTable::new(Rc::clone(&self.group.plan), node, rows.windowed_table())
     }
 }

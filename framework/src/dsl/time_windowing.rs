@@ -1,13 +1,16 @@
 //! The windows of a grouped stream, and what it becomes in them.
 
 use super::cogrouped_kstream::CogroupedKStream;
+use super::count_windowed_kstream::CountWindowedKStream;
 use super::kgrouped_stream::KGroupedStream;
 use super::session_windowed_cogrouped_kstream::SessionWindowedCogroupedKStream;
 use super::session_windowed_kstream::SessionWindowedKStream;
 use super::time_windowed_cogrouped_kstream::TimeWindowedCogroupedKStream;
 use super::time_windowed_kstream::TimeWindowedKStream;
 use crate::processor::Data;
-use crate::time::windows::{SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows};
+use crate::time::windows::{
+    CountWindows, SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows,
+};
 
 /// Windows whose rows are kept by their start.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +33,24 @@ impl TimeWindowing {
         }
     }
 
+    /// The length of a window in milliseconds.
+    pub(super) fn size_ms(&self) -> i64 {
+        match self {
+            Self::Fixed(windows) => windows.size_ms(),
+            Self::Unlimited(_) => i64::MAX,
+            Self::Sliding(windows) => windows.time_difference_ms(),
+        }
+    }
+
+    /// How long a window takes late records in, in milliseconds behind its end.
+    pub(super) fn grace_ms(&self) -> i64 {
+        match self {
+            Self::Fixed(windows) => windows.grace_ms(),
+            Self::Unlimited(_) => 0,
+            Self::Sliding(windows) => windows.grace_ms(),
+        }
+    }
+
     /// What is wrong with the windows, if anything.
     pub(super) fn problem(&self) -> Option<String> {
         match self {
@@ -40,8 +61,8 @@ impl TimeWindowing {
     }
 }
 
-/// Windows that a grouped stream can be divided into: [`TimeWindows`], [`SlidingWindows`], [`UnlimitedWindows`]
-/// and [`SessionWindows`].
+/// Windows that a grouped stream can be divided into: [`TimeWindows`], [`SlidingWindows`], [`UnlimitedWindows`],
+/// [`SessionWindows`] and [`CountWindows`].
 ///
 /// It says what [`KGroupedStream::windowed_by`] gives.
 pub trait Windowing: sealed::Sealed {
@@ -52,7 +73,7 @@ pub trait Windowing: sealed::Sealed {
     fn divide<K: Data, V: Data>(self, group: KGroupedStream<K, V>) -> Self::Stream<K, V>;
 }
 
-/// Windows that cogrouped streams can be divided into.
+/// Windows that cogrouped streams can be divided into: all but [`CountWindows`].
 ///
 /// It says what [`CogroupedKStream::windowed_by`] gives.
 pub trait CogroupWindowing: sealed::Sealed {
@@ -111,5 +132,15 @@ impl CogroupWindowing for SessionWindows {
 
     fn divide<K: Data, A: Data>(self, streams: CogroupedKStream<K, A>) -> Self::Stream<K, A> {
         SessionWindowedCogroupedKStream::new(streams, self)
+    }
+}
+
+impl sealed::Sealed for CountWindows {}
+
+impl Windowing for CountWindows {
+    type Stream<K, V> = CountWindowedKStream<K, V>;
+
+    fn divide<K: Data, V: Data>(self, group: KGroupedStream<K, V>) -> Self::Stream<K, V> {
+        CountWindowedKStream::new(group, self)
     }
 }

@@ -5,9 +5,11 @@
 
 mod lower;
 mod naming;
+mod user_stores;
 
 use std::any::TypeId;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -15,6 +17,8 @@ use crate::error::TopologyError;
 use crate::topology::link::NodeSupplier;
 use crate::topology::{AutoOffsetReset, StoreId, TopologyStore};
 pub(crate) use naming::RepartitionNames;
+use user_stores::Connection;
+pub(crate) use user_stores::UserStores;
 
 /// The plan as the DSL's handles share it.
 pub(crate) type SharedPlan = Rc<RefCell<Plan>>;
@@ -33,9 +37,19 @@ pub(crate) struct GraphNode {
 /// What a node of the plan becomes.
 pub(crate) enum GraphNodeKind {
     Source(SourceNode),
-    Processor { name: String, supplier: NodeSupplier, stores: Vec<StoreId> },
+    /// The source of a global store.
+    GlobalSource(SourceNode),
+    Processor {
+        name: String,
+        supplier: NodeSupplier,
+        stores: Vec<StoreId>,
+    },
     Repartition(RepartitionNode),
-    Sink { name: String, topic: String, supplier: NodeSupplier },
+    Sink {
+        name: String,
+        topic: String,
+        supplier: NodeSupplier,
+    },
 }
 
 /// A source node.
@@ -48,11 +62,12 @@ pub(crate) struct SourceNode {
     pub(crate) supplier: NodeSupplier,
 }
 
-/// A repartition: a filter and a sink in one sub-topology, a source in the next.
+/// A repartition: a filter, if records without a key come, and a sink in one sub-topology, a source in the
+/// next.
 pub(crate) struct RepartitionNode {
     pub(crate) names: RepartitionNames,
     pub(crate) partitions: Option<i32>,
-    pub(crate) filter: NodeSupplier,
+    pub(crate) filter: Option<NodeSupplier>,
     pub(crate) sink: NodeSupplier,
     pub(crate) source: NodeSupplier,
 }
@@ -64,6 +79,11 @@ pub(crate) struct Plan {
     counter: u32,
     nodes: Vec<GraphNode>,
     stores: Vec<TopologyStore>,
+    /// Stores that all tasks share.
+    global_stores: Vec<StoreId>,
+    /// The names of stores that suppliers have brought along.
+    brought: BTreeSet<String>,
+    connections: Vec<Connection>,
     errors: Vec<TopologyError>,
 }
 
@@ -91,6 +111,21 @@ impl Plan {
         }
         self.stores.push(store);
         StoreId(self.stores.len() - 1)
+    }
+
+    /// Has all tasks share a store.
+    pub(crate) fn share_store(&mut self, store: StoreId) {
+        self.global_stores.push(store);
+    }
+
+    /// Connects a processor that is there already to a store.
+    pub(crate) fn connect_store(&mut self, node: GraphNodeId, store: StoreId) {
+        if let Some(GraphNode { kind: GraphNodeKind::Processor { stores, .. }, .. }) =
+            self.nodes.get_mut(node.0)
+            && !stores.contains(&store)
+        {
+            stores.push(store);
+        }
     }
 
     /// Notes a mistake; `build` returns all of them.

@@ -4,6 +4,8 @@
 //! can override it through its options. Null is a property of the serde: only `Option`'s writes and
 //! reads it, every other type has none.
 
+pub(crate) mod change;
+mod count_windowed;
 mod json;
 mod option;
 mod primitives;
@@ -12,6 +14,7 @@ mod windowed;
 use std::error::Error as StdError;
 use std::sync::Arc;
 
+pub(crate) use count_windowed::CountedSerde;
 pub use json::{JsonSerde, json};
 pub use option::OptionSerde;
 pub use primitives::{BoolSerde, BytesSerde, FixedSerde, StringSerde, UnitSerde};

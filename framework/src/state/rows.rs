@@ -14,6 +14,7 @@ mod row_bytes;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod ttl;
 mod update_log;
 
 use std::collections::BTreeMap;
@@ -27,8 +28,10 @@ use super::key_layout::KeyLayout;
 use crate::error::Error;
 use crate::record::{Headers, Timestamp};
 use crate::serdes::ArcSerde;
-pub(crate) use managed::{ChangelogRecord, ManagedStore};
+pub(crate) use managed::{ChangelogRecord, EmitChange, ManagedStore};
 use row_bytes::decode;
+pub(crate) use scan::VisitRowWithHeaders;
+pub(crate) use ttl::{Sweep, TimeToLive};
 use update_log::UpdateLog;
 
 /// A value and the timestamp of its row.
@@ -54,6 +57,8 @@ struct Flags {
     pending: bool,
     /// The row existed when it was first held back: deleting it is news to those downstream.
     existed: bool,
+    /// Deleted when it had expired: the changelog is not told.
+    unlogged: bool,
     /// Used since the last trim.
     used: bool,
 }
@@ -128,6 +133,8 @@ pub(crate) struct Rows<V> {
     /// Every update since the last commit, where the changelog gets them all.
     log: Option<UpdateLog>,
     header_use: RowHeaders,
+    /// How long rows live, where they do not live for ever, and the search for old ones.
+    ttl: Option<Box<(TimeToLive, Sweep)>>,
     bytes: usize,
     uncommitted_bytes: usize,
     budget: RowBudget,
@@ -170,6 +177,7 @@ impl<V: Clone + 'static> Rows<V> {
             order: None,
             log: log_every_update.then(UpdateLog::default),
             header_use: headers,
+            ttl: None,
             bytes: 0,
             uncommitted_bytes: 0,
             budget,
@@ -191,6 +199,15 @@ impl<V: Clone + 'static> Rows<V> {
     /// has a place too.
     #[inline]
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<RowId, Error> {
+        let id = self.look_up(key)?;
+        if self.ttl.is_some() {
+            self.expire(id);
+        }
+        Ok(id)
+    }
+
+    #[inline]
+    fn look_up(&mut self, key: &[u8]) -> Result<RowId, Error> {
         let hash = self.hasher.hash_one(key);
         let slots = &mut self.slots;
         let found = self
@@ -269,6 +286,7 @@ impl<V: Clone + 'static> Rows<V> {
         slot.flags.existed |= !slot.flags.pending && slot.row.is_some();
         slot.row = row;
         slot.written_at = written_at;
+        slot.flags.unlogged = false;
         self.layout.observe(&slot.key);
         if slot.flags.dirty {
             self.uncommitted_bytes = self.uncommitted_bytes + bytes - old_bytes;
@@ -283,6 +301,9 @@ impl<V: Clone + 'static> Rows<V> {
         if !slot.flags.listed {
             slot.flags.listed = true;
             self.dirty.push(id.0);
+        }
+        if let (Some(ttl), Some(row)) = (&mut self.ttl, &slot.row) {
+            ttl.1.note(row.timestamp);
         }
         if let Some(log) = &mut self.log {
             let row = slot.row.as_ref();

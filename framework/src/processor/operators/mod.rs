@@ -2,20 +2,27 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod branch;
+pub(crate) mod count_aggregate;
 pub(crate) mod filter;
 pub(crate) mod final_results;
 pub(crate) mod flat_map;
 pub(crate) mod fold;
 pub(crate) mod held_back;
+pub(crate) mod kept_rows;
 pub(crate) mod late;
 pub(crate) mod map;
 pub(crate) mod merge;
 pub(crate) mod peek;
+pub(crate) mod process;
 pub(crate) mod repartition_filter;
 pub(crate) mod session_aggregate;
 pub(crate) mod sink;
 pub(crate) mod sliding_aggregate;
 pub(crate) mod source;
+pub(crate) mod table_derive;
+pub(crate) mod table_join;
+pub(crate) mod table_join_merge;
+pub(crate) mod table_select;
 pub(crate) mod table_source;
 pub(crate) mod to_stream;
 pub(crate) mod window_keys;

@@ -114,12 +114,17 @@ impl<K: Data, V: Data, A: Data> WindowedRows<K, V, A> {
         let id = rows.find(&self.key_bytes)?;
         let old = if self.fold.send_old { rows.take(id).map(|row| row.value) } else { None };
         let forwarded = (forwards && !self.fold.caching).then(|| new.clone());
+        let removed = new.is_none();
         rows.put(id, new.map(|value| Stamped { value, timestamp }), written_at);
         if self.fold.caching {
             rows.hold_back(id, headers, old);
             return Ok(());
         }
         drop(rows);
+        if let Some(finals) = self.finals.as_mut().filter(|_| removed) {
+            finals.forget(&self.key_bytes);
+            return Ok(());
+        }
         let folded = forwarded.map(|new| Folded { value: Change { new, old }, timestamp, headers });
         self.pass_on(task, key, folded)
     }

@@ -51,6 +51,7 @@ pub(crate) trait ManagedStore {
 
 impl<V: Clone + 'static> ManagedStore for Rows<V> {
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error> {
+        self.expire_some()?;
         self.committing.clear();
         self.arena.clear();
         let no_headers = Headers::new();
@@ -70,7 +71,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
                     (self.arena.get(at..), row.timestamp)
                 }
             };
-            if self.log.is_none() {
+            if self.log.is_none() && !slot.flags.unlogged {
                 let timestamp = Some(timestamp);
                 emit(ChangelogRecord { key: &slot.key, value, timestamp, headers })?;
             }
@@ -96,6 +97,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             if let Some(slot) = self.slots.get_mut(id as usize) {
                 slot.flags.dirty = false;
                 slot.flags.listed = false;
+                slot.flags.unlogged = false;
                 slot.flags.existed &= slot.flags.pending;
                 if self.header_use == RowHeaders::Logged {
                     slot.headers = Headers::new();
@@ -127,6 +129,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             }
         }
         self.layout.freeze();
+        self.layout.restored();
         let mut batch = self.backing.batch();
         for index in 0..records.len() {
             let record = records.record(index);
@@ -168,6 +171,17 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
 
     fn approximate_bytes(&self) -> u64 {
         self.backing.approximate_bytes()
+    }
+}
+
+impl<V: Clone + 'static> Rows<V> {
+    /// Commits rows that changelog records have led to, with the position behind these records, in one batch.
+    pub(crate) fn commit_restored(&mut self, position: StorePosition) -> Result<(), Error> {
+        self.prepare_commit(&mut |_| Ok(()))?;
+        if self.committing.is_empty() {
+            self.backing.batch().commit(Some(position))?;
+        }
+        self.finish_commit(Some(position), position.written_at_ms)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Windows: spans of event time that records are grouped into.
 
+mod count_windows;
 mod fixed_windows;
 mod session_windows;
 mod sliding_windows;
@@ -8,6 +9,7 @@ mod unlimited_windows;
 
 use std::time::Duration;
 
+pub use count_windows::{CountWindow, CountWindowed, CountWindows};
 pub(crate) use fixed_windows::FixedWindows;
 pub use session_windows::SessionWindows;
 pub use sliding_windows::SlidingWindows;
