@@ -48,13 +48,14 @@ mod topology;
 
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
-    AnyStoreBuilder, Branched, BranchedKStream, CogroupWindowing, CogroupedKStream, Consumed,
-    CountWindowedKStream, EmitStrategy, FixedKeyProcessorSupplier, Grouped, KGroupedStream,
-    KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named,
-    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
-    SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, Stores, StreamsBuilder,
-    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
-    WindowBytesStoreSupplier, Windowing,
+    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, CogroupWindowing, CogroupedKStream,
+    Consumed, CountWindowedKStream, Eager, EmitStrategy, FixedKeyProcessorSupplier, GlobalKTable,
+    Grouped, Joined, KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier,
+    Materialized, Named, ParentNode, ProcessorSupplier, Produced, Repartitioned,
+    SessionBytesStoreSupplier, SessionWindowedCogroupedKStream, SessionWindowedKStream,
+    StoreBuilder, Stores, StreamsBuilder, Strict, Suppressed, TableJoined,
+    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier, Windowing,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};

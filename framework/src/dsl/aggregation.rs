@@ -220,7 +220,8 @@ impl<K: Data, A: Data> SharedRows<K, A> {
             // A final result is out as soon as there is one: there is nothing to hold back.
             materialized.caching = false;
         }
-        let key_serde = materialized.key_serde.clone().unwrap_or(group_key_serde);
+        let key_serde = materialized.key_serde.unwrap_or(group_key_serde);
+        materialized.key_serde = Some(Arc::clone(&key_serde));
         let caching = materialized.caching;
         let row_serde = Arc::clone(&materialized.value_serde);
         let user_name = materialized.name.replace(store_name);

@@ -1,5 +1,6 @@
 //! A stream of records, and the operators on it.
 
+mod global_join;
 pub(crate) mod process;
 mod to_table;
 

@@ -7,6 +7,7 @@ mod aggregation;
 mod branched_kstream;
 mod cogrouped_kstream;
 mod count_windowed_kstream;
+mod global_ktable;
 mod kgrouped_stream;
 mod kgrouped_table;
 mod kstream;
@@ -24,16 +25,19 @@ mod streams_builder;
 mod time_windowed_cogrouped_kstream;
 mod time_windowed_kstream;
 mod time_windowing;
+mod topology_builder;
 
 pub use branched_kstream::BranchedKStream;
 pub use cogrouped_kstream::CogroupedKStream;
 pub use count_windowed_kstream::CountWindowedKStream;
+pub use global_ktable::GlobalKTable;
 pub use kgrouped_stream::KGroupedStream;
 pub use kgrouped_table::KGroupedTable;
 pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{
-    Branched, Consumed, EmitStrategy, Grouped, Materialized, Named, Produced, Repartitioned,
+    Branched, BufferConfig, Consumed, Eager, EmitStrategy, Grouped, Joined, Materialized, Named,
+    Produced, Repartitioned, Strict, Suppressed, TableJoined,
 };
 pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
 pub use session_windowed_cogrouped_kstream::SessionWindowedCogroupedKStream;
@@ -47,3 +51,4 @@ pub use streams_builder::{StreamsBuilder, Topics};
 pub use time_windowed_cogrouped_kstream::TimeWindowedCogroupedKStream;
 pub use time_windowed_kstream::TimeWindowedKStream;
 pub use time_windowing::{CogroupWindowing, Windowing};
+pub use topology_builder::{ParentNode, TopologyBuilder};

@@ -196,7 +196,7 @@ impl StreamsBuilder {
     }
 
     #[track_caller]
-    fn add_source(&self, source: SourceNode) -> GraphNodeId {
+    pub(super) fn add_source(&self, source: SourceNode) -> GraphNodeId {
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         if source.topics.is_empty() || source.topics.iter().any(String::is_empty) {

@@ -17,6 +17,7 @@ use crate::error::TopologyError;
 use crate::topology::link::NodeSupplier;
 use crate::topology::{AutoOffsetReset, StoreId, TopologyStore};
 pub(crate) use naming::RepartitionNames;
+pub use user_stores::AnyStoreBuilder;
 use user_stores::Connection;
 pub(crate) use user_stores::UserStores;
 

@@ -40,6 +40,9 @@ impl ActiveTask {
         let metrics = shared.metrics.task(id, &partitions);
         let task =
             StreamTask::new(&shared.topology, context, &shared.link, partitions, &mut |store| {
+                if shared.topology.is_global(store) {
+                    return shared.globals.reader(store);
+                }
                 let name = &shared.topology.store(store).name;
                 rows.remove(&store).ok_or_else(|| {
                     let message = format!("store {name} was not opened");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use super::control::Control;
+use super::global::open_global_stores;
 use super::membership::{GroupMembership, Membership};
 use super::status::{State, Status};
 use super::stores::TaskStores;
@@ -162,7 +163,10 @@ impl KafkaStreams {
         let tasks = plan.tasks().iter().map(|task| (*task, partitions(*task))).collect();
         let membership: Arc<dyn Membership> =
             Arc::new(GroupMembership::join(member, plan.source_topics(), tasks)?);
+        let id = &config.application_id;
+        let globals = open_global_stores(&self.topology, id, &directory, &self.env, &*admin)?;
         let shared = Shared {
+            globals: Arc::new(globals),
             topology: Arc::clone(&self.topology),
             config: Arc::clone(config),
             plan,

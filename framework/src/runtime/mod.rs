@@ -7,6 +7,7 @@ mod active_task;
 mod assignments;
 pub(crate) mod commit;
 mod control;
+pub(crate) mod global;
 mod kafka_streams;
 mod membership;
 mod restore;

@@ -16,6 +16,7 @@ use self::starting::{Stage, StartingTask};
 use super::active_task::ActiveTask;
 use super::assignments::{Assignments, Epoch};
 use super::commit::Commit;
+use super::global::GlobalStores;
 use super::membership::Membership;
 use super::status::{Status, TaskState};
 use super::stores::TaskStores;
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) assignments: Arc<Assignments>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stores: Arc<TaskStores>,
+    pub(crate) globals: Arc<GlobalStores>,
     pub(crate) status: Arc<Status>,
     pub(crate) metrics: Metrics,
     pub(crate) link: Arc<LinkSettings>,
@@ -217,7 +219,7 @@ impl StreamThread {
             done += self.start_tasks()?;
         }
         done += self.process()?;
-        let requested = self.running.iter().any(|active| active.task.context.commit_requested);
+        let requested = self.running.iter().any(|active| active.task.commit_requested());
         if requested || now.saturating_sub(self.last_commit) >= self.shared.config.commit_interval {
             self.commit()?;
             self.last_commit = now;

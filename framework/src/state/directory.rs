@@ -20,6 +20,8 @@ mod tests;
 const LOCK_FILE: &str = ".lock";
 const PROCESS_ID_FILE: &str = "process-id";
 const NEW_PROCESS_ID_FILE: &str = "process-id.new";
+/// The folder of the global stores.
+const GLOBAL_FOLDER: &str = "global";
 /// What a task's folder is called while its files are being deleted.
 const DELETED_SUFFIX: &str = ".deleted";
 
@@ -104,6 +106,19 @@ impl StateDirectory {
         }
         sync_folder(&self.path)?;
         remove(&doomed)
+    }
+
+    /// The folder of the global stores, created if missing.
+    pub(crate) fn global_folder(&self) -> Result<PathBuf, StateError> {
+        let folder = self.path.join(GLOBAL_FOLDER);
+        fs::create_dir_all(&folder).map_err(failed("create the folder", &folder, WRITABLE))?;
+        sync_folder(&self.path)?;
+        Ok(folder)
+    }
+
+    /// Deletes the global stores, which must be closed.
+    pub(crate) fn delete_global(&self) -> Result<(), StateError> {
+        remove(&self.path.join(GLOBAL_FOLDER))
     }
 
     /// Deletes the folders of tasks whose files have not changed for `delay`, and says which. Tasks for

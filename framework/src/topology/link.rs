@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{NodeId, StoreId, Topology, TopologyStore};
+use super::{NodeId, StoreId, Topology, TopologyStore, UNCONNECTED};
 use crate::config::ChangelogUpdates;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
@@ -18,6 +18,7 @@ use crate::processor::operators::source::RawNode;
 use crate::processor::processor_context::ProcessorNode;
 use crate::processor::{Data, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
 use crate::state::RowStore;
+use crate::state::buffer::TimeOrderedBuffer;
 use crate::state::handle::RecordClock;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
 
@@ -56,7 +57,7 @@ pub(crate) enum BuiltNode {
 /// A store instance.
 pub(crate) struct BuiltStore {
     pub(crate) managed: Rc<RefCell<dyn ManagedStore>>,
-    /// An `Rc<RefCell<Rows<V>>>`.
+    /// An `Rc<RefCell<Rows<V>>>`, or an `Rc<RefCell<TimeOrderedBuffer>>`.
     pub(crate) rows: Box<dyn Any>,
     /// A [`StateStoreHandle`](crate::state::StateStoreHandle), if processors can ask for the store.
     pub(crate) handle: Option<Rc<dyn Any>>,
@@ -67,6 +68,13 @@ impl BuiltStore {
         let rows = Rc::new(RefCell::new(rows));
         let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
         Self { managed, rows: Box::new(rows), handle: None }
+    }
+
+    pub(crate) fn of_buffer(buffer: TimeOrderedBuffer) -> Self {
+        let buffer = Rc::new(RefCell::new(buffer));
+        let managed: Rc<RefCell<dyn ManagedStore>> =
+            Rc::<RefCell<TimeOrderedBuffer>>::clone(&buffer);
+        Self { managed, rows: Box::new(buffer), handle: None }
     }
 }
 
@@ -189,7 +197,10 @@ impl Linker<'_> {
     pub(crate) fn processor_node(&self) -> ProcessorNode {
         let node = self.topology.node(self.node);
         let children = node.children.iter();
-        let connected = self.stores.iter().filter(|store| node.stores.contains(&store.id));
+        let seen = |store: &&LinkedStore| {
+            node.stores.contains(&store.id) || self.topology.is_global(store.id)
+        };
+        let connected = self.stores.iter().filter(seen);
         ProcessorNode {
             id: ProcessorId(self.node.0),
             name: node.name.clone(),
@@ -205,13 +216,24 @@ impl Linker<'_> {
 
     /// The typed rows of a store that the node is connected to.
     pub(crate) fn rows<V: 'static>(&self, store: StoreId) -> Result<Rc<RefCell<Rows<V>>>, Error> {
+        self.built_store(store, std::any::type_name::<V>())
+    }
+
+    /// A buffer that the node is connected to.
+    pub(crate) fn buffer(&self, store: StoreId) -> Result<Rc<RefCell<TimeOrderedBuffer>>, Error> {
+        self.built_store(store, "what waits for its time")
+    }
+
+    fn built_store<S: 'static>(
+        &self,
+        store: StoreId,
+        content: &str,
+    ) -> Result<Rc<RefCell<S>>, Error> {
         let linked = self.stores.iter().find(|linked| linked.id == store);
-        let rows =
-            linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<Rows<V>>>>());
-        rows.map(Rc::clone).ok_or_else(|| {
+        let built = linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<S>>>());
+        built.map(Rc::clone).ok_or_else(|| {
             let store = &self.topology.store(store).name;
-            let types = std::any::type_name::<V>();
-            Error::new(ErrorKind::Config, format!("store {store} does not hold {types}"))
+            Error::new(ErrorKind::Config, format!("store {store} does not hold {content}"))
         })
     }
 }
@@ -257,7 +279,9 @@ pub(crate) fn processor<K: Data, V: Data, N: Node<K, V> + Lifecycle + 'static>(
 pub(crate) enum TaskScope {
     /// Those of the sub-topology that the task's id names.
     Subtopology,
-    /// All of them: the test driver runs every sub-topology in one task, as Kafka's does.
+    /// Those that fill global stores.
+    Global,
+    /// All others: the test driver runs every sub-topology in one task, as Kafka's does.
     Everything,
 }
 
@@ -268,13 +292,19 @@ pub(crate) fn link(
     settings: &LinkSettings,
     open_rows: &mut OpenRows<'_>,
 ) -> Result<LinkedTask, Error> {
-    let everything = settings.scope == TaskScope::Everything;
-    let belongs = |subtopology: u32| everything || subtopology == task.subtopology;
+    let global = settings.scope == TaskScope::Global;
+    let belongs = |subtopology: u32| match settings.scope {
+        TaskScope::Subtopology => subtopology == task.subtopology,
+        TaskScope::Global => topology.global_subtopology(subtopology),
+        TaskScope::Everything => {
+            subtopology != UNCONNECTED && !topology.global_subtopology(subtopology)
+        }
+    };
     let clock = RecordClock::default();
     let mut stores = Vec::new();
     for (index, store) in topology.stores.iter().enumerate() {
-        if belongs(store.subtopology) {
-            let id = StoreId(index);
+        let id = StoreId(index);
+        if belongs(store.subtopology) || topology.is_global(id) {
             let built = (store.supplier)(open_rows(id)?, settings.store(store, &clock))?;
             stores.push(LinkedStore { id, built });
         }
@@ -307,6 +337,8 @@ pub(crate) fn link(
     }
     linker.flushers.reverse();
     sources.reverse();
-    let Linker { stores, flushers, processors, .. } = linker;
+    let Linker { mut stores, flushers, processors, .. } = linker;
+    // Global stores are another task's, except in that task.
+    stores.retain(|store| global || !topology.is_global(store.id));
     Ok(LinkedTask { sources, processors, flushers, stores, clock })
 }

@@ -7,19 +7,25 @@ mod branched;
 mod consumed;
 mod emit_strategy;
 mod grouped;
+mod joined;
 mod materialized;
 mod named;
 mod produced;
 mod repartitioned;
+pub(crate) mod suppressed;
+mod table_joined;
 
 pub use branched::Branched;
 pub use consumed::Consumed;
 pub use emit_strategy::EmitStrategy;
 pub use grouped::Grouped;
+pub use joined::Joined;
 pub use materialized::Materialized;
 pub use named::Named;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
+pub use suppressed::{BufferConfig, Eager, Strict, Suppressed};
+pub use table_joined::TableJoined;
 
 /// Hides serdes in `Debug` output.
 macro_rules! debug_by_name {

@@ -34,6 +34,10 @@ pub(super) enum Stage {
 impl StreamThread {
     /// Brings starting tasks a step further; the answer is how much was done.
     pub(super) fn start_tasks(&mut self) -> Result<usize, Error> {
+        // Tasks read global stores from their first record on.
+        if !self.shared.globals.are_complete() {
+            return Ok(0);
+        }
         let mut done = 0;
         let mut waiting = std::mem::take(&mut self.starting).into_iter();
         let mut failed = None;

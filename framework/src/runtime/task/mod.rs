@@ -68,7 +68,8 @@ pub(crate) fn source_partitions(
     use crate::topology::link::TaskScope;
     let mut partitions = Vec::new();
     for subtopology in &topology.subtopologies {
-        if settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology {
+        let others = settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology;
+        if others || subtopology.global {
             continue;
         }
         for topic in &subtopology.sources {
@@ -169,6 +170,11 @@ impl StreamTask {
         self.dirty
     }
 
+    /// Whether a processor wants what has been processed to be committed soon.
+    pub(crate) fn commit_requested(&self) -> bool {
+        self.dirty && self.context.commit_requested
+    }
+
     /// Forwards what the record cache holds back. A panic in user code becomes an error.
     pub(crate) fn flush_caches(&mut self) -> Result<(), Error> {
         let flushed = guarded(|| {
@@ -176,6 +182,11 @@ impl StreamTask {
             nodes.try_for_each(|node| node.borrow_mut().flush(&mut self.context))
         });
         flushed.map_err(|error| error.in_task(self.id))
+    }
+
+    /// Whether a changelog is about to forget rows that have gone downstream.
+    pub(crate) fn gave_out(&self) -> bool {
+        self.stores.iter().any(|store| store.built.managed.borrow().gave_out())
     }
 
     /// Sends the rows written since the last commit to the changelogs.

@@ -8,10 +8,13 @@ mod cached;
 mod cogroup;
 mod emit_final;
 mod errors;
+mod foreign_keys;
 mod repartition;
 mod sessions;
 mod sliding;
 mod stateless;
+mod stores;
+mod suppression;
 mod table_joins;
 mod tables;
 mod typed;
@@ -55,6 +58,7 @@ impl Recipe {
 pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
+        stores::topology,
         tables::topology,
         table_joins::topology,
         repartition::topology,
@@ -67,6 +71,8 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         sliding::topology,
         errors::topology,
         typed::topology,
+        suppression::topology,
+        foreign_keys::topology,
     ];
     let dsl = families.iter().find_map(|family| family(name)).map(Recipe::Dsl);
     dsl.or_else(|| by_hand::topology(name)).map(factory)
