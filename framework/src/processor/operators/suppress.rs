@@ -123,6 +123,7 @@ impl<K: Data, V: Data> Suppress<K, V> {
             let value = bytes.map(|bytes| self.value_serde.deserialize(bytes)).transpose();
             value.map_err(|error| unreadable_value(&self.name, error))
         };
+        // KAFKA: the old value is that of the last update, which those downstream need not have seen.
         let value = Change::latest(value(row.new.get())?, value(row.old.get())?);
         let origin = row.origin.clone();
         let (timestamp, headers) = (origin.timestamp, origin.headers.clone());

@@ -62,7 +62,7 @@ impl<K: Data, V: Data, KO: Data> Node<K, Change<V>> for SubscriptionSend<K, V, K
         };
         let mut send = |key: Option<KO>, instruction| {
             let primary_key = record.key.clone();
-            let primary_partition = Some(task.partition);
+            let primary_partition = Some(task.task.partition);
             let value = Subscription { hash, instruction, primary_key, primary_partition };
             let (timestamp, headers) = (record.timestamp, record.headers.clone());
             self.next.forward(task, Record { key, value, timestamp, headers })
