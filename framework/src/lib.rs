@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod aggregates;
 pub mod broker;
 mod config;
 #[cfg(feature = "__test-utils")]
@@ -68,7 +69,10 @@ pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{TimeWindows, Window, Windowed};
-pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};
+pub use topology::{
+    AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,
+    TopologyOptimization, UnknownOptimization,
+};
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]

@@ -322,6 +322,7 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
             filter: None,
             sink,
             source,
+            mergeable: None,
         });
         let node = plan.add_node(vec![self.node], kind, location);
         self.repartition.set(Some(node));

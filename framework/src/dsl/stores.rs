@@ -32,6 +32,8 @@ pub(crate) fn add_store<K: Data, V: Data>(
     mut kind: StoreKind,
     location: &'static Location<'static>,
 ) -> StoreId {
+    let key = materialized.key_serde.as_ref().and_then(|serde| serde.format());
+    let value = materialized.value_serde.format();
     let name = materialized.name.unwrap_or_default();
     let by_time = materialized.store_type == StoreType::InMemory;
     let (key_serde, value_serde) = (materialized.key_serde, materialized.value_serde);
@@ -74,7 +76,9 @@ pub(crate) fn add_store<K: Data, V: Data>(
         subtopology: 0,
         supplier,
     };
-    plan.add_store(store, location)
+    let id = plan.add_store(store, location);
+    plan.note_formats(id, key, value);
+    id
 }
 
 /// [`add_store`] of a table without windows whose keys have this serde.

@@ -4,6 +4,7 @@
 
 mod app;
 mod close;
+mod compatibility;
 mod failures;
 mod faults;
 mod foreign_key;
@@ -11,5 +12,6 @@ mod health;
 mod membership;
 mod restart;
 mod scaling;
+mod source_changelog;
 mod start;
 mod suppress;

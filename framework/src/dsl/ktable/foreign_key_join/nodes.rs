@@ -232,7 +232,14 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
             value_serde,
             TimestampExtractor::Broker,
         );
-        let node = RepartitionNode { names, partitions: None, filter: None, sink, source };
+        let node = RepartitionNode {
+            names,
+            partitions: None,
+            filter: None,
+            sink,
+            source,
+            mergeable: None,
+        };
         self.plan.add_node(parents, GraphNodeKind::Repartition(node), self.location)
     }
 
@@ -341,6 +348,7 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
 fn unknown_topic(names: RepartitionNames) -> GraphNodeKind {
     let supplier: NodeSupplier = Arc::new(|_| Err(no_value_serde()));
     let (sink, source) = (Arc::clone(&supplier), supplier);
-    let node = RepartitionNode { names, partitions: None, filter: None, sink, source };
+    let node =
+        RepartitionNode { names, partitions: None, filter: None, sink, source, mergeable: None };
     GraphNodeKind::Repartition(node)
 }
