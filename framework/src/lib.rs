@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod aggregates;
 pub mod broker;
 mod config;
 #[cfg(feature = "__test-utils")]
@@ -46,16 +47,17 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::{ChangelogUpdates, StreamsConfig};
+pub use config::{ChangelogUpdates, DslStoreFormat, StreamsConfig};
 pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, CogroupWindowing, CogroupedKStream,
-    Consumed, CountWindowedKStream, Eager, EmitStrategy, FixedKeyProcessorSupplier, GlobalKTable,
-    Grouped, Joined, KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier,
-    Materialized, Named, ParentNode, ProcessorSupplier, Produced, Repartitioned,
-    SessionBytesStoreSupplier, SessionWindowedCogroupedKStream, SessionWindowedKStream,
-    StoreBuilder, Stores, StreamsBuilder, Strict, Suppressed, TableJoined,
-    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
-    VersionedBytesStoreSupplier, WindowBytesStoreSupplier, Windowing,
+    Consumed, CountWindowedKStream, Eager, EagerBufferConfig, EmitStrategy,
+    FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
+    KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, Stores, StreamsBuilder,
+    Strict, StrictBufferConfig, Suppressed, TableJoined, TimeWindowedCogroupedKStream,
+    TimeWindowedKStream, Topics, TopologyBuilder, VersionedBytesStoreSupplier,
+    WindowBytesStoreSupplier, Windowing,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
@@ -73,7 +75,10 @@ pub use time::windows::{
     CountWindow, CountWindowed, CountWindows, SessionWindows, SlidingWindows, TimeWindows,
     UnlimitedWindows, Window, Windowed,
 };
-pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};
+pub use topology::{
+    AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,
+    TopologyOptimization, UnknownOptimization,
+};
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]

@@ -22,6 +22,7 @@ use crate::processor::operators::fold::{Fold, Update};
 use crate::processor::operators::late::{Late, LateHandler};
 use crate::processor::operators::session_aggregate::{Merger, SessionAggregate};
 use crate::processor::operators::sliding_aggregate::SlidingAggregate;
+use crate::processor::operators::versioned_aggregate::VersionedAggregate;
 use crate::processor::operators::window_keys::WindowKeys;
 use crate::processor::operators::windowed_aggregate::WindowedAggregate;
 use crate::processor::operators::windowed_rows::WindowedRows;
@@ -30,7 +31,7 @@ use crate::processor::{Data, Outlet};
 use crate::serdes::{ArcSerde, SessionWindowedSerde, TimeWindowedSerde};
 use crate::state::key_layout::KeyLayout;
 use crate::time::windows::{FixedWindows, SessionWindows, SlidingWindows, Windowed};
-use crate::topology::link::{Linker, NodeSupplier, flushing_node};
+use crate::topology::link::{Linker, NodeSupplier, flushing_node, node};
 use crate::topology::{StoreId, StoreKind, StoreType};
 
 /// Which rows a record goes into.
@@ -100,6 +101,8 @@ pub(super) struct SharedRows<K, A> {
     row_serde: ArcSerde<A>,
     /// The store's name, if it is the user's.
     user_name: Option<String>,
+    /// Whether the store keeps its history.
+    versioned: bool,
     caching: bool,
     send_old: SendOld,
     /// How long final results can be given out; `None`: every update goes out.
@@ -224,10 +227,24 @@ impl<K: Data, A: Data> SharedRows<K, A> {
         materialized.key_serde = Some(Arc::clone(&key_serde));
         let caching = materialized.caching;
         let row_serde = Arc::clone(&materialized.value_serde);
+        let versioned = materialized.history.is_some();
+        if let Placement::Windows(windows) = &placement {
+            materialized.window_ms = windows.size_ms();
+        }
         let user_name = materialized.name.replace(store_name);
         let store = add_store(plan, materialized, placement.store_kind(retention_ms), location);
         let send_old = SendOld::default();
-        Self { placement, store, key_serde, row_serde, user_name, caching, send_old, finals }
+        Self {
+            placement,
+            store,
+            key_serde,
+            row_serde,
+            user_name,
+            versioned,
+            caching,
+            send_old,
+            finals,
+        }
     }
 
     /// The table of an aggregation by keys.
@@ -235,6 +252,7 @@ impl<K: Data, A: Data> SharedRows<K, A> {
         let (key_serde, row_serde) = (Arc::clone(&self.key_serde), Arc::clone(&self.row_serde));
         Table::stored(self.store, key_serde, row_serde, self.send_old.clone())
             .with_store_name(self.user_name.as_deref())
+            .with_history(self.versioned)
     }
 
     /// The table of an aggregation by keys and windows.
@@ -264,6 +282,7 @@ impl<K: Data, A: Data> SharedRows<K, A> {
         node: AggregateNode<K, V, A>,
     ) -> NodeSupplier {
         match &self.placement {
+            Placement::Keys if self.versioned => self.versioned_node(node),
             Placement::Keys => self.key_node(node),
             Placement::Windows(TimeWindowing::Fixed(windows)) => self.window_node(*windows, node),
             Placement::Windows(TimeWindowing::Unlimited(windows)) => {
@@ -286,6 +305,22 @@ impl<K: Data, A: Data> SharedRows<K, A> {
                 key_serde: Arc::clone(&shared.key_serde),
                 value_serde: Arc::clone(&node.value_serde),
                 fold: shared.fold(&node, linker)?,
+                next: linker.outlet()?,
+                key_bytes: Vec::new(),
+            })
+        })
+    }
+
+    fn versioned_node<V: Data>(self: &Arc<Self>, parts: AggregateNode<K, V, A>) -> NodeSupplier {
+        let shared = Arc::clone(self);
+        node(move |linker| {
+            Ok(VersionedAggregate {
+                name: parts.name.clone(),
+                key_serde: Arc::clone(&shared.key_serde),
+                value_serde: Arc::clone(&parts.value_serde),
+                update: Arc::clone(&parts.update),
+                rows: linker.versioned_rows(shared.store)?,
+                send_old: shared.send_old.is_enabled(),
                 next: linker.outlet()?,
                 key_bytes: Vec::new(),
             })

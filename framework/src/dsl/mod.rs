@@ -36,8 +36,9 @@ pub use kgrouped_table::KGroupedTable;
 pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{
-    Branched, BufferConfig, Consumed, Eager, EmitStrategy, Grouped, Joined, Materialized, Named,
-    Produced, Repartitioned, Strict, Suppressed, TableJoined,
+    Branched, BufferConfig, Consumed, Eager, EagerBufferConfig, EmitStrategy, Grouped, Joined,
+    Materialized, Named, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed,
+    TableJoined,
 };
 pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
 pub use session_windowed_cogrouped_kstream::SessionWindowedCogroupedKStream;

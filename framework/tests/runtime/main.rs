@@ -4,10 +4,14 @@
 
 mod app;
 mod close;
+mod compatibility;
 mod failures;
 mod faults;
+mod foreign_key;
 mod health;
 mod membership;
 mod restart;
 mod scaling;
+mod source_changelog;
 mod start;
+mod suppress;

@@ -36,7 +36,7 @@ pub(crate) fn forward_held_back_at<K: Data, V: Data>(
         let Some(update) = rows.borrow_mut().release(&pending, index) else { continue };
         let (key, timestamp) =
             read(&update.key, update.timestamp).map_err(|error| unreadable_key(node, error))?;
-        let value = Change { new: update.new, old: update.old };
+        let value = Change::latest(update.new, update.old);
         next.forward(task, Record { key, value, timestamp, headers: update.headers })?;
     }
     rows.borrow_mut().end_flush(pending);

@@ -115,6 +115,9 @@ impl<K: Data, V: Data, A: Data> WindowedRows<K, V, A> {
         let old = if self.fold.send_old { rows.take(id).map(|row| row.value) } else { None };
         let forwarded = (forwards && !self.fold.caching).then(|| new.clone());
         let removed = new.is_none();
+        if removed {
+            rows.put_deletion_headers(id, &headers);
+        }
         rows.put(id, new.map(|value| Stamped { value, timestamp }), written_at);
         if self.fold.caching {
             rows.hold_back(id, headers, old);
@@ -125,7 +128,8 @@ impl<K: Data, V: Data, A: Data> WindowedRows<K, V, A> {
             finals.forget(&self.key_bytes);
             return Ok(());
         }
-        let folded = forwarded.map(|new| Folded { value: Change { new, old }, timestamp, headers });
+        let folded =
+            forwarded.map(|new| Folded { value: Change::latest(new, old), timestamp, headers });
         self.pass_on(task, key, folded)
     }
 
@@ -174,7 +178,7 @@ impl<K: Data, V: Data, A: Data> WindowedRows<K, V, A> {
             let timestamp = self.keys.result_time(window, timestamp);
             let result = Record {
                 key: Windowed { key, window },
-                value: Change { new: Some(value), old: None },
+                value: Change::latest(Some(value), None),
                 timestamp,
                 headers: headers.clone(),
             };

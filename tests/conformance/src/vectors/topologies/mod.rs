@@ -9,6 +9,7 @@ mod cogroup;
 mod emit_final;
 mod errors;
 mod foreign_keys;
+mod optimized;
 mod repartition;
 mod sessions;
 mod sliding;
@@ -20,7 +21,7 @@ mod tables;
 mod typed;
 mod windows;
 
-use kstream::{StreamsBuilder, Topology, TopologyErrors, Windowed};
+use kstream::{StreamsBuilder, Topology, TopologyConfig, TopologyErrors, Windowed};
 
 use super::DriverFactory;
 use super::task_driver::factory;
@@ -42,12 +43,12 @@ pub(super) enum Recipe {
 
 impl Recipe {
     /// Makes it.
-    pub(super) fn topology(self) -> Result<Topology, TopologyErrors> {
+    pub(super) fn topology(self, config: &TopologyConfig) -> Result<Topology, TopologyErrors> {
         match self {
             Self::Dsl(build) => {
                 let builder = StreamsBuilder::new();
                 build(&builder);
-                builder.build()
+                builder.build_with(config)
             }
             Self::ByHand(build) => build(),
         }
@@ -70,6 +71,7 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         sessions::topology,
         sliding::topology,
         errors::topology,
+        optimized::topology,
         typed::topology,
         suppression::topology,
         foreign_keys::topology,
