@@ -80,8 +80,8 @@ impl<K: Data, V: Data> KStream<K, V> {
 
     /// [`KStream::join_global`] where every record has a result, with `None` for a row that is not there.
     ///
-    /// **Shape**: `(K, V)` with a table of `(GK, GV)` → `(K, VOut)`. Dropped and counted are records with a
-    /// null value, and those without a key to look up, unless their own key is null as well.
+    /// **Shape**: `(K, V)` with a table of `(GK, GV)` → `(K, VOut)`, one per record; one without a key to look
+    /// up finds no row. Records with a null value are dropped and counted.
     ///
     /// # Examples
     /// ```
@@ -146,7 +146,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         joiner: GlobalJoiner<K, V, GV, VOut>,
         joined: Joined<K, V>,
     ) -> KStream<K, VOut> {
-        let Joined { key_serde, value_serde, name, .. } = joined;
+        let Joined { value_serde, name, .. } = joined;
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         // KAFKA: an inner join has this name too.
@@ -161,7 +161,6 @@ impl<K: Data, V: Data> KStream<K, V> {
             Ok(GlobalTableJoin {
                 name: node_name.clone(),
                 left,
-                key_serde: Arc::clone(&key_serde),
                 value_serde: Arc::clone(&value_serde),
                 selector: Arc::clone(&selector),
                 joiner: Arc::clone(&joiner),

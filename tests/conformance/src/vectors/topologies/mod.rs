@@ -6,6 +6,7 @@ mod aggregations;
 mod by_hand;
 mod cached;
 mod errors;
+mod processors;
 mod repartition;
 mod stateless;
 mod table_joins;
@@ -58,6 +59,7 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         windows::topology,
         cached::topology,
         errors::topology,
+        processors::topology,
         typed::topology,
     ];
     let dsl = families.iter().find_map(|family| family(name)).map(Recipe::Dsl);
