@@ -48,11 +48,12 @@ mod topology;
 
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
-    AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, GlobalKTable,
-    Grouped, Joined, KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier,
-    Materialized, Named, ParentNode, ProcessorSupplier, Produced, Repartitioned,
-    SessionBytesStoreSupplier, StoreBuilder, Stores, StreamsBuilder, TimeWindowedKStream, Topics,
-    TopologyBuilder, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
+    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager,
+    FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
+    KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder, Stores,
+    StreamsBuilder, Strict, Suppressed, TableJoined, TimeWindowedKStream, Topics, TopologyBuilder,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};

@@ -26,7 +26,8 @@ pub use kgrouped_table::KGroupedTable;
 pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{
-    Branched, Consumed, Grouped, Joined, Materialized, Named, Produced, Repartitioned,
+    Branched, BufferConfig, Consumed, Eager, Grouped, Joined, Materialized, Named, Produced,
+    Repartitioned, Strict, Suppressed, TableJoined,
 };
 pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
 pub use state_store::AnyStoreBuilder;

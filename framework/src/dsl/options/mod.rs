@@ -11,6 +11,8 @@ mod materialized;
 mod named;
 mod produced;
 mod repartitioned;
+pub(crate) mod suppressed;
+mod table_joined;
 
 pub use branched::Branched;
 pub use consumed::Consumed;
@@ -20,6 +22,8 @@ pub use materialized::Materialized;
 pub use named::Named;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
+pub use suppressed::{BufferConfig, Eager, Strict, Suppressed};
+pub use table_joined::TableJoined;
 
 /// Hides serdes in `Debug` output.
 macro_rules! debug_by_name {

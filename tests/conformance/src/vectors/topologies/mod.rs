@@ -6,9 +6,12 @@ mod aggregations;
 mod by_hand;
 mod cached;
 mod errors;
+mod foreign_keys;
 mod processors;
 mod repartition;
 mod stateless;
+mod stores;
+mod suppression;
 mod table_joins;
 mod tables;
 mod typed;
@@ -52,6 +55,7 @@ impl Recipe {
 pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
+        stores::topology,
         tables::topology,
         table_joins::topology,
         repartition::topology,
@@ -61,6 +65,8 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         errors::topology,
         processors::topology,
         typed::topology,
+        suppression::topology,
+        foreign_keys::topology,
     ];
     let dsl = families.iter().find_map(|family| family(name)).map(Recipe::Dsl);
     dsl.or_else(|| by_hand::topology(name)).map(factory)
