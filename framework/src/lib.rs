@@ -51,9 +51,9 @@ pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager,
     FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
     KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode,
-    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder, Stores,
-    StreamsBuilder, Strict, Suppressed, TableJoined, TimeWindowedKStream, Topics, TopologyBuilder,
-    VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder,
+    StoreSource, Stores, StreamsBuilder, Strict, Suppressed, TableJoined, TimeWindowedKStream,
+    Topics, TopologyBuilder, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};

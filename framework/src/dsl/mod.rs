@@ -37,4 +37,4 @@ pub use store_builder::{
 };
 pub use streams_builder::{StreamsBuilder, Topics};
 pub use time_windowed_kstream::TimeWindowedKStream;
-pub use topology_builder::{ParentNode, TopologyBuilder};
+pub use topology_builder::{ParentNode, StoreSource, TopologyBuilder};

@@ -1,7 +1,7 @@
 //! Topologies made node by node.
 
 use kstream::{
-    Consumed, Processor, ProcessorContext, ProcessorError, Record, Stores, Topology,
+    Processor, ProcessorContext, ProcessorError, Record, StoreSource, Stores, Topology,
     TopologyBuilder, TopologyErrors,
 };
 
@@ -86,9 +86,8 @@ fn read_only_store() -> Result<Topology, TopologyErrors> {
     let builder = TopologyBuilder::new();
     let store = Stores::persistent_key_value_store("ro");
     let store = Stores::key_value_store_builder::<String, String>(store).with_logging_disabled();
-    let consumed = Consumed::<Text, Text>::new();
-    let put = || StorePut::of("ro");
-    builder.add_read_only_state_store(store, "ro-src", "feed", consumed, "ro-put", put);
+    let feed = StoreSource::<Text, Text>::new("ro-src", "feed");
+    builder.add_read_only_state_store(store, feed, "ro-put", || StorePut::of("ro"));
     let source = builder.add_source::<Text, Text>("src", "in");
     let read = builder.add_processor("read", || StoreRead::of("ro"), &[&source]);
     builder.connect_processor_and_state_stores("read", &["ro"]);
