@@ -32,6 +32,7 @@ pub struct StreamsConfig {
     pub(crate) statestore_uncommitted_max_bytes: usize,
     pub(crate) statestore_row_cache_max_bytes: usize,
     pub(crate) changelog_updates: ChangelogUpdates,
+    pub(crate) dsl_store_format: DslStoreFormat,
     pub(crate) rocksdb_memory_bytes: usize,
     pub(crate) replication_factor: i32,
     pub(crate) session_timeout: Duration,
@@ -41,6 +42,7 @@ pub struct StreamsConfig {
     pub(crate) deserialization_handler: Arc<dyn DeserializationHandler>,
     pub(crate) dead_letter_topic: Option<String>,
     pub(crate) http_listen: Option<SocketAddr>,
+    pub(crate) accept_topology_changes: bool,
 }
 
 /// What a changelog topic gets of a row that changes several times between two commits.
@@ -53,6 +55,17 @@ pub enum ChangelogUpdates {
     Latest,
     /// Every update in order, as Kafka Streams does: for those who read changelogs as streams.
     Every,
+}
+
+/// What the stores of tables and aggregations keep of the records that write their rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DslStoreFormat {
+    /// Values and timestamps.
+    #[default]
+    Default,
+    /// Headers as well, as far as Kafka Streams 4.3 does so: the changelog records of deletions have the
+    /// headers of the record that deletes.
+    Headers,
 }
 
 const MIB: usize = 1 << 20;
@@ -70,6 +83,7 @@ impl StreamsConfig {
             statestore_uncommitted_max_bytes: 64 * MIB,
             statestore_row_cache_max_bytes: 32 * MIB,
             changelog_updates: ChangelogUpdates::default(),
+            dsl_store_format: DslStoreFormat::default(),
             rocksdb_memory_bytes: 256 * MIB,
             replication_factor: -1,
             session_timeout: Duration::from_secs(10),
@@ -79,6 +93,7 @@ impl StreamsConfig {
             deserialization_handler: Arc::new(FailOnBadRecord),
             dead_letter_topic: None,
             http_listen: None,
+            accept_topology_changes: false,
         }
     }
 
@@ -135,6 +150,16 @@ impl StreamsConfig {
     #[must_use]
     pub fn changelog_updates(mut self, updates: ChangelogUpdates) -> Self {
         self.changelog_updates = updates;
+        self
+    }
+
+    /// What the stores of tables and aggregations keep of the records that write their rows.
+    ///
+    /// # Source
+    /// `dsl.store.format` (KIP-1271).
+    #[must_use]
+    pub fn dsl_store_format(mut self, format: DslStoreFormat) -> Self {
+        self.dsl_store_format = format;
         self
     }
 
@@ -203,6 +228,15 @@ impl StreamsConfig {
     #[must_use]
     pub fn http_listen(mut self, address: SocketAddr) -> Self {
         self.http_listen = Some(address);
+        self
+    }
+
+    /// Starts although the topology does not fit the state that the application id has: what still fits is
+    /// kept, the rest is left behind. Off by default: such a start is refused, with a list of what has
+    /// changed. (Kafka Streams has no such setting, and does not notice.)
+    #[must_use]
+    pub fn accept_topology_changes(mut self, accept: bool) -> Self {
+        self.accept_topology_changes = accept;
         self
     }
 

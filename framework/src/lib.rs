@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod aggregates;
 pub mod broker;
 mod config;
 #[cfg(feature = "__test-utils")]
@@ -46,14 +47,15 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::{ChangelogUpdates, StreamsConfig};
+pub use config::{ChangelogUpdates, DslStoreFormat, StreamsConfig};
 pub use dsl::{
-    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager,
+    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager, EagerBufferConfig,
     FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
     KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode,
     ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder,
-    StoreSource, Stores, StreamsBuilder, Strict, Suppressed, TableJoined, TimeWindowedKStream,
-    Topics, TopologyBuilder, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
+    StoreSource, Stores, StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined,
+    TimeWindowedKStream, Topics, TopologyBuilder, VersionedBytesStoreSupplier,
+    WindowBytesStoreSupplier,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
@@ -68,7 +70,10 @@ pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{TimeWindows, Window, Windowed};
-pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};
+pub use topology::{
+    AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,
+    TopologyOptimization, UnknownOptimization,
+};
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]

@@ -20,7 +20,7 @@ use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode, UserStore
 use crate::processor::Data;
 use crate::serdes::DefaultSerde;
 use crate::topology::link::NodeSupplier;
-use crate::topology::{Topology, TopologyStore};
+use crate::topology::{Topology, TopologyConfig, TopologyStore};
 
 /// Builds a topology node by node: sources, processors, sinks and stores, all named by the user.
 ///
@@ -326,7 +326,7 @@ impl TopologyBuilder {
     /// # Errors
     /// Every mistake that the calls on this builder have made, together.
     pub fn build(self) -> Result<Topology, TopologyErrors> {
-        std::mem::take(&mut *self.plan.borrow_mut()).lower()
+        std::mem::take(&mut *self.plan.borrow_mut()).lower(&TopologyConfig::new())
     }
 
     #[track_caller]

@@ -38,7 +38,7 @@ impl ActiveTask {
             shared.plan.partition_count(topic)
         });
         let metrics = shared.metrics.task(id, &partitions);
-        let task =
+        let mut task =
             StreamTask::new(&shared.topology, context, &shared.link, partitions, &mut |store| {
                 if shared.topology.is_global(store) {
                     return shared.globals.reader(store);
@@ -49,6 +49,7 @@ impl ActiveTask {
                     Error::new(crate::error::ErrorKind::Fatal, message)
                 })
             })?;
+        task.offset_metadata = shared.fingerprint.offset_metadata(id);
         let store_metrics =
             task.stores.iter().map(|store| shared.metrics.store(id, &store.name)).collect();
         Ok(Some(Self { task, slots: Vec::new(), metrics, store_metrics }))

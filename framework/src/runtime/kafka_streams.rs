@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::compatibility::check_start;
 use super::control::Control;
 use super::global::open_global_stores;
 use super::membership::{GroupMembership, Membership};
@@ -122,7 +123,8 @@ impl KafkaStreams {
     /// the instance is on its way. Does nothing if it has been started before.
     ///
     /// # Errors
-    /// All topics that are missing or do not fit, together; a broker that does not answer; a state folder
+    /// A topology that does not fit the state that the application id has; all topics that are missing or do
+    /// not fit, together; a broker that does not answer; a state folder
     /// that another process uses; an HTTP address that is taken.
     pub fn start(&mut self) -> Result<(), Error> {
         if self.status.state() != State::Created {
@@ -141,14 +143,16 @@ impl KafkaStreams {
             self.http = Some(self.serve_http(address)?);
         }
         let admin: Arc<dyn Admin> = Arc::from(self.broker.admin()?);
-        let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
         let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
+        let fingerprint = Arc::new(check_start(&self.topology, config, &*admin, &directory)?);
+        let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
         let link = Arc::new(LinkSettings {
             application_id: config.application_id.clone(),
             scope: TaskScope::Subtopology,
             record_cache: config.statestore_cache_max_bytes > 0,
             budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
             changelog_updates: config.changelog_updates,
+            dsl_store_format: config.dsl_store_format,
         });
         let member = self.broker.group_member(&GroupSettings {
             group_id: config.application_id.clone(),
@@ -168,6 +172,7 @@ impl KafkaStreams {
         let shared = Shared {
             globals: Arc::new(globals),
             topology: Arc::clone(&self.topology),
+            fingerprint,
             config: Arc::clone(config),
             plan,
             broker: Arc::clone(&self.broker),

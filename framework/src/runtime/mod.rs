@@ -6,6 +6,7 @@
 mod active_task;
 mod assignments;
 pub(crate) mod commit;
+mod compatibility;
 mod control;
 pub(crate) mod global;
 mod kafka_streams;

@@ -30,6 +30,7 @@ use crate::metrics::{Metrics, ThreadMetrics};
 use crate::processor::collector::SharedProducer;
 use crate::time::Clock;
 use crate::topology::Topology;
+use crate::topology::fingerprint::Fingerprint;
 use crate::topology::link::LinkSettings;
 
 /// Records that one task processes before the next has its turn.
@@ -60,6 +61,7 @@ pub(crate) enum Command {
 #[derive(Debug, Clone)]
 pub(crate) struct Shared {
     pub(crate) topology: Arc<Topology>,
+    pub(crate) fingerprint: Arc<Fingerprint>,
     pub(crate) config: Arc<StreamsConfig>,
     pub(crate) plan: Arc<TopicPlan>,
     pub(crate) broker: Arc<dyn Broker>,

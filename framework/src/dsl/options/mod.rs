@@ -22,7 +22,9 @@ pub use materialized::Materialized;
 pub use named::Named;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
-pub use suppressed::{BufferConfig, Eager, Strict, Suppressed};
+pub use suppressed::{
+    BufferConfig, Eager, EagerBufferConfig, Strict, StrictBufferConfig, Suppressed,
+};
 pub use table_joined::TableJoined;
 
 /// Hides serdes in `Debug` output.

@@ -172,7 +172,8 @@ impl<K: Data, V: Data> KTable<K, V> {
             foreign_key: Arc::clone(&other.table.key_serde),
             foreign_value: other.table.value_serde.clone(),
         };
-        let mut adding = Adding { plan: &mut plan, location, serdes: &serdes };
+        let versioned = (self.table.versioned, other.table.versioned);
+        let mut adding = Adding { plan: &mut plan, location, serdes: &serdes, versioned };
         let registered = adding.registration(self.node, &names, &join);
         let subscriptions = Subscriptions::add(
             adding.plan,
@@ -199,6 +200,8 @@ struct Adding<'a, K, V, KO, VO> {
     plan: &'a mut Plan,
     location: &'static Location<'static>,
     serdes: &'a Serdes<K, V, KO, VO>,
+    /// Whether the primary and the foreign table keep their history.
+    versioned: (bool, bool),
 }
 
 impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
@@ -229,7 +232,14 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
             value_serde,
             TimestampExtractor::Broker,
         );
-        let node = RepartitionNode { names, partitions: None, filter: None, sink, source };
+        let node = RepartitionNode {
+            names,
+            partitions: None,
+            filter: None,
+            sink,
+            source,
+            mergeable: None,
+        };
         self.plan.add_node(parents, GraphNodeKind::Repartition(node), self.location)
     }
 
@@ -241,6 +251,7 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
         join: &ForeignKeyJoin<K, V, KO, VO, VR>,
     ) -> GraphNodeId {
         let (name, left) = (names.send.clone(), join.left);
+        let (versioned, _) = self.versioned;
         let extractor = Arc::clone(&join.extractor);
         let foreign_key_serde = Arc::clone(&self.serdes.foreign_key);
         let value_serde = self.serdes.value.clone();
@@ -251,6 +262,7 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
                 foreign_key_serde: Arc::clone(&foreign_key_serde),
                 value_serde: value_serde.clone().ok_or_else(no_value_serde)?,
                 left,
+                versioned,
                 next: linker.outlet()?,
                 bytes: [Vec::new(), Vec::new()],
             })
@@ -286,9 +298,11 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
         });
         let join = self.node(receive, names.join.clone(), supplier, stores);
         let (name, linked) = (names.foreign_join.clone(), subscriptions.clone());
+        let (_, versioned) = self.versioned;
         let supplier = node(move |linker| {
             let store = linked.link(linker)?;
-            Ok(ForeignTableJoin::<K, KO, VO> { name: name.clone(), store, next: linker.outlet()? })
+            let (name, next) = (name.clone(), linker.outlet()?);
+            Ok(ForeignTableJoin::<K, KO, VO> { name, versioned, store, next })
         });
         let foreign_join = self.node(foreign, names.foreign_join.clone(), supplier, store);
         vec![join, foreign_join]
@@ -334,6 +348,7 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
 fn unknown_topic(names: RepartitionNames) -> GraphNodeKind {
     let supplier: NodeSupplier = Arc::new(|_| Err(no_value_serde()));
     let (sink, source) = (Arc::clone(&supplier), supplier);
-    let node = RepartitionNode { names, partitions: None, filter: None, sink, source };
+    let node =
+        RepartitionNode { names, partitions: None, filter: None, sink, source, mergeable: None };
     GraphNodeKind::Repartition(node)
 }

@@ -7,6 +7,7 @@ mod by_hand;
 mod cached;
 mod errors;
 mod foreign_keys;
+mod optimized;
 mod processors;
 mod repartition;
 mod stateless;
@@ -17,7 +18,7 @@ mod tables;
 mod typed;
 mod windows;
 
-use kstream::{StreamsBuilder, Topology, TopologyErrors, Windowed};
+use kstream::{StreamsBuilder, Topology, TopologyConfig, TopologyErrors, Windowed};
 
 use super::DriverFactory;
 use super::task_driver::factory;
@@ -39,12 +40,12 @@ pub(super) enum Recipe {
 
 impl Recipe {
     /// Makes it.
-    pub(super) fn topology(self) -> Result<Topology, TopologyErrors> {
+    pub(super) fn topology(self, config: &TopologyConfig) -> Result<Topology, TopologyErrors> {
         match self {
             Self::Dsl(build) => {
                 let builder = StreamsBuilder::new();
                 build(&builder);
-                builder.build()
+                builder.build_with(config)
             }
             Self::ByHand(build) => build(),
         }
@@ -63,6 +64,7 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         windows::topology,
         cached::topology,
         errors::topology,
+        optimized::topology,
         processors::topology,
         typed::topology,
         suppression::topology,
