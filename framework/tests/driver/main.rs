@@ -26,6 +26,7 @@ mod peek;
 mod record_cache;
 mod repartition;
 mod sketches;
+mod stores;
 mod suppress;
 mod suppress_models;
 mod table;
