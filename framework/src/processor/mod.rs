@@ -12,6 +12,7 @@ pub(crate) mod context;
 pub(crate) mod handler;
 pub(crate) mod operators;
 pub(crate) mod processor_context;
+pub(crate) mod progress;
 pub(crate) mod punctuation;
 pub(crate) mod timestamp_extractor;
 pub(crate) mod value_getter;

@@ -5,7 +5,7 @@
 //! checked here and never again.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +17,9 @@ use crate::ids::TaskId;
 use crate::processor::operators::source::RawNode;
 use crate::processor::operators::table_rows::TableRows;
 use crate::processor::processor_context::ProcessorNode;
+use crate::processor::progress::Progress;
 use crate::processor::{Data, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
+use crate::record::Timestamp;
 use crate::state::RowStore;
 use crate::state::buffer::TimeOrderedBuffer;
 use crate::state::handle::RecordClock;
@@ -100,6 +102,8 @@ pub(crate) struct LinkedTask {
     /// Nodes that hold records back, in the order a record meets them.
     pub(crate) flushers: Vec<Rc<RefCell<dyn Flush>>>,
     pub(crate) stores: Vec<LinkedStore>,
+    /// What operators remember from run to run.
+    pub(crate) progress: Progress,
     /// Set to the timestamp of each record that a processor works on.
     pub(crate) clock: RecordClock,
 }
@@ -112,6 +116,7 @@ pub(crate) struct Linker<'a> {
     stores: Vec<LinkedStore>,
     flushers: Vec<Rc<RefCell<dyn Flush>>>,
     processors: Processors,
+    progress: Progress,
     settings: &'a LinkSettings,
 }
 
@@ -150,6 +155,11 @@ impl Linker<'_> {
     /// Whether a store that asks for caching gets it.
     pub(crate) fn record_cache(&self) -> bool {
         self.settings.record_cache
+    }
+
+    /// What an operator remembers from run to run, by the name of its store.
+    pub(crate) fn progress(&mut self, store: StoreId) -> Rc<Cell<Timestamp>> {
+        self.progress.of(&self.topology.store(store).name)
     }
 
     /// The application id.
@@ -341,6 +351,7 @@ pub(crate) fn link(
         stores,
         flushers: Vec::new(),
         processors: Processors::new(),
+        progress: Progress::default(),
         settings,
     };
     let mut sources = Vec::new();
@@ -361,8 +372,8 @@ pub(crate) fn link(
     }
     linker.flushers.reverse();
     sources.reverse();
-    let Linker { mut stores, flushers, processors, .. } = linker;
+    let Linker { mut stores, flushers, processors, progress, .. } = linker;
     // Global stores are another task's, except in that task.
     stores.retain(|store| global || !topology.is_global(store.id));
-    Ok(LinkedTask { sources, processors, flushers, stores, clock })
+    Ok(LinkedTask { sources, processors, flushers, stores, progress, clock })
 }

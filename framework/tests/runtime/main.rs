@@ -7,6 +7,7 @@ mod close;
 mod compatibility;
 mod failures;
 mod faults;
+mod final_results;
 mod foreign_key;
 mod health;
 mod membership;

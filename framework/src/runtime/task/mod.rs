@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::SharedProducer;
 use crate::processor::context::TaskContext;
+use crate::processor::progress::Progress;
 use crate::processor::punctuation::PunctuationType;
 use crate::record::Timestamp;
 use crate::state::StorePosition;
@@ -69,6 +70,8 @@ pub(crate) struct StreamTask {
     pub(crate) stores: Vec<TaskStore>,
     /// What goes with every offset that is committed.
     pub(crate) offset_metadata: String,
+    /// What operators remember; it goes with the offsets too.
+    pub(crate) progress: Progress,
     processors: Processors,
     linked: Flushers,
     /// Whether there is anything to commit.
@@ -111,7 +114,7 @@ impl StreamTask {
         open_rows: &mut OpenRows<'_>,
     ) -> Result<Self, Error> {
         let id = context.task;
-        let LinkedTask { sources, processors, flushers, stores, clock } =
+        let LinkedTask { sources, processors, flushers, stores, progress, clock } =
             link(topology, id, settings, open_rows)?;
         let context = TaskContext { record_clock: clock, ..context };
         let mut group = PartitionGroup::default();
@@ -141,7 +144,17 @@ impl StreamTask {
             })
             .collect();
         let (linked, offset_metadata) = (flushers, String::new());
-        Ok(Self { id, context, group, stores, offset_metadata, processors, linked, dirty: false })
+        Ok(Self {
+            id,
+            context,
+            group,
+            stores,
+            offset_metadata,
+            progress,
+            processors,
+            linked,
+            dirty: false,
+        })
     }
 
     /// Processes up to `max_records`; the answer is how many there were. A panic in user code becomes an
@@ -269,9 +282,10 @@ impl StreamTask {
     pub(crate) fn consumed_offsets(
         &self,
     ) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> {
-        self.group.queues().iter().filter_map(|queue| {
+        let metadata = self.progress.offset_metadata(&self.offset_metadata);
+        self.group.queues().iter().filter_map(move |queue| {
             let offset = queue.consumed?;
-            let metadata = self.offset_metadata.clone();
+            let metadata = metadata.clone();
             Some((queue.partition.clone(), CommittedOffset { offset, metadata }))
         })
     }
