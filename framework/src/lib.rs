@@ -54,10 +54,10 @@ pub use dsl::{
     FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
     KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode,
     ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
-    SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, Stores, StreamsBuilder,
-    Strict, StrictBufferConfig, Suppressed, TableJoined, TimeWindowedCogroupedKStream,
-    TimeWindowedKStream, Topics, TopologyBuilder, VersionedBytesStoreSupplier,
-    WindowBytesStoreSupplier, Windowing,
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, StoreSource, Stores,
+    StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined,
+    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier, Windowing,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};

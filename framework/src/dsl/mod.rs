@@ -52,4 +52,5 @@ pub use streams_builder::{StreamsBuilder, Topics};
 pub use time_windowed_cogrouped_kstream::TimeWindowedCogroupedKStream;
 pub use time_windowed_kstream::TimeWindowedKStream;
 pub use time_windowing::{CogroupWindowing, Windowing};
+pub use topology_builder::{ParentNode, StoreSource, TopologyBuilder};
 pub use topology_builder::{ParentNode, TopologyBuilder};

@@ -10,6 +10,7 @@ mod emit_final;
 mod errors;
 mod foreign_keys;
 mod optimized;
+mod processors;
 mod repartition;
 mod sessions;
 mod sliding;
@@ -72,6 +73,7 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         sliding::topology,
         errors::topology,
         optimized::topology,
+        processors::topology,
         typed::topology,
         suppression::topology,
         foreign_keys::topology,
