@@ -13,6 +13,7 @@ pub(crate) mod failed_node;
 pub(crate) mod handler;
 pub(crate) mod operators;
 pub(crate) mod processor_context;
+pub(crate) mod progress;
 pub(crate) mod punctuation;
 pub(crate) mod stream_partitioner;
 pub(crate) mod timestamp_extractor;
