@@ -66,7 +66,7 @@ pub use processor::api::{FixedKeyProcessor, Processor, ProcessorError};
 pub use processor::handler::{
     DeadLetter, DeserializationHandler, ErrorContext, FailOnBadRecord, FailedRecord,
     HandlerResponse, LogAndContinue, ProcessingHandler, ProducedRecord, ProductionHandler,
-    RecordPart, UserPanic,
+    RecordPart, SerializationFailure, UserPanic,
 };
 pub use processor::processor_context::{FixedKeyProcessorContext, ProcessorContext};
 pub use processor::punctuation::{PunctuationType, ScheduleId};
