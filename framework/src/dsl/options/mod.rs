@@ -5,10 +5,12 @@
 
 mod branched;
 mod consumed;
+mod emit_strategy;
 mod grouped;
 mod joined;
 mod materialized;
 mod named;
+mod printed;
 mod produced;
 mod repartitioned;
 pub(crate) mod suppressed;
@@ -16,10 +18,12 @@ mod table_joined;
 
 pub use branched::Branched;
 pub use consumed::Consumed;
+pub use emit_strategy::EmitStrategy;
 pub use grouped::Grouped;
 pub use joined::Joined;
 pub use materialized::Materialized;
 pub use named::Named;
+pub use printed::Printed;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
 pub use suppressed::{

@@ -52,9 +52,15 @@ pub(crate) trait ManagedStore {
     fn approximate_rows(&self) -> u64;
     /// About how many bytes of committed rows.
     fn approximate_bytes(&self) -> u64;
+    /// Loses no row when the user's code fails while it changes it, at the cost of a copy per change.
+    fn keep_taken_rows(&mut self) {}
 }
 
 impl<V: Clone + 'static> ManagedStore for Rows<V> {
+    fn keep_taken_rows(&mut self) {
+        self.keep_taken = true;
+    }
+
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error> {
         self.expire_some()?;
         self.committing.clear();
@@ -76,7 +82,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
                     (self.arena.get(at..), row.timestamp)
                 }
             };
-            if self.log.is_none() {
+            if self.log.is_none() && !slot.flags.unlogged {
                 let timestamp = Some(timestamp);
                 emit(ChangelogRecord { key: &slot.key, value, timestamp, headers })?;
             }
@@ -102,6 +108,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             if let Some(slot) = self.slots.get_mut(id as usize) {
                 slot.flags.dirty = false;
                 slot.flags.listed = false;
+                slot.flags.unlogged = false;
                 slot.flags.existed &= slot.flags.pending;
                 if matches!(self.header_use, RowHeaders::Logged | RowHeaders::OfDeletions) {
                     slot.headers = Headers::new();
@@ -133,6 +140,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             }
         }
         self.layout.freeze();
+        self.layout.restored();
         let mut batch = self.backing.batch();
         for index in 0..records.len() {
             let record = records.record(index);

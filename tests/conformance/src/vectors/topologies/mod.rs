@@ -5,16 +5,23 @@
 mod aggregations;
 mod by_hand;
 mod cached;
+mod cogroup;
+mod emit_final;
+pub(super) mod error_handlers;
 mod errors;
 mod foreign_keys;
 mod optimized;
 mod processors;
 mod repartition;
+mod sessions;
+mod sliding;
 mod stateless;
 mod stores;
 mod suppression;
 mod table_joins;
 mod tables;
+mod timestamps;
+mod topics;
 mod typed;
 mod windows;
 
@@ -63,7 +70,13 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         aggregations::topology,
         windows::topology,
         cached::topology,
+        cogroup::topology,
+        emit_final::topology,
+        sessions::topology,
+        sliding::topology,
         errors::topology,
+        timestamps::topology,
+        topics::topology,
         optimized::topology,
         processors::topology,
         typed::topology,
