@@ -15,6 +15,7 @@ pub(crate) mod processor_context;
 pub(crate) mod punctuation;
 pub(crate) mod timestamp_extractor;
 pub(crate) mod value_getter;
+pub(crate) mod value_transformer;
 
 use std::cell::RefCell;
 use std::rc::Rc;

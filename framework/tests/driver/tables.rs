@@ -178,7 +178,7 @@ fn row_without_a_new_key_or_value_is_in_no_group() {
     test.pipe("k", "n", 1);
     test.pipe("k", "a", 2);
     test.pipe("k", "z", 3);
-    assert_eq!(test.out_numbers(), ["a=1@2", "a=0@2"]);
+    assert_eq!(test.out_numbers(), ["a=1@2", "a=0@3"]);
 }
 
 #[test]

@@ -19,5 +19,6 @@ pub(crate) mod table_join;
 pub(crate) mod table_join_merge;
 pub(crate) mod table_select;
 pub(crate) mod table_source;
+pub(crate) mod table_transform;
 pub(crate) mod to_stream;
 pub(crate) mod windowed_aggregate;
