@@ -1,21 +1,29 @@
 //! What the test driver of `kstream-test-utils` is made of: a real task on an in-process broker, driven
 //! record by record. Not part of the public interface.
 
+mod creating_producer;
+mod global;
+mod pattern_topics;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::creating_producer::CreatingProducer;
+use self::pattern_topics::PatternTopics;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{
-    Broker, Consumer, ConsumerRole, OutgoingRecord, ProducerSettings, Slot, StartOffset,
+    Broker, BrokerErrorKind, Consumer, ConsumerRole, OutgoingRecord, ProducerSettings, Slot,
+    StartOffset,
 };
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
-use crate::ids::TaskId;
+use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
+use crate::processor::handler::Handlers;
 use crate::record::Timestamp;
 use crate::runtime::commit::Commit;
 use crate::runtime::task::{StreamTask, source_partitions};
@@ -24,10 +32,12 @@ use crate::state::MemoryRows;
 use crate::state::key_layout::{
     session_bounds, session_record_key, window_record_key, window_start,
 };
-use crate::state::rows::{RowBudget, Rows};
+use crate::state::rows::Rows;
+use crate::state::versioned::VersionedRows;
 use crate::time::{Clock, ManualClock};
 use crate::topology::link::{LinkSettings, TaskScope};
 use crate::topology::{NodeKind, StoreKind, Topology};
+use global::{GlobalDriver, memory_stores};
 
 /// How many records one fetch takes.
 const FETCH_RECORDS: usize = 10_000;
@@ -43,6 +53,8 @@ pub struct TaskDriver {
     consumer: Box<dyn Consumer>,
     slots: Vec<Slot>,
     task: StreamTask,
+    global: Option<GlobalDriver>,
+    patterns: PatternTopics,
 }
 
 /// A row of a store, its key as bytes.
@@ -73,33 +85,37 @@ impl TaskDriver {
             broker.create_topic(&topic, 1)?;
         }
         let settings = ProducerSettings { client_id: "test-driver".to_owned(), track_acks: true };
-        let producer: SharedProducer = Rc::new(RefCell::new(broker.producer(&settings)?));
+        let producer = CreatingProducer::new(broker.clone(), broker.producer(&settings)?);
+        let producer: SharedProducer = Rc::new(RefCell::new(Box::new(producer)));
         let mut consumer = broker.consumer(ConsumerRole::Main, "test-driver")?;
-        let link = LinkSettings {
-            scope: TaskScope::Everything,
-            application_id: config.application_id.clone(),
-            record_cache: config.statestore_cache_max_bytes > 0,
-            budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
-            changelog_updates: config.changelog_updates,
-        };
+        let link = LinkSettings::of(&config, TaskScope::Everything);
+        let driving = Driving { config: &config, producer: &producer };
+        let stores = memory_stores(&topology)?;
+        let global = GlobalDriver::start(&topology, &driving, &link, &stores, &mut *consumer)?;
         let id = TaskId { subtopology: 0, partition: 0 };
-        let dead_letter_topic = config.dead_letter_topic.clone();
-        let collector = RecordCollector::new(Rc::clone(&producer), dead_letter_topic);
-        let handler = Arc::clone(&config.deserialization_handler);
-        let context = TaskContext::new(id, 0, collector, handler);
         let partitions = source_partitions(&topology, id, &link, &|_| 1);
-        let mut task = StreamTask::new(&topology, context, &link, partitions, &mut |_| {
+        let context = driving.context(id);
+        let mut task = StreamTask::new(&topology, context, &link, partitions, &mut |store| {
+            if topology.is_global(store) {
+                return stores.reader(store);
+            }
             Ok(Box::new(MemoryRows::new()))
         })?;
         task.start()?;
-        let starts: Vec<_> = task
-            .group
-            .queues()
-            .iter()
-            .map(|queue| (queue.partition.clone(), StartOffset::Earliest))
-            .collect();
-        let slots = consumer.assign(&starts)?;
-        Ok(Self { topology, config, broker, clock, producer, consumer, slots, task })
+        let slots = consumer.assign(&start_offsets(&task))?;
+        let patterns = PatternTopics::default();
+        Ok(Self {
+            topology,
+            config,
+            broker,
+            clock,
+            producer,
+            consumer,
+            slots,
+            task,
+            global,
+            patterns,
+        })
     }
 
     /// The topology.
@@ -120,12 +136,44 @@ impl TaskDriver {
 
     /// Sends a record to a topic, where it waits.
     pub fn append(&mut self, topic: &str, record: OutgoingRecord<'_>) -> Result<(), Error> {
-        if !self.task.group.queues().iter().any(|queue| &*queue.partition.topic == topic) {
+        if !self.reads(topic) && !self.joins(topic)? {
             let message = format!("the topology does not read topic {topic}");
             return Err(Error::new(ErrorKind::Config, message));
         }
-        self.broker.produce(topic, record)?;
+        match self.patterns.next_offset(topic) {
+            Some(offset) => self.broker.produce_at(topic, offset, record)?,
+            None => self.broker.produce(topic, record)?,
+        };
         Ok(())
+    }
+
+    fn reads(&self, topic: &str) -> bool {
+        let global = self.global.as_ref().map(|global| &global.task);
+        let mut queues =
+            std::iter::once(&self.task).chain(global).flat_map(|task| task.group.queues());
+        queues.any(|queue| &*queue.partition.topic == topic)
+    }
+
+    /// Reads a further topic if a source's pattern matches its name; makes it if need be.
+    fn joins(&mut self, topic: &str) -> Result<bool, Error> {
+        let Some(node) = self.topology.add_matching_topic(topic) else { return Ok(false) };
+        match self.broker.create_topic(topic, 1) {
+            Err(error) if error.kind() != BrokerErrorKind::TopicExists => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        let partition = TopicPartition::new(topic, 0);
+        let slots = self.consumer.assign(&[(partition.clone(), StartOffset::Earliest)])?;
+        self.slots.extend(slots);
+        self.patterns.add(topic, node);
+        self.task.add_partition(&self.topology, node, partition);
+        Ok(true)
+    }
+
+    /// The topics there are and that no source reads, in order.
+    pub fn output_topics(&self) -> Result<Vec<String>, Error> {
+        let mut names = self.broker.admin()?.topic_names()?;
+        names.retain(|name| !self.reads(name));
+        Ok(names)
     }
 
     /// Processes all records that wait and everything they cause. Commits after so many records, and at
@@ -134,10 +182,12 @@ impl TaskDriver {
         self.task.context.wall_clock = self.clock.now_ms();
         let mut uncommitted = 0;
         loop {
+            self.fill_global_stores()?;
             for (queue, slot) in self.slots.iter().enumerate() {
                 if let Some(batch) = self.consumer.fetch(*slot, FETCH_RECORDS)? {
                     self.task.group.push(queue, batch);
                 }
+                self.task.group.set_lag(queue, Some(0));
             }
             let processed = self.task.process(records_per_commit - uncommitted)?;
             uncommitted += processed;
@@ -150,6 +200,12 @@ impl TaskDriver {
             uncommitted = 0;
             self.commit()?;
         }
+    }
+
+    fn fill_global_stores(&mut self) -> Result<(), Error> {
+        let Some(global) = &mut self.global else { return Ok(()) };
+        let driving = Driving { config: &self.config, producer: &self.producer };
+        global.process_waiting(&driving, &mut *self.consumer, self.clock.now_ms())
     }
 
     fn commit(&mut self) -> Result<(), Error> {
@@ -191,7 +247,7 @@ impl TaskDriver {
         show: &mut dyn FnMut(&crate::broker::RawRecord<'_>),
     ) -> Result<i64, Error> {
         let mut consumer = self.broker.consumer(ConsumerRole::Main, "test-driver-output")?;
-        let partition = crate::ids::TopicPartition::new(topic, 0);
+        let partition = TopicPartition::new(topic, 0);
         let slots = consumer.assign(&[(partition, StartOffset::At(from))])?;
         let mut next = from;
         for slot in slots {
@@ -228,23 +284,36 @@ impl TaskDriver {
     /// The rows of a store, in the order of their keys' bytes.
     pub fn rows<V: Clone + 'static>(&self, store: &str) -> Result<Vec<StoredRow<V>>, Error> {
         let plan = self.topology.stores.iter().find(|plan| plan.name == store);
-        let live = self.task.stores.iter().find(|live| live.name == store);
+        let global = self.global.iter().flat_map(|global| &global.task.stores);
+        let live = self.task.stores.iter().chain(global).find(|live| live.name == store);
         let (Some(plan), Some(live)) = (plan, live) else {
             let names: Vec<_> =
                 self.topology.stores.iter().map(|plan| plan.name.as_str()).collect();
             let message = format!("there is no store {store}; there are: {}", names.join(", "));
             return Err(Error::new(ErrorKind::Config, message));
         };
+        let mut result = Vec::new();
+        if let Some(rows) = live.built.rows.downcast_ref::<Rc<RefCell<VersionedRows<V>>>>() {
+            rows.borrow_mut().scan_latest(&mut |key, found| {
+                result.push(StoredRow {
+                    key: key.to_vec(),
+                    window_start: None,
+                    value: found.value.clone(),
+                    timestamp: found.from,
+                });
+                true
+            })?;
+            return Ok(result);
+        }
         let Some(rows) = live.built.rows.downcast_ref::<Rc<RefCell<Rows<V>>>>() else {
             let wanted = std::any::type_name::<V>();
             let message = format!("store {store} does not hold values of type {wanted}");
             return Err(Error::new(ErrorKind::Config, message));
         };
         let kind = plan.kind;
-        let mut result = Vec::new();
         rows.borrow_mut().for_each_row(&mut |key, row| {
             let (record_key, window_start) = match kind {
-                StoreKind::KeyValue => (key, None),
+                StoreKind::KeyValue | StoreKind::Versioned { .. } => (key, None),
                 StoreKind::Window { .. } => (window_record_key(key), Some(window_start(key))),
                 StoreKind::Session { .. } => (session_record_key(key), Some(session_bounds(key).0)),
             };
@@ -268,6 +337,26 @@ impl TaskDriver {
     }
 }
 
+/// What the tasks of a driver share.
+struct Driving<'a> {
+    config: &'a StreamsConfig,
+    producer: &'a SharedProducer,
+}
+
+impl Driving<'_> {
+    fn context(&self, id: TaskId) -> TaskContext {
+        let dead_letter_topic = self.config.dead_letter_topic.clone();
+        let collector = RecordCollector::new(Rc::clone(self.producer), dead_letter_topic);
+        TaskContext::new(id, 0, collector, Handlers::of(self.config))
+    }
+}
+
+/// Every source partition of a task from its beginning.
+fn start_offsets(task: &StreamTask) -> Vec<(TopicPartition, StartOffset)> {
+    let queues = task.group.queues().iter();
+    queues.map(|queue| (queue.partition.clone(), StartOffset::Earliest)).collect()
+}
+
 /// Every topic that the topology reads or writes.
 fn topics(topology: &Topology, config: &StreamsConfig) -> Vec<String> {
     let id = &config.application_id;
@@ -278,7 +367,7 @@ fn topics(topology: &Topology, config: &StreamsConfig) -> Vec<String> {
                 topics.extend(sources.iter().map(|topic| topic.resolve(id)));
             }
             NodeKind::Sink { topic } => topics.push(topic.resolve(id)),
-            NodeKind::Processor => {}
+            NodeKind::Processor | NodeKind::RoutingSink { .. } => {}
         }
     }
     topics.extend(topology.stores.iter().filter_map(|store| Some(store.changelog()?.resolve(id))));

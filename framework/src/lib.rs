@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod aggregates;
 pub mod broker;
 mod config;
 #[cfg(feature = "__test-utils")]
@@ -46,28 +47,44 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::{ChangelogUpdates, StreamsConfig};
+pub use config::{ChangelogUpdates, DslStoreFormat, MaxTaskIdle, StreamsConfig};
 pub use dsl::{
-    AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, Grouped,
-    KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier, Materialized,
-    Named, ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder,
-    Stores, StreamsBuilder, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
-    WindowBytesStoreSupplier,
+    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, CogroupWindowing, CogroupedKStream,
+    Consumed, CountWindowedKStream, Eager, EagerBufferConfig, EmitStrategy,
+    FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
+    KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode, Printed,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, StoreSource, Stores,
+    StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined,
+    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier, Windowing,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
 pub use processor::api::{FixedKeyProcessor, Processor, ProcessorError};
 pub use processor::handler::{
-    DeserializationHandler, ErrorContext, FailOnBadRecord, HandlerResponse, LogAndContinue,
+    DeadLetter, DeserializationHandler, ErrorContext, FailOnBadRecord, FailedRecord,
+    HandlerResponse, LogAndContinue, ProcessingHandler, ProducedRecord, ProductionHandler,
+    RecordPart, UserPanic,
 };
 pub use processor::processor_context::{FixedKeyProcessorContext, ProcessorContext};
 pub use processor::punctuation::{PunctuationType, ScheduleId};
-pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
+pub use processor::stream_partitioner::{Partitions, StreamPartitioner};
+pub use processor::timestamp_extractor::{
+    BuiltInTimestampExtractor, ConsumedRecord, ExtractTimestamp, TimestampExtractor,
+};
+pub use processor::topic_name_extractor::{RecordContext, TopicNameExtractor};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
-pub use time::windows::{TimeWindows, Window, Windowed};
-pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};
+pub use time::windows::{
+    CountWindow, CountWindowed, CountWindows, SessionWindows, SlidingWindows, TimeWindows,
+    UnlimitedWindows, Window, Windowed,
+};
+pub use topology::{
+    AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,
+    TopologyOptimization, UnknownOptimization,
+};
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]

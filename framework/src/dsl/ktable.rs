@@ -2,12 +2,14 @@
 
 mod derive;
 mod filter;
+mod foreign_key_join;
 mod group_by;
 mod join;
 mod kept_store;
 mod map_values;
 pub(crate) mod origin;
 pub(crate) mod source;
+mod suppress;
 mod to_stream;
 
 use std::rc::Rc;
@@ -99,6 +101,13 @@ impl<K: Data, V: Data> Table<K, V> {
     #[must_use]
     pub(crate) fn with_store_name(mut self, store_name: Option<&str>) -> Self {
         self.store_name = store_name.map(Into::into);
+        self
+    }
+
+    /// Whether its store keeps its history.
+    #[must_use]
+    pub(crate) fn with_history(mut self, versioned: bool) -> Self {
+        self.versioned = versioned;
         self
     }
 

@@ -4,19 +4,25 @@
 //! The plan knows names and edges, and keeps operators as opaque suppliers; types stay in the DSL.
 
 mod lower;
+mod names;
 mod naming;
+mod optimization;
 mod user_stores;
 
 use std::any::TypeId;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
 use crate::error::TopologyError;
 use crate::topology::link::NodeSupplier;
-use crate::topology::{AutoOffsetReset, StoreId, TopologyStore};
+use crate::topology::source_changelog::SourceChangelog;
+use crate::topology::{AutoOffsetReset, StoreFormats, StoreId, TopicPattern, TopologyStore};
+use names::GeneratedNames;
 pub(crate) use naming::RepartitionNames;
+pub(crate) use optimization::{Mergeable, TableSourceMark};
+pub use user_stores::AnyStoreBuilder;
 use user_stores::Connection;
 pub(crate) use user_stores::UserStores;
 
@@ -24,7 +30,7 @@ pub(crate) use user_stores::UserStores;
 pub(crate) type SharedPlan = Rc<RefCell<Plan>>;
 
 /// A node of the plan, by its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GraphNodeId(usize);
 
 /// A node of the plan: one DSL call, or the repartition that it needs.
@@ -50,6 +56,14 @@ pub(crate) enum GraphNodeKind {
         topic: String,
         supplier: NodeSupplier,
     },
+    /// A sink that asks for each record's topic; `extractor` is what describes it.
+    RoutingSink {
+        name: String,
+        extractor: String,
+        supplier: NodeSupplier,
+    },
+    /// A source of all topics whose names match.
+    PatternSource(PatternSourceNode),
 }
 
 /// A source node.
@@ -62,6 +76,14 @@ pub(crate) struct SourceNode {
     pub(crate) supplier: NodeSupplier,
 }
 
+/// A source node of topics that are known when the application starts.
+pub(crate) struct PatternSourceNode {
+    pub(crate) name: String,
+    pub(crate) pattern: TopicPattern,
+    pub(crate) reset: AutoOffsetReset,
+    pub(crate) supplier: NodeSupplier,
+}
+
 /// A repartition: a filter, if records without a key come, and a sink in one sub-topology, a source in the
 /// next.
 pub(crate) struct RepartitionNode {
@@ -70,6 +92,8 @@ pub(crate) struct RepartitionNode {
     pub(crate) filter: Option<NodeSupplier>,
     pub(crate) sink: NodeSupplier,
     pub(crate) source: NodeSupplier,
+    /// Whether it may be merged with others; `None` where the user asked for this very topic.
+    pub(crate) mergeable: Option<Mergeable>,
 }
 
 /// What the DSL calls of one builder asked for.
@@ -79,6 +103,18 @@ pub(crate) struct Plan {
     counter: u32,
     nodes: Vec<GraphNode>,
     stores: Vec<TopologyStore>,
+    /// The lines of code that asked for the stores.
+    store_locations: Vec<&'static Location<'static>>,
+    generated: GeneratedNames,
+    /// What rewrites have to know.
+    marks: optimization::Marks,
+    /// Stores that are restored from a source topic.
+    source_changelogs: Vec<SourceChangelog>,
+    store_formats: StoreFormats,
+    /// The order in which nodes are lowered, when the plan is complete.
+    order: Vec<GraphNodeId>,
+    /// Nodes that rewrites have taken out, and which ones do their work.
+    replaced: BTreeMap<GraphNodeId, GraphNodeId>,
     /// Stores that all tasks share.
     global_stores: Vec<StoreId>,
     /// The names of stores that suppliers have brought along.
@@ -99,6 +135,18 @@ impl Plan {
         GraphNodeId(self.nodes.len() - 1)
     }
 
+    /// What a node is called; the source's name for a repartition.
+    pub(crate) fn node_name(&self, node: GraphNodeId) -> &str {
+        self.nodes.get(node.0).map_or("", |node| match &node.kind {
+            GraphNodeKind::Source(source) | GraphNodeKind::GlobalSource(source) => &source.name,
+            GraphNodeKind::PatternSource(source) => &source.name,
+            GraphNodeKind::Repartition(repartition) => &repartition.names.source,
+            GraphNodeKind::Processor { name, .. }
+            | GraphNodeKind::Sink { name, .. }
+            | GraphNodeKind::RoutingSink { name, .. } => name,
+        })
+    }
+
     /// Adds a store; a name that is taken is reported by `build`.
     pub(crate) fn add_store(
         &mut self,
@@ -109,8 +157,24 @@ impl Plan {
             let problem = "another store has this name; name one of them differently".to_owned();
             self.report(format!("store {}", store.name), problem, location);
         }
+        self.store_locations.push(location);
         self.stores.push(store);
         StoreId(self.stores.len() - 1)
+    }
+
+    /// Notes what a store writes its keys and values as, where the serdes say so.
+    pub(crate) fn note_formats(
+        &mut self,
+        store: StoreId,
+        key: Option<String>,
+        value: Option<String>,
+    ) {
+        self.store_formats.insert(store, (key, value));
+    }
+
+    /// Has all tasks share a store.
+    pub(crate) fn share_store(&mut self, store: StoreId) {
+        self.global_stores.push(store);
     }
 
     /// Connects a processor that is there already to a store.
@@ -121,11 +185,6 @@ impl Plan {
         {
             stores.push(store);
         }
-    }
-
-    /// Has all tasks share a store.
-    pub(crate) fn share_store(&mut self, store: StoreId) {
-        self.global_stores.push(store);
     }
 
     /// Notes a mistake; `build` returns all of them.

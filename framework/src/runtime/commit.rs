@@ -56,6 +56,12 @@ impl Commit<'_> {
             task.flush_caches()?;
         }
         (self.between)(CommitStep::CachesFlushed)?;
+        // ORDER: what a buffer has given out is acknowledged before its changelog forgets it. A crash
+        //    in between gives it out again; the other way round it would be lost, because its input need
+        //    not come again: it is long committed.
+        if tasks.iter().any(|task| task.gave_out()) {
+            flush(self.producer)?;
+        }
         // 2. Rows go to the changelogs.
         //    Crash: the changelog may have some of them, and the store none. Restoring gives those rows, and
         //    their input is processed again: at least once.
@@ -79,7 +85,11 @@ impl Commit<'_> {
         // 5. ORDER: input offsets last. If the group refuses them, the tasks belong to somebody else by
         //    now; the rows written above are in the changelog, so whoever restores it has them too.
         //    Crash after this: nothing is lost and nothing is repeated.
-        (self.input_offsets)(tasks.iter().flat_map(|task| task.consumed_offsets()).collect())?;
+        let offsets: Offsets = tasks.iter().flat_map(|task| task.consumed_offsets()).collect();
+        // There are none where only punctuations have happened.
+        if !offsets.is_empty() {
+            (self.input_offsets)(offsets)?;
+        }
         (self.between)(CommitStep::OffsetsCommitted)?;
         for task in &mut tasks {
             task.committed();

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::compatibility::check_start;
 use super::control::Control;
+use super::global::open_global_stores;
 use super::membership::{GroupMembership, Membership};
 use super::status::{State, Status};
 use super::stores::TaskStores;
 use super::stream_thread::Shared;
 use super::task::source_partitions;
-use super::topics::prepare;
+use super::topics::{prepare, resolve_patterns};
 use crate::broker::{Admin, Broker, GroupSettings};
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
@@ -22,7 +24,6 @@ use crate::http::{HttpServer, router, serve};
 use crate::metrics::Metrics;
 use crate::state::StateDirectory;
 use crate::state::persistent::StateEnv;
-use crate::state::rows::RowBudget;
 use crate::time::{Clock, SystemClock};
 use crate::topology::Topology;
 use crate::topology::link::{LinkSettings, TaskScope};
@@ -121,7 +122,8 @@ impl KafkaStreams {
     /// the instance is on its way. Does nothing if it has been started before.
     ///
     /// # Errors
-    /// All topics that are missing or do not fit, together; a broker that does not answer; a state folder
+    /// A topology that does not fit the state that the application id has; all topics that are missing or do
+    /// not fit, together; a broker that does not answer; a state folder
     /// that another process uses; an HTTP address that is taken.
     pub fn start(&mut self) -> Result<(), Error> {
         if self.status.state() != State::Created {
@@ -140,15 +142,14 @@ impl KafkaStreams {
             self.http = Some(self.serve_http(address)?);
         }
         let admin: Arc<dyn Admin> = Arc::from(self.broker.admin()?);
-        let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
+        // Nobody shares the topology before the start.
+        if let Some(topology) = Arc::get_mut(&mut self.topology) {
+            resolve_patterns(topology, &config.application_id, &*admin)?;
+        }
         let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
-        let link = Arc::new(LinkSettings {
-            application_id: config.application_id.clone(),
-            scope: TaskScope::Subtopology,
-            record_cache: config.statestore_cache_max_bytes > 0,
-            budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
-            changelog_updates: config.changelog_updates,
-        });
+        let fingerprint = Arc::new(check_start(&self.topology, config, &*admin, &directory)?);
+        let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
+        let link = Arc::new(LinkSettings::of(config, TaskScope::Subtopology));
         let member = self.broker.group_member(&GroupSettings {
             group_id: config.application_id.clone(),
             client_id: format!("{}-{}", config.application_id, directory.process_id()),
@@ -162,8 +163,12 @@ impl KafkaStreams {
         let tasks = plan.tasks().iter().map(|task| (*task, partitions(*task))).collect();
         let membership: Arc<dyn Membership> =
             Arc::new(GroupMembership::join(member, plan.source_topics(), tasks)?);
+        let id = &config.application_id;
+        let globals = open_global_stores(&self.topology, id, &directory, &self.env, &*admin)?;
         let shared = Shared {
+            globals: Arc::new(globals),
             topology: Arc::clone(&self.topology),
+            fingerprint,
             config: Arc::clone(config),
             plan,
             broker: Arc::clone(&self.broker),

@@ -14,6 +14,8 @@ use crate::topology::{NodeKind, StoreKind, TopicName, Topology, TopologyStore};
 pub(crate) struct TopicPlan {
     /// Partitions of each source topic.
     partitions: BTreeMap<String, i32>,
+    /// Partitions of each topic of a global store.
+    global: BTreeMap<String, i32>,
     /// Every task there is.
     tasks: Vec<TaskId>,
 }
@@ -22,6 +24,11 @@ impl TopicPlan {
     /// The number of partitions of a source topic; 0 for any other.
     pub(crate) fn partition_count(&self, topic: &str) -> i32 {
         self.partitions.get(topic).copied().unwrap_or(0)
+    }
+
+    /// The number of partitions of a global store's topic; 0 for any other.
+    pub(crate) fn global_partition_count(&self, topic: &str) -> i32 {
+        self.global.get(topic).copied().unwrap_or(0)
     }
 
     /// The source topics, to subscribe to.
@@ -42,6 +49,33 @@ struct InternalTopic {
     configs: BTreeMap<String, String>,
 }
 
+/// Lets sources with a pattern read the topics that match it now, but none of the application's own.
+pub(crate) fn resolve_patterns(
+    topology: &mut Topology,
+    application_id: &str,
+    admin: &dyn Admin,
+) -> Result<(), Error> {
+    if topology.patterns().next().is_none() {
+        return Ok(());
+    }
+    let own = |topic: &String| {
+        let internal = topic.strip_prefix(application_id).and_then(|name| name.strip_prefix('-'));
+        internal.is_some_and(|name| name.ends_with("-changelog") || name.ends_with("-repartition"))
+    };
+    for topic in admin.topic_names()?.iter().filter(|topic| !own(topic)) {
+        topology.add_matching_topic(topic);
+    }
+    let unmatched: Vec<_> = topology
+        .unmatched_patterns()
+        .map(|(source, pattern)| format!("source {source}: no topic matches `{pattern}`"))
+        .collect();
+    if unmatched.is_empty() {
+        return Ok(());
+    }
+    let list = unmatched.join("\n  ");
+    Err(Error::new(ErrorKind::Config, format!("the topics do not fit the topology:\n  {list}")))
+}
+
 /// Agrees on partition counts and creates what is missing.
 pub(crate) fn prepare(
     topology: &Topology,
@@ -56,6 +90,10 @@ pub(crate) fn prepare(
         let sources = subtopology.sources.iter().map(|topic| topic.resolve(&config.application_id));
         let known: Vec<(String, i32)> =
             sources.filter_map(|name| counts.get(&name).map(|count| (name, *count))).collect();
+        if subtopology.global {
+            plan.global.extend(known);
+            continue;
+        }
         if known.iter().map(|(_, count)| count).collect::<BTreeSet<_>>().len() > 1 {
             let list: Vec<_> =
                 known.iter().map(|(name, count)| format!("{name} has {count}")).collect();
@@ -100,7 +138,7 @@ fn external_counts(
             NodeKind::Sink { topic } if external(topic) => {
                 names.insert(topic.bare());
             }
-            NodeKind::Sink { .. } | NodeKind::Processor => {}
+            NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } | NodeKind::Processor => {}
         }
     }
     let names: Vec<&str> = names.into_iter().collect();
@@ -183,13 +221,18 @@ fn internal_topics(
     topics
 }
 
-/// How long Kafka Streams keeps a window's changelog beyond its retention
-/// (`windowstore.changelog.additional.retention.ms`).
+/// How long Kafka Streams keeps the changelog of a window beyond its retention
+/// (`windowstore.changelog.additional.retention.ms`), and that of a version beyond the history.
 const ADDITIONAL_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
 
 fn changelog_configs(store: &TopologyStore) -> BTreeMap<String, String> {
     let mut configs = match store.kind {
         StoreKind::KeyValue => owned(&[("cleanup.policy", "compact")]),
+        // Compaction must leave what a restore needs to tell the history.
+        StoreKind::Versioned { history_ms } => {
+            let lag = history_ms.saturating_add(ADDITIONAL_RETENTION_MS).to_string();
+            owned(&[("cleanup.policy", "compact"), ("min.compaction.lag.ms", &lag)])
+        }
         StoreKind::Window { retention_ms } | StoreKind::Session { retention_ms } => {
             let retention = retention_ms.saturating_add(ADDITIONAL_RETENTION_MS).to_string();
             owned(&[("cleanup.policy", "compact,delete"), ("retention.ms", &retention)])

@@ -5,18 +5,24 @@
 //! reads it, every other type has none.
 
 pub(crate) mod change;
+mod count_windowed;
 mod json;
+mod list;
 mod option;
 mod primitives;
+mod uuid;
 mod windowed;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
 
+pub(crate) use count_windowed::CountedSerde;
 pub use json::{JsonSerde, json};
+pub use list::{ListSerde, list};
 pub use option::OptionSerde;
 pub use primitives::{BoolSerde, BytesSerde, FixedSerde, StringSerde, UnitSerde};
-pub use windowed::TimeWindowedSerde;
+pub use uuid::UuidSerde;
+pub use windowed::{SessionWindowedSerde, TimeWindowedSerde};
 
 /// What a serde reports when bytes do not fit the type, or a value cannot be written.
 pub type SerdeError = Box<dyn StdError + Send + Sync>;
@@ -67,6 +73,24 @@ pub trait Serde<T>: Send + Sync + 'static {
 
     /// The value that null is read as; `None` if the type has none.
     fn null(&self) -> Option<T> {
+        None
+    }
+
+    /// The part of a key's bytes that decides its partition: all of them, but for windowed keys, which are
+    /// partitioned by the key inside.
+    fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes
+    }
+
+    /// How many bytes every value takes, where Java's serde of the type is one of fixed length; lists then
+    /// leave the length of their elements out.
+    fn fixed_bytes(&self) -> Option<usize> {
+        None
+    }
+
+    /// A name for the bytes that it writes, which never changes while they stay the same. An application that
+    /// starts with a serde of another name for the same store is refused. `None`: nobody checks.
+    fn format(&self) -> Option<String> {
         None
     }
 

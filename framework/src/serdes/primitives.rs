@@ -18,6 +18,9 @@ impl Serde<String> for StringSerde {
     fn deserialize(&self, bytes: &[u8]) -> Result<String, SerdeError> {
         Ok(std::str::from_utf8(bytes)?.to_owned())
     }
+    fn format(&self) -> Option<String> {
+        Some("utf-8".to_owned())
+    }
     fn memory_bytes(&self, value: &String) -> usize {
         size_of::<String>() + value.capacity()
     }
@@ -36,6 +39,9 @@ impl Serde<Arc<str>> for StringSerde {
     }
     fn deserialize(&self, bytes: &[u8]) -> Result<Arc<str>, SerdeError> {
         Ok(std::str::from_utf8(bytes)?.into())
+    }
+    fn format(&self) -> Option<String> {
+        Some("utf-8".to_owned())
     }
     fn memory_bytes(&self, value: &Arc<str>) -> usize {
         size_of::<Arc<str>>() + value.len()
@@ -82,11 +88,18 @@ macro_rules! fixed {
                 bytes.extend_from_slice(&value.to_be_bytes());
                 Ok(())
             }
+            fn fixed_bytes(&self) -> Option<usize> {
+                // Java has no serdes of single bytes.
+                Some(size_of::<$type>()).filter(|bytes| *bytes > 1)
+            }
             fn deserialize(&self, bytes: &[u8]) -> Result<$type, SerdeError> {
                 match bytes.try_into() {
                     Ok(exact) => Ok(<$type>::from_be_bytes(exact)),
                     Err(_) => Err(wrong_length(stringify!($type), size_of::<$type>(), bytes.len())),
                 }
+            }
+            fn format(&self) -> Option<String> {
+                Some(stringify!($type).to_owned())
             }
         }
 
@@ -121,6 +134,9 @@ impl Serde<bool> for BoolSerde {
             [other] => Err(format!("bool takes the byte 0 or 1, not {other}").into()),
             _ => Err(wrong_length("bool", 1, bytes.len())),
         }
+    }
+    fn format(&self) -> Option<String> {
+        Some("bool".to_owned())
     }
 }
 

@@ -3,6 +3,7 @@
 //! A store of a task is, from top to bottom: typed rows in memory (what was read and what has been
 //! written since the last commit), and a [`RowStore`] of bytes that only ever holds committed rows.
 
+pub(crate) mod buffer;
 mod directory;
 pub(crate) mod handle;
 mod in_memory;
@@ -11,7 +12,10 @@ pub(crate) mod key_layout;
 mod model_tests;
 pub mod persistent;
 pub(crate) mod rows;
+pub(crate) mod shared_rows;
 pub(crate) mod stores;
+#[cfg(test)]
+pub(crate) mod test_changelog;
 pub(crate) mod versioned;
 
 use std::fmt::Debug;
@@ -113,6 +117,12 @@ pub trait RowStore: Debug + Send {
 
     /// About how many bytes they take, on disk and in memory.
     fn approximate_bytes(&self) -> u64;
+
+    /// How many times somebody else has changed the rows, where they are only read here; `None` where
+    /// they are written here, and by nobody else.
+    fn foreign_version(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Changes that become visible together, with the position they bring the store to. A batch that is

@@ -7,6 +7,8 @@
 //! INVARIANT: a row marked dirty is in memory until it is committed or rolled back; the [`RowStore`]
 //! only ever holds committed rows.
 
+mod expired;
+mod foreign;
 mod held_back;
 mod managed;
 mod row_bytes;
@@ -56,6 +58,8 @@ struct Flags {
     pending: bool,
     /// The row existed when it was first held back: deleting it is news to those downstream.
     existed: bool,
+    /// Deleted when it had expired: the changelog is not told.
+    unlogged: bool,
     /// Used since the last trim.
     used: bool,
 }
@@ -96,8 +100,21 @@ pub(crate) enum RowHeaders {
     Dropped,
     /// They go to the changelog, and are not kept.
     Logged,
+    /// Those of deletions go to the changelog, and are not kept.
+    OfDeletions,
     /// They belong to the row.
     Kept,
+}
+
+impl RowHeaders {
+    /// Whether the changelog record of a row, or of a deletion, has headers.
+    fn logs(self, is_row: bool) -> bool {
+        match self {
+            Self::Dropped => false,
+            Self::Logged | Self::Kept => true,
+            Self::OfDeletions => !is_row,
+        }
+    }
 }
 
 /// How one store treats its rows, whatever their type.
@@ -140,6 +157,10 @@ pub(crate) struct Rows<V> {
     backing: Box<dyn RowStore>,
     committing: Vec<Committing>,
     arena: Vec<u8>,
+    /// Whether a row that is taken out stays until `put`: what changes it may fail, and the task go on.
+    keep_taken: bool,
+    /// Of rows that another writes: the state of theirs that ours are of.
+    foreign: Option<u64>,
     /// Scratch for keys of the backing store.
     key_bytes: Vec<u8>,
 }
@@ -180,9 +201,11 @@ impl<V: Clone + 'static> Rows<V> {
             budget,
             layout,
             value_serde,
+            foreign: backing.foreign_version(),
             backing,
             committing: Vec::new(),
             arena: Vec::new(),
+            keep_taken: false,
             key_bytes: Vec::new(),
         })
     }
@@ -196,6 +219,9 @@ impl<V: Clone + 'static> Rows<V> {
     /// has a place too.
     #[inline]
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<RowId, Error> {
+        if self.foreign.is_some() {
+            self.refresh();
+        }
         let id = self.look_up(key)?;
         if self.ttl.is_some() {
             self.expire(id);
@@ -265,6 +291,9 @@ impl<V: Clone + 'static> Rows<V> {
     #[inline]
     pub(crate) fn take(&mut self, id: RowId) -> Option<Stamped<V>> {
         let slot = self.slots.get_mut(id.0 as usize)?;
+        if self.keep_taken {
+            return slot.row.clone();
+        }
         // What `put` would need to know about the row that is now gone.
         slot.flags.existed |= !slot.flags.pending && slot.row.is_some();
         slot.row.take()
@@ -283,6 +312,7 @@ impl<V: Clone + 'static> Rows<V> {
         slot.flags.existed |= !slot.flags.pending && slot.row.is_some();
         slot.row = row;
         slot.written_at = written_at;
+        slot.flags.unlogged = false;
         self.layout.observe(&slot.key);
         if slot.flags.dirty {
             self.uncommitted_bytes = self.uncommitted_bytes + bytes - old_bytes;
@@ -303,8 +333,7 @@ impl<V: Clone + 'static> Rows<V> {
         }
         if let Some(log) = &mut self.log {
             let row = slot.row.as_ref();
-            let headers =
-                if self.header_use == RowHeaders::Dropped { None } else { Some(&slot.headers) };
+            let headers = self.header_use.logs(row.is_some()).then_some(&slot.headers);
             let before = log.bytes();
             log.append(id.0, row, written_at, headers, &self.value_serde);
             self.uncommitted_bytes += log.bytes() - before;
@@ -316,6 +345,14 @@ impl<V: Clone + 'static> Rows<V> {
     pub(crate) fn put_headers(&mut self, id: RowId, headers: Headers) {
         if let Some(slot) = self.slots.get_mut(id.0 as usize) {
             slot.headers = headers;
+        }
+    }
+
+    /// [`Rows::put_headers`] where the changelog gets the headers of deletions.
+    #[inline]
+    pub(crate) fn put_deletion_headers(&mut self, id: RowId, headers: &Headers) {
+        if self.header_use == RowHeaders::OfDeletions {
+            self.put_headers(id, headers.clone());
         }
     }
 
@@ -344,6 +381,7 @@ impl<V: Clone + 'static> Rows<V> {
         row: Option<Stamped<V>>,
         written_at: Timestamp,
     ) -> Result<(), Error> {
+        self.check_writable()?;
         let id = self.find(key)?;
         self.put(id, row, written_at);
         Ok(())
@@ -357,6 +395,7 @@ impl<V: Clone + 'static> Rows<V> {
         headers: Headers,
         written_at: Timestamp,
     ) -> Result<(), Error> {
+        self.check_writable()?;
         let id = self.find(key)?;
         self.put_headers(id, headers);
         self.put(id, row, written_at);

@@ -21,6 +21,9 @@ pub struct TopologyDescription {
 pub struct SubtopologyDescription {
     /// Its number.
     pub id: u32,
+    /// Whether it fills global stores: it has no tasks, each process runs it once.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub global: bool,
     /// Its nodes: those with most nodes behind them first, then by name.
     pub nodes: Vec<NodeDescription>,
 }
@@ -45,8 +48,11 @@ pub struct NodeDescription {
 pub enum NodeDescriptionKind {
     /// Reads topics.
     Source {
-        /// The topics.
+        /// The topics; none where it has a pattern.
         topics: Vec<String>,
+        /// The pattern of the topics' names.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pattern: Option<String>,
     },
     /// Works on records.
     Processor {
@@ -57,6 +63,11 @@ pub enum NodeDescriptionKind {
     Sink {
         /// The topic.
         topic: String,
+    },
+    /// Writes to the topic that each record names.
+    RoutingSink {
+        /// What names the topics.
+        extractor: String,
     },
 }
 
@@ -78,9 +89,17 @@ impl TopologyDescription {
         let describe = |id: NodeId| {
             let node = topology.node(id);
             let kind = match &node.kind {
-                NodeKind::Source { topics, .. } => NodeDescriptionKind::Source {
-                    topics: topics.iter().map(|topic| topic.bare().to_owned()).collect(),
+                NodeKind::Source { pattern: Some(pattern), .. } => NodeDescriptionKind::Source {
+                    topics: Vec::new(),
+                    pattern: Some(pattern.text().to_owned()),
                 },
+                NodeKind::Source { topics, pattern: None, .. } => NodeDescriptionKind::Source {
+                    topics: topics.iter().map(|topic| topic.bare().to_owned()).collect(),
+                    pattern: None,
+                },
+                NodeKind::RoutingSink { extractor } => {
+                    NodeDescriptionKind::RoutingSink { extractor: extractor.clone() }
+                }
                 NodeKind::Sink { topic } => {
                     NodeDescriptionKind::Sink { topic: topic.bare().to_owned() }
                 }
@@ -103,6 +122,7 @@ impl TopologyDescription {
             .iter()
             .map(|subtopology| SubtopologyDescription {
                 id: subtopology.id,
+                global: subtopology.global,
                 nodes: sorted(subtopology.nodes.clone()).into_iter().map(describe).collect(),
             })
             .collect();
@@ -126,11 +146,15 @@ impl fmt::Display for TopologyDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Topologies:\n ")?;
         for subtopology in &self.subtopologies {
-            writeln!(f, "  Sub-topology: {}", subtopology.id)?;
+            let global =
+                if subtopology.global { " for global store (will not generate tasks)" } else { "" };
+            writeln!(f, "  Sub-topology: {}{global}", subtopology.id)?;
             for node in &subtopology.nodes {
                 write!(f, "    {node}")?;
             }
-            f.write_str("\n")?;
+            if !subtopology.global {
+                f.write_str("\n")?;
+            }
         }
         Ok(())
     }
@@ -144,13 +168,19 @@ impl fmt::Display for NodeDescription {
         let successors = list(&self.successors);
         let predecessors = list(&self.predecessors);
         match &self.kind {
-            NodeDescriptionKind::Source { topics } => {
-                writeln!(f, "Source: {} (topics: [{}])", self.name, topics.join(", "))?;
+            NodeDescriptionKind::Source { topics, pattern } => {
+                let listed = || format!("[{}]", topics.join(", "));
+                let topics = pattern.clone().unwrap_or_else(listed);
+                writeln!(f, "Source: {} (topics: {topics})", self.name)?;
                 writeln!(f, "      --> {successors}")
             }
             NodeDescriptionKind::Processor { stores } => {
                 writeln!(f, "Processor: {} (stores: [{}])", self.name, stores.join(", "))?;
                 writeln!(f, "      --> {successors}")?;
+                writeln!(f, "      <-- {predecessors}")
+            }
+            NodeDescriptionKind::RoutingSink { extractor } => {
+                writeln!(f, "Sink: {} (extractor class: {extractor})", self.name)?;
                 writeln!(f, "      <-- {predecessors}")
             }
             NodeDescriptionKind::Sink { topic } => {

@@ -10,16 +10,21 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{NodeId, StoreId, Topology, TopologyStore};
-use crate::config::ChangelogUpdates;
+use super::{NodeId, StoreId, StoreKind, Topology, TopologyStore, UNCONNECTED};
+use crate::config::{ChangelogUpdates, DslStoreFormat, StreamsConfig};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
+use crate::processor::operators::guard::Guard;
 use crate::processor::operators::source::RawNode;
+use crate::processor::operators::table_rows::TableRows;
 use crate::processor::processor_context::ProcessorNode;
-use crate::processor::{Data, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
+use crate::processor::timestamp_extractor::BuiltInTimestampExtractor;
+use crate::processor::{Data, Edge, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
 use crate::state::RowStore;
+use crate::state::buffer::TimeOrderedBuffer;
 use crate::state::handle::RecordClock;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
+use crate::state::versioned::VersionedRows;
 
 /// Builds one instance of a node for one task.
 pub(crate) type NodeSupplier =
@@ -36,6 +41,10 @@ pub(crate) struct StoreSettings {
     pub(crate) budget: RowBudget,
     /// Whether its changelog gets every update instead of the latest per key.
     pub(crate) log_every_update: bool,
+    /// Whether the record cache holds its updates back.
+    pub(crate) cached: bool,
+    /// What the stores of tables and aggregations keep.
+    pub(crate) dsl_format: DslStoreFormat,
     /// For the handle: the time of a write.
     pub(crate) clock: RecordClock,
 }
@@ -54,7 +63,7 @@ pub(crate) enum BuiltNode {
 /// A store instance.
 pub(crate) struct BuiltStore {
     pub(crate) managed: Rc<RefCell<dyn ManagedStore>>,
-    /// An `Rc<RefCell<Rows<V>>>`.
+    /// An `Rc<RefCell<Rows<V>>>`, or an `Rc<RefCell<TimeOrderedBuffer>>`.
     pub(crate) rows: Box<dyn Any>,
     /// A [`StateStoreHandle`](crate::state::StateStoreHandle), if processors can ask for the store.
     pub(crate) handle: Option<Rc<dyn Any>>,
@@ -65,6 +74,13 @@ impl BuiltStore {
         let rows = Rc::new(RefCell::new(rows));
         let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
         Self { managed, rows: Box::new(rows), handle: None }
+    }
+
+    pub(crate) fn of_buffer(buffer: TimeOrderedBuffer) -> Self {
+        let buffer = Rc::new(RefCell::new(buffer));
+        let managed: Rc<RefCell<dyn ManagedStore>> =
+            Rc::<RefCell<TimeOrderedBuffer>>::clone(&buffer);
+        Self { managed, rows: Box::new(buffer), handle: None }
     }
 }
 
@@ -110,19 +126,49 @@ pub(crate) struct LinkSettings {
     pub(crate) scope: TaskScope,
     /// Whether the record cache is on: updates are held back until the task commits.
     pub(crate) record_cache: bool,
+    /// Whether there is a processing handler.
+    pub(crate) guarded: bool,
+    /// How long, in milliseconds, an empty partition holds up the others of its task; `None`: not at all.
+    pub(crate) max_idle_ms: Option<i64>,
+    /// Where timestamps come from where a source does not say.
+    pub(crate) timestamps: BuiltInTimestampExtractor,
     /// Memory for each store's committed rows.
     pub(crate) budget: RowBudget,
     /// What changelogs of stores without record cache get.
     pub(crate) changelog_updates: ChangelogUpdates,
+    /// What the stores of tables and aggregations keep.
+    pub(crate) dsl_store_format: DslStoreFormat,
 }
 
 impl LinkSettings {
+    /// How long the task's empty partitions hold up the others. Those of global stores never do.
+    pub(crate) fn max_idle_ms(&self) -> Option<i64> {
+        self.max_idle_ms.filter(|_| self.scope != TaskScope::Global)
+    }
+
+    /// What `config` says about linking.
+    pub(crate) fn of(config: &StreamsConfig, scope: TaskScope) -> Self {
+        Self {
+            application_id: config.application_id.clone(),
+            scope,
+            record_cache: config.statestore_cache_max_bytes > 0,
+            guarded: config.processing_handler.is_some(),
+            max_idle_ms: config.max_task_idle.milliseconds(),
+            timestamps: config.default_timestamp_extractor,
+            budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
+            changelog_updates: config.changelog_updates,
+            dsl_store_format: config.dsl_store_format,
+        }
+    }
+
     fn store(&self, store: &TopologyStore, clock: &RecordClock) -> StoreSettings {
         let cached = store.caching && self.record_cache;
         let every = self.changelog_updates == ChangelogUpdates::Every;
         StoreSettings {
             budget: self.budget,
             log_every_update: every && store.logging && !cached,
+            cached,
+            dsl_format: self.dsl_store_format,
             clock: clock.clone(),
         }
     }
@@ -134,6 +180,11 @@ impl Linker<'_> {
         self.settings.record_cache
     }
 
+    /// Where timestamps come from where a source does not say.
+    pub(crate) fn default_timestamps(&self) -> BuiltInTimestampExtractor {
+        self.settings.timestamps
+    }
+
     /// The application id.
     pub(crate) fn application_id(&self) -> &str {
         &self.settings.application_id
@@ -142,27 +193,66 @@ impl Linker<'_> {
     /// The edge to the node's children.
     pub(crate) fn outlet<K: Data, V: Data>(&self) -> Result<Outlet<K, V>, Error> {
         let node = self.topology.node(self.node);
-        let mut ports = Vec::with_capacity(node.children.len());
+        let mut edges = Vec::with_capacity(node.children.len());
         for child in &node.children {
-            let port = self.ports.get(child.0).and_then(Option::as_ref);
-            let port = port.and_then(|port| port.downcast_ref::<Port<K, V>>());
-            let Some(port) = port else {
-                let child = &self.topology.node(*child).name;
-                let types = std::any::type_name::<(K, V)>();
-                let message =
-                    format!("{} forwards {types}, which {child} does not take", node.name);
-                return Err(Error::new(ErrorKind::Config, message));
+            let Some(port) = self.edge::<K, V>(*child) else {
+                return Err(self.mismatch(*child, std::any::type_name::<(K, V)>()));
             };
-            ports.push(Rc::clone(port));
+            edges.push(port);
         }
-        Ok(Outlet::new(ports))
+        Ok(Outlet::new(edges))
+    }
+
+    /// The port of the present node: the node itself, or a guard around it.
+    fn port<K: Data, V: Data>(&self, node: Port<K, V>) -> BuiltNode {
+        let port: Port<K, V> = if self.settings.guarded {
+            let name = self.topology.node(self.node).name.as_str().into();
+            Rc::new(RefCell::new(Guard { name, node }))
+        } else {
+            node
+        };
+        BuiltNode::Inner(Box::new(port))
+    }
+
+    /// The edges to the children of a node that forwards two kinds of records: each child takes one of them.
+    pub(crate) fn outlets<K: Data, V: Data, K2: Data, V2: Data>(
+        &self,
+    ) -> Result<(Outlet<K, V>, Outlet<K2, V2>), Error> {
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for child in &self.topology.node(self.node).children {
+            if let Some(port) = self.edge::<K, V>(*child) {
+                first.push(port);
+            } else if let Some(port) = self.edge::<K2, V2>(*child) {
+                second.push(port);
+            } else {
+                return Err(self.mismatch(*child, std::any::type_name::<((K, V), (K2, V2))>()));
+            }
+        }
+        Ok((Outlet::new(first), Outlet::new(second)))
+    }
+
+    fn edge<K: Data, V: Data>(&self, child: NodeId) -> Option<Edge<K, V>> {
+        let port = self.ports.get(child.0)?.as_ref()?;
+        let port = Rc::clone(port.downcast_ref::<Port<K, V>>()?);
+        Some(Edge { port, name: self.topology.node(child).name.as_str().into() })
+    }
+
+    #[cold]
+    fn mismatch(&self, child: NodeId, types: &str) -> Error {
+        let node = &self.topology.node(self.node).name;
+        let child = &self.topology.node(child).name;
+        let message = format!("{node} forwards {types}, which {child} does not take");
+        Error::new(ErrorKind::Config, message)
     }
 
     /// The node as a processor's context shows it.
     pub(crate) fn processor_node(&self) -> ProcessorNode {
         let node = self.topology.node(self.node);
         let children = node.children.iter();
-        let connected = self.stores.iter().filter(|store| node.stores.contains(&store.id));
+        let seen = |store: &&LinkedStore| {
+            node.stores.contains(&store.id) || self.topology.is_global(store.id)
+        };
+        let connected = self.stores.iter().filter(seen);
         ProcessorNode {
             id: ProcessorId(self.node.0),
             name: node.name.clone(),
@@ -176,15 +266,43 @@ impl Linker<'_> {
         }
     }
 
+    /// The rows of a table's store, with or without their history.
+    pub(crate) fn table_rows<V: 'static>(&self, store: StoreId) -> Result<TableRows<V>, Error> {
+        if let StoreKind::Versioned { .. } = self.topology.store(store).kind {
+            self.versioned_rows(store).map(TableRows::Versioned)
+        } else {
+            self.rows(store).map(TableRows::Latest)
+        }
+    }
+
+    /// The versioned rows of a store that the node is connected to.
+    pub(crate) fn versioned_rows<V: 'static>(
+        &self,
+        store: StoreId,
+    ) -> Result<Rc<RefCell<VersionedRows<V>>>, Error> {
+        self.built_store(store, std::any::type_name::<V>())
+    }
+
     /// The typed rows of a store that the node is connected to.
     pub(crate) fn rows<V: 'static>(&self, store: StoreId) -> Result<Rc<RefCell<Rows<V>>>, Error> {
+        self.built_store(store, std::any::type_name::<V>())
+    }
+
+    /// A buffer that the node is connected to.
+    pub(crate) fn buffer(&self, store: StoreId) -> Result<Rc<RefCell<TimeOrderedBuffer>>, Error> {
+        self.built_store(store, "what waits for its time")
+    }
+
+    fn built_store<S: 'static>(
+        &self,
+        store: StoreId,
+        content: &str,
+    ) -> Result<Rc<RefCell<S>>, Error> {
         let linked = self.stores.iter().find(|linked| linked.id == store);
-        let rows =
-            linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<Rows<V>>>>());
-        rows.map(Rc::clone).ok_or_else(|| {
+        let built = linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<S>>>());
+        built.map(Rc::clone).ok_or_else(|| {
             let store = &self.topology.store(store).name;
-            let types = std::any::type_name::<V>();
-            Error::new(ErrorKind::Config, format!("store {store} does not hold {types}"))
+            Error::new(ErrorKind::Config, format!("store {store} does not hold {content}"))
         })
     }
 }
@@ -194,8 +312,8 @@ pub(crate) fn node<K: Data, V: Data, N: Node<K, V> + 'static>(
     make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
 ) -> NodeSupplier {
     Arc::new(move |linker| {
-        let port: Port<K, V> = Rc::new(RefCell::new(make(linker)?));
-        Ok(BuiltNode::Inner(Box::new(port)))
+        let node = Rc::new(RefCell::new(make(linker)?));
+        Ok(linker.port(node))
     })
 }
 
@@ -207,8 +325,7 @@ pub(crate) fn flushing_node<K: Data, V: Data, N: Node<K, V> + Flush + 'static>(
         let node = Rc::new(RefCell::new(make(linker)?));
         let flusher: Rc<RefCell<dyn Flush>> = Rc::<RefCell<N>>::clone(&node);
         linker.flushers.push(flusher);
-        let port: Port<K, V> = node;
-        Ok(BuiltNode::Inner(Box::new(port)))
+        Ok(linker.port(node))
     })
 }
 
@@ -233,8 +350,7 @@ pub(crate) fn processor<K: Data, V: Data, N: Node<K, V> + Lifecycle + 'static>(
         let node = Rc::new(RefCell::new(make(linker)?));
         let lifecycle: Rc<RefCell<dyn Lifecycle>> = Rc::<RefCell<N>>::clone(&node);
         linker.processors.insert(ProcessorId(linker.node.0), lifecycle);
-        let port: Port<K, V> = node;
-        Ok(BuiltNode::Inner(Box::new(port)))
+        Ok(linker.port(node))
     })
 }
 
@@ -243,7 +359,9 @@ pub(crate) fn processor<K: Data, V: Data, N: Node<K, V> + Lifecycle + 'static>(
 pub(crate) enum TaskScope {
     /// Those of the sub-topology that the task's id names.
     Subtopology,
-    /// All of them: the test driver runs every sub-topology in one task, as Kafka's does.
+    /// Those that fill global stores.
+    Global,
+    /// All others: the test driver runs every sub-topology in one task, as Kafka's does.
     Everything,
 }
 
@@ -254,14 +372,23 @@ pub(crate) fn link(
     settings: &LinkSettings,
     open_rows: &mut OpenRows<'_>,
 ) -> Result<LinkedTask, Error> {
-    let everything = settings.scope == TaskScope::Everything;
-    let belongs = |subtopology: u32| everything || subtopology == task.subtopology;
+    let global = settings.scope == TaskScope::Global;
+    let belongs = |subtopology: u32| match settings.scope {
+        TaskScope::Subtopology => subtopology == task.subtopology,
+        TaskScope::Global => topology.global_subtopology(subtopology),
+        TaskScope::Everything => {
+            subtopology != UNCONNECTED && !topology.global_subtopology(subtopology)
+        }
+    };
     let clock = RecordClock::default();
     let mut stores = Vec::new();
     for (index, store) in topology.stores.iter().enumerate() {
-        if belongs(store.subtopology) {
-            let id = StoreId(index);
+        let id = StoreId(index);
+        if belongs(store.subtopology) || topology.is_global(id) {
             let built = (store.supplier)(open_rows(id)?, settings.store(store, &clock))?;
+            if settings.guarded {
+                built.managed.borrow_mut().keep_taken_rows();
+            }
             stores.push(LinkedStore { id, built });
         }
     }
@@ -293,6 +420,8 @@ pub(crate) fn link(
     }
     linker.flushers.reverse();
     sources.reverse();
-    let Linker { stores, flushers, processors, .. } = linker;
+    let Linker { mut stores, flushers, processors, .. } = linker;
+    // Global stores are another task's, except in that task.
+    stores.retain(|store| global || !topology.is_global(store.id));
     Ok(LinkedTask { sources, processors, flushers, stores, clock })
 }

@@ -2,18 +2,26 @@
 //!
 //! INVARIANT: in `nodes`, parents stand before their children.
 
+mod config;
 mod describe;
+pub(crate) mod fingerprint;
 pub(crate) mod link;
+mod pattern;
+pub(crate) mod source_changelog;
 mod subtopology;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use config::{TopologyConfig, TopologyOptimization, UnknownOptimization};
 pub use describe::TopologyDescription;
 pub use subtopology::Subtopology;
 pub(crate) use subtopology::assign as assign_subtopologies;
 
+pub(crate) use pattern::TopicPattern;
+
 use link::{NodeSupplier, StoreSupplier};
+use source_changelog::SourceChangelog;
 
 /// A node of a topology, by its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,9 +70,20 @@ impl TopicName {
 /// What a node does with topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NodeKind {
-    Source { topics: Vec<TopicName>, reset: AutoOffsetReset },
+    /// With a pattern, `topics` are those that matched when the application started.
+    Source {
+        topics: Vec<TopicName>,
+        pattern: Option<TopicPattern>,
+        reset: AutoOffsetReset,
+    },
     Processor,
-    Sink { topic: TopicName },
+    Sink {
+        topic: TopicName,
+    },
+    /// Writes to the topic that each record names.
+    RoutingSink {
+        extractor: String,
+    },
 }
 
 pub(crate) struct TopologyNode {
@@ -92,6 +111,7 @@ pub(crate) enum StoreKind {
     KeyValue,
     Window { retention_ms: i64 },
     Session { retention_ms: i64 },
+    Versioned { history_ms: i64 },
 }
 
 /// The sub-topology of a store that no node is connected to.
@@ -119,6 +139,9 @@ impl TopologyStore {
     }
 }
 
+/// What stores write their keys and values as: names that serdes give.
+pub(crate) type StoreFormats = BTreeMap<StoreId, (Option<String>, Option<String>)>;
+
 /// A repartition topic of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RepartitionTopic {
@@ -137,6 +160,10 @@ pub(crate) struct RepartitionTopic {
 pub struct Topology {
     pub(crate) nodes: Vec<TopologyNode>,
     pub(crate) stores: Vec<TopologyStore>,
+    /// Stores that are restored from a source topic and have no changelog of their own.
+    pub(crate) source_changelogs: Vec<SourceChangelog>,
+    /// What stores write their keys and values as, where the serdes say so.
+    pub(crate) store_formats: StoreFormats,
     pub(crate) repartition_topics: Vec<RepartitionTopic>,
     pub(crate) subtopologies: Vec<Subtopology>,
 }
@@ -150,6 +177,11 @@ impl Topology {
     pub(crate) fn store(&self, id: StoreId) -> &TopologyStore {
         #[expect(clippy::indexing_slicing, reason = "a StoreId is made with its store")]
         &self.stores[id.0]
+    }
+
+    /// The source topic that a store is restored from, if it is.
+    pub(crate) fn source_changelog(&self, store: StoreId) -> Option<&SourceChangelog> {
+        self.source_changelogs.iter().find(|source| source.store == store)
     }
 
     /// Whether all tasks share the store, which has no task of its own.
@@ -168,7 +200,7 @@ impl Topology {
             NodeKind::Source { topics, .. } => {
                 topics.iter().any(|name| name.resolve(application_id) == topic)
             }
-            NodeKind::Processor | NodeKind::Sink { .. } => false,
+            NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => false,
         }
     }
 
@@ -177,11 +209,11 @@ impl Topology {
         self.nodes
             .iter()
             .find_map(|node| match &node.kind {
-                NodeKind::Source { topics, reset } => topics
+                NodeKind::Source { topics, reset, .. } => topics
                     .iter()
                     .any(|name| name.resolve(application_id) == topic)
                     .then_some(*reset),
-                NodeKind::Processor | NodeKind::Sink { .. } => None,
+                NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => None,
             })
             .unwrap_or_default()
     }

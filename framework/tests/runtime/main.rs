@@ -4,10 +4,17 @@
 
 mod app;
 mod close;
+mod compatibility;
+mod edges;
 mod failures;
 mod faults;
+mod foreign_key;
+mod global;
 mod health;
 mod membership;
+mod processors;
 mod restart;
 mod scaling;
+mod source_changelog;
 mod start;
+mod suppress;

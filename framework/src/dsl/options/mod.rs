@@ -5,19 +5,31 @@
 
 mod branched;
 mod consumed;
+mod emit_strategy;
 mod grouped;
+mod joined;
 mod materialized;
 mod named;
+mod printed;
 mod produced;
 mod repartitioned;
+pub(crate) mod suppressed;
+mod table_joined;
 
 pub use branched::Branched;
 pub use consumed::Consumed;
+pub use emit_strategy::EmitStrategy;
 pub use grouped::Grouped;
+pub use joined::Joined;
 pub use materialized::Materialized;
 pub use named::Named;
+pub use printed::Printed;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
+pub use suppressed::{
+    BufferConfig, Eager, EagerBufferConfig, Strict, StrictBufferConfig, Suppressed,
+};
+pub use table_joined::TableJoined;
 
 /// Hides serdes in `Debug` output.
 macro_rules! debug_by_name {

@@ -18,16 +18,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::broker::{CommittedOffset, StartOffset, TopicHandle};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::SharedProducer;
 use crate::processor::context::TaskContext;
+use crate::processor::failed_node::take_failed_node;
+use crate::processor::handler::{panic_of, panicked};
+#[cfg(feature = "__test-utils")]
+use crate::processor::operators::source::RawNode;
 use crate::processor::punctuation::PunctuationType;
 use crate::record::Timestamp;
 use crate::state::StorePosition;
+#[cfg(feature = "__test-utils")]
+use crate::topology::NodeId;
 use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, Processors, link};
-use crate::topology::{AutoOffsetReset, Topology};
-use partition_group::PartitionGroup;
+use crate::topology::source_changelog::ReadRow;
+use crate::topology::{AutoOffsetReset, TopicName, Topology};
+use partition_group::{Next, PartitionGroup};
 use punctuate::punctuate;
 
 /// A store of a task, with its changelog.
@@ -35,6 +42,22 @@ pub(crate) struct TaskStore {
     pub(crate) name: String,
     pub(crate) built: BuiltStore,
     pub(crate) changelog: Option<Changelog>,
+    /// The source topic that the store is restored from instead.
+    pub(crate) source: Option<StoreSource>,
+}
+
+impl TaskStore {
+    /// The partition that the store is restored from.
+    pub(crate) fn log(&self) -> Option<&TopicPartition> {
+        let source = self.source.as_ref().map(|source| &source.partition);
+        self.changelog.as_ref().map(|changelog| &changelog.partition).or(source)
+    }
+}
+
+/// A source partition that has the rows of a store.
+pub(crate) struct StoreSource {
+    pub(crate) partition: TopicPartition,
+    pub(crate) read: ReadRow,
 }
 
 /// The changelog partition of a store.
@@ -50,11 +73,18 @@ pub(crate) struct StreamTask {
     pub(crate) context: TaskContext,
     pub(crate) group: PartitionGroup,
     pub(crate) stores: Vec<TaskStore>,
+    /// What goes with every offset that is committed.
+    pub(crate) offset_metadata: String,
+    #[cfg(feature = "__test-utils")]
+    sources: Sources,
     processors: Processors,
     linked: Flushers,
     /// Whether there is anything to commit.
     dirty: bool,
 }
+
+#[cfg(feature = "__test-utils")]
+type Sources = Vec<(NodeId, std::rc::Rc<std::cell::RefCell<dyn RawNode>>)>;
 
 type Flushers = Vec<std::rc::Rc<std::cell::RefCell<dyn crate::processor::Flush>>>;
 
@@ -68,7 +98,8 @@ pub(crate) fn source_partitions(
     use crate::topology::link::TaskScope;
     let mut partitions = Vec::new();
     for subtopology in &topology.subtopologies {
-        if settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology {
+        let others = settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology;
+        if others || subtopology.global {
             continue;
         }
         for topic in &subtopology.sources {
@@ -93,31 +124,59 @@ impl StreamTask {
         let id = context.task;
         let LinkedTask { sources, processors, flushers, stores, clock } =
             link(topology, id, settings, open_rows)?;
-        let context = TaskContext { record_clock: clock, ..context };
-        let mut group = PartitionGroup::default();
+        let mut context = context;
+        context.record_clock = clock;
+        let mut group = PartitionGroup::new(settings.max_idle_ms());
         for partition in partitions {
             let source = sources.iter().find(|(node, _)| {
                 topology.reads(*node, &settings.application_id, &partition.topic)
             });
-            if let Some((_, source)) = source {
-                group.add(partition, std::rc::Rc::clone(source));
+            if let Some((node, source)) = source {
+                group.add(partition, &topology.node(*node).name, std::rc::Rc::clone(source));
             }
         }
         let stores = stores
             .into_iter()
             .map(|linked| {
                 let store = topology.store(linked.id);
-                let changelog = store.changelog().map(|topic| Changelog {
-                    partition: TopicPartition::new(
-                        topic.resolve(&settings.application_id),
-                        id.partition,
-                    ),
-                    handle: None,
+                let partition = |topic: &TopicName| {
+                    TopicPartition::new(topic.resolve(&settings.application_id), id.partition)
+                };
+                let changelog = store
+                    .changelog()
+                    .map(|topic| Changelog { partition: partition(&topic), handle: None });
+                let source = topology.source_changelog(linked.id).map(|source| StoreSource {
+                    partition: partition(&source.topic),
+                    read: Arc::clone(&source.read),
                 });
-                TaskStore { name: store.name.clone(), built: linked.built, changelog }
+                TaskStore { name: store.name.clone(), built: linked.built, changelog, source }
             })
             .collect();
-        Ok(Self { id, context, group, stores, processors, linked: flushers, dirty: false })
+        Ok(Self {
+            id,
+            context,
+            group,
+            stores,
+            #[cfg(feature = "__test-utils")]
+            sources,
+            offset_metadata: String::new(),
+            processors,
+            linked: flushers,
+            dirty: false,
+        })
+    }
+
+    /// Reads a further partition through a source node.
+    #[cfg(feature = "__test-utils")]
+    pub(crate) fn add_partition(
+        &mut self,
+        topology: &Topology,
+        node: NodeId,
+        partition: TopicPartition,
+    ) {
+        if let Some((_, source)) = self.sources.iter().find(|(other, _)| *other == node) {
+            self.group.add(partition, &topology.node(node).name, std::rc::Rc::clone(source));
+        }
     }
 
     /// Processes up to `max_records`; the answer is how many there were. A panic in user code becomes an
@@ -135,30 +194,18 @@ impl StreamTask {
     }
 
     fn process_slice(&mut self, max_records: usize) -> Result<usize, Error> {
-        let alone = self.group.queues().len() == 1;
-        let context = &mut self.context;
         for processed in 0..max_records {
-            let Some(chosen) = self.group.choose() else { return Ok(processed) };
-            let Some(queue) = self.group.queue_mut(chosen) else { return Ok(processed) };
-            let Some((batch, index)) = queue.head() else { return Ok(processed) };
-            let raw = batch.record(index);
-            if !Arc::ptr_eq(&context.topic, &queue.partition.topic) {
-                context.topic = Arc::clone(&queue.partition.topic);
+            match self.group.next(&mut self.context)? {
+                Next::Nothing => return Ok(processed),
+                Next::Dropped => self.dirty = true,
+                Next::Record(queue) => {
+                    self.dirty = true;
+                    self.group.process(queue, &mut self.context)?;
+                }
             }
-            context.partition = queue.partition.partition;
-            context.offset = raw.offset;
-            context.stream_time = context.stream_time.max(raw.timestamp);
-            context.record_clock.set_stream_time(context.stream_time);
-            context.counters.processed += 1;
-            let next_offset = raw.offset + 1;
-            self.dirty = true;
-            queue.source.borrow_mut().process(context, &raw)?;
-            drop(raw);
-            queue.consumed = Some(next_offset);
-            queue.advance(alone);
-            let (kind, stream_time) = (PunctuationType::StreamTime, context.stream_time);
-            if context.punctuations.may_be_due(kind, stream_time) {
-                punctuate(&self.processors, context, kind, stream_time)?;
+            let (kind, stream_time) = (PunctuationType::StreamTime, self.context.stream_time);
+            if self.context.punctuations.may_be_due(kind, stream_time) {
+                punctuate(&self.processors, &mut self.context, kind, stream_time)?;
             }
         }
         Ok(max_records)
@@ -169,6 +216,11 @@ impl StreamTask {
         self.dirty
     }
 
+    /// Whether a processor wants what has been processed to be committed soon.
+    pub(crate) fn commit_requested(&self) -> bool {
+        self.dirty && self.context.commit_requested
+    }
+
     /// Forwards what the record cache holds back. A panic in user code becomes an error.
     pub(crate) fn flush_caches(&mut self) -> Result<(), Error> {
         let flushed = guarded(|| {
@@ -176,6 +228,11 @@ impl StreamTask {
             nodes.try_for_each(|node| node.borrow_mut().flush(&mut self.context))
         });
         flushed.map_err(|error| error.in_task(self.id))
+    }
+
+    /// Whether a changelog is about to forget rows that have gone downstream.
+    pub(crate) fn gave_out(&self) -> bool {
+        self.stores.iter().any(|store| store.built.managed.borrow().gave_out())
     }
 
     /// Sends the rows written since the last commit to the changelogs.
@@ -210,11 +267,25 @@ impl StreamTask {
                 let partition = changelog.partition.partition;
                 producer.borrow().last_acked(changelog.handle?, partition)
             });
+            let next_offset = acked.map(|acked| acked + 1).or_else(|| self.consumed(store));
             let position =
-                acked.map(|acked| StorePosition { next_offset: acked + 1, written_at_ms: now_ms });
+                next_offset.map(|next_offset| StorePosition { next_offset, written_at_ms: now_ms });
             store.built.managed.borrow_mut().finish_commit(position, now_ms)?;
         }
         Ok(())
+    }
+
+    /// The offset behind the last processed record of the topic that has the store's rows.
+    fn consumed(&self, store: &TaskStore) -> Option<i64> {
+        let source = store.source.as_ref()?;
+        let mut queues = self.group.queues().iter();
+        queues.find(|queue| queue.partition == source.partition)?.consumed
+    }
+
+    /// The source partitions that stores are restored from.
+    pub(crate) fn source_changelogs(&self) -> Vec<TopicPartition> {
+        let sources = self.stores.iter().filter_map(|store| store.source.as_ref());
+        sources.map(|source| source.partition.clone()).collect()
     }
 
     /// The offsets to commit: behind the last processed record of each partition.
@@ -223,8 +294,15 @@ impl StreamTask {
     ) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> {
         self.group.queues().iter().filter_map(|queue| {
             let offset = queue.consumed?;
-            Some((queue.partition.clone(), CommittedOffset { offset, metadata: String::new() }))
+            let metadata = self.offset_metadata.clone();
+            Some((queue.partition.clone(), CommittedOffset { offset, metadata }))
         })
+    }
+
+    /// Commits a partition's offset again, as it is: what goes with it has changed.
+    pub(crate) fn recommit(&mut self, queue: usize, offset: i64) {
+        self.group.set_consumed(queue, offset);
+        self.dirty = true;
     }
 
     /// Notes that everything processed so far is committed.
@@ -269,11 +347,10 @@ impl StreamTask {
 /// Runs what calls the user's code; a panic in it becomes an error.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a panic without a message".to_owned());
-        Err(Error::new(ErrorKind::Fatal, format!("the application's code panicked: {text}")))
+        let error = panicked(&panic_of(&*panic));
+        Err(match take_failed_node() {
+            Some(node) => error.at_node(&node),
+            None => error,
+        })
     })
 }

@@ -26,6 +26,11 @@ pub(crate) type EmitChange<'a> = dyn FnMut(ChangelogRecord<'_>) -> Result<(), Er
 
 /// A store as its task sees it: something to commit, roll back, and restore.
 pub(crate) trait ManagedStore {
+    /// Whether rows have left the store since the last commit because they went downstream. Their
+    /// changelog must not forget them before what came of them is acknowledged.
+    fn gave_out(&self) -> bool {
+        false
+    }
     /// Serializes the rows written since the last commit and gives them out as changelog records: the
     /// latest per row, or every update where the store is asked for that.
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error>;
@@ -47,9 +52,15 @@ pub(crate) trait ManagedStore {
     fn approximate_rows(&self) -> u64;
     /// About how many bytes of committed rows.
     fn approximate_bytes(&self) -> u64;
+    /// Loses no row when the user's code fails while it changes it, at the cost of a copy per change.
+    fn keep_taken_rows(&mut self) {}
 }
 
 impl<V: Clone + 'static> ManagedStore for Rows<V> {
+    fn keep_taken_rows(&mut self) {
+        self.keep_taken = true;
+    }
+
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error> {
         self.expire_some()?;
         self.committing.clear();
@@ -60,8 +71,8 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             if !slot.flags.dirty {
                 continue;
             }
-            let headers =
-                if self.header_use == RowHeaders::Dropped { &no_headers } else { &slot.headers };
+            let logs_headers = self.header_use.logs(slot.row.is_some());
+            let headers = if logs_headers { &slot.headers } else { &no_headers };
             let stored_headers = (self.header_use == RowHeaders::Kept).then_some(&slot.headers);
             let from = self.arena.len();
             let (value, timestamp) = match &slot.row {
@@ -71,7 +82,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
                     (self.arena.get(at..), row.timestamp)
                 }
             };
-            if self.log.is_none() {
+            if self.log.is_none() && !slot.flags.unlogged {
                 let timestamp = Some(timestamp);
                 emit(ChangelogRecord { key: &slot.key, value, timestamp, headers })?;
             }
@@ -97,8 +108,9 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             if let Some(slot) = self.slots.get_mut(id as usize) {
                 slot.flags.dirty = false;
                 slot.flags.listed = false;
+                slot.flags.unlogged = false;
                 slot.flags.existed &= slot.flags.pending;
-                if self.header_use == RowHeaders::Logged {
+                if matches!(self.header_use, RowHeaders::Logged | RowHeaders::OfDeletions) {
                     slot.headers = Headers::new();
                 }
             }
@@ -128,6 +140,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             }
         }
         self.layout.freeze();
+        self.layout.restored();
         let mut batch = self.backing.batch();
         for index in 0..records.len() {
             let record = records.record(index);

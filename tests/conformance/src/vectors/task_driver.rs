@@ -7,19 +7,31 @@ use std::time::Duration;
 
 use kstream::broker::{OutgoingRecord, RawRecord};
 use kstream::driver::TaskDriver;
-use kstream::{ChangelogUpdates, Headers, LogAndContinue, StreamsConfig};
+use kstream::{
+    BuiltInTimestampExtractor, ChangelogUpdates, DslStoreFormat, Headers, LogAndContinue,
+    StreamsConfig, TopologyConfig,
+};
 use kstream_test_utils::TopologyTestDriver;
 
 use super::topologies::Recipe;
+use super::topologies::error_handlers::{DlqHandler, ProductionContinue};
 use super::{Config, Driver, DriverError, DriverFactory, StepOutput, VectorRecord};
 
 /// A factory of drivers for a topology.
 pub(super) fn factory(recipe: Recipe) -> DriverFactory {
     Box::new(move |config| {
+        let topology_config = topology_config(config)?;
         let (config, dead_letters) = streams_config(config)?;
-        let driver = TopologyTestDriver::with_config(recipe.topology()?, config)?;
+        let topology = recipe.topology(&topology_config)?;
+        let driver = TopologyTestDriver::with_config(topology, config)?;
         Ok(Box::new(BytesDriver::new(driver.task(), dead_letters)))
     })
+}
+
+/// The settings of a vector file that concern the building of its topology.
+fn topology_config(config: &Config) -> Result<TopologyConfig, DriverError> {
+    let optimization = config.get("topology.optimization").map_or("none", String::as_str);
+    Ok(TopologyConfig::new().optimization(optimization.parse()?))
 }
 
 /// The settings of a vector file; one that is not known here is an error. The second is the topic of
@@ -34,6 +46,9 @@ fn streams_config(config: &Config) -> Result<(StreamsConfig, Option<String>), Dr
             ("statestore.cache.max.bytes", _) => {
                 result.statestore_cache_max_bytes(value.parse::<usize>()?)
             }
+            ("dsl.store.format", Some("HEADERS")) => {
+                result.dsl_store_format(DslStoreFormat::Headers)
+            }
             ("errors.dead.letter.queue.topic.name", _) => {
                 dead_letters = Some(value.clone());
                 result.dead_letter_topic(value)
@@ -41,12 +56,38 @@ fn streams_config(config: &Config) -> Result<(StreamsConfig, Option<String>), Dr
             ("deserialization.exception.handler", Some("LogAndContinueExceptionHandler")) => {
                 result.deserialization_handler(LogAndContinue)
             }
+            ("processing.exception.handler", Some("LogAndContinueProcessingExceptionHandler")) => {
+                result.processing_handler(LogAndContinue)
+            }
+            ("processing.exception.handler", Some("H$DlqHandler")) => {
+                result.processing_handler(DlqHandler)
+            }
+            ("production.exception.handler", Some("H$ProductionContinue")) => {
+                result.production_handler(ProductionContinue)
+            }
+            ("default.timestamp.extractor", Some(name)) => {
+                result.default_timestamp_extractor(timestamp_extractor(name)?)
+            }
+            ("topology.optimization", _) => result,
             // Here the types say it.
             ("default.key.serde" | "default.value.serde", Some("Serdes$StringSerde")) => result,
             _ => return Err(format!("setting {name} = {value} is not known").into()),
         };
     }
     Ok((result, dead_letters))
+}
+
+/// A timestamp extractor by the name of its Java class.
+fn timestamp_extractor(class: &str) -> Result<BuiltInTimestampExtractor, DriverError> {
+    Ok(match class {
+        "FailOnInvalidTimestamp" => BuiltInTimestampExtractor::FailOnInvalidTimestamp,
+        "LogAndSkipOnInvalidTimestamp" => BuiltInTimestampExtractor::LogAndSkipOnInvalidTimestamp,
+        "UsePartitionTimeOnInvalidTimestamp" => {
+            BuiltInTimestampExtractor::UsePartitionTimeOnInvalidTimestamp
+        }
+        "WallclockTimestampExtractor" => BuiltInTimestampExtractor::WallClock,
+        _ => return Err(format!("timestamp extractor {class} is not known").into()),
+    })
 }
 
 /// What a topic is to the comparison.
@@ -94,6 +135,12 @@ impl BytesDriver {
     /// What has been written since the last step.
     fn output(&mut self) -> Result<StepOutput, DriverError> {
         let task = self.task.borrow();
+        // Topics that records name themselves come to be with the first of them.
+        for topic in task.output_topics()? {
+            if self.topics.iter().all(|known| known.topic != topic) {
+                self.topics.push(Read { topic, kind: Kind::Output, next: 0 });
+            }
+        }
         let mut output = StepOutput::default();
         for Read { topic, kind, next } in &mut self.topics {
             let list = match kind {

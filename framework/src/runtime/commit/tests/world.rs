@@ -16,19 +16,19 @@ use crate::broker::{
     Broker, BrokerError, Consumer, ConsumerRole, OutgoingRecord, Producer, ProducerSettings,
     StartOffset, TopicHandle,
 };
-use crate::config::ChangelogUpdates;
+use crate::config::StreamsConfig;
 use crate::dsl::{KStream, Materialized, StreamsBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
-use crate::processor::handler::FailOnBadRecord;
+use crate::processor::handler::Handlers;
 use crate::record::Headers;
 use crate::runtime::commit::{Commit, CommitStep};
 use crate::runtime::restore::TaskRestore;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::state::persistent::{StateEnv, TaskDb};
-use crate::state::rows::{RowBudget, Rows};
+use crate::state::rows::Rows;
 use crate::time::ManualClock;
 use crate::time::windows::TimeWindows;
 use crate::topology::Topology;
@@ -60,11 +60,12 @@ pub(super) type Unsent = Arc<Mutex<Vec<Sent>>>;
 
 #[derive(Debug)]
 pub(super) struct Sent {
-    topic: TopicHandle,
+    pub(super) topic: TopicHandle,
     partition: i32,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     timestamp: Option<i64>,
+    headers: Headers,
 }
 
 /// A producer that sends when it is flushed.
@@ -75,14 +76,14 @@ pub(super) struct LazyProducer {
 }
 
 /// Sends the first `count` records kept.
-fn deliver(inner: &mut dyn Producer, unsent: &Unsent, count: usize) {
+pub(super) fn deliver(inner: &mut dyn Producer, unsent: &Unsent, count: usize) {
     for sent in unsent.lock().unwrap().drain(..).take(count) {
         let record = OutgoingRecord {
             partition: sent.partition,
             key: sent.key.as_deref(),
             value: sent.value.as_deref(),
             timestamp: sent.timestamp,
-            headers: &Headers::new(),
+            headers: &sent.headers,
         };
         inner.send(sent.topic, record).unwrap();
     }
@@ -104,6 +105,7 @@ impl Producer for LazyProducer {
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.map(<[u8]>::to_vec),
             timestamp: record.timestamp,
+            headers: record.headers.clone(),
         });
         Ok(())
     }
@@ -199,16 +201,10 @@ impl World {
             unsent: Arc::clone(&unsent),
         };
         let producer: SharedProducer = Rc::new(RefCell::new(Box::new(lazy)));
-        let link = LinkSettings {
-            application_id: APPLICATION.to_owned(),
-            scope: TaskScope::Subtopology,
-            record_cache: true,
-            budget: RowBudget { cached_bytes: 1 << 20 },
-            changelog_updates: ChangelogUpdates::default(),
-        };
+        let config = StreamsConfig::new(APPLICATION).statestore_row_cache_max_bytes(1 << 20);
+        let link = LinkSettings::of(&config, TaskScope::Subtopology);
         let collector = RecordCollector::new(Rc::clone(&producer), None);
-        let handler = Arc::new(FailOnBadRecord);
-        let context = TaskContext::new(TASK, 0, collector, handler);
+        let context = TaskContext::new(TASK, 0, collector, Handlers::of(&config));
         let partitions = source_partitions(&self.topology, TASK, &link, &|_| 1);
         let names = STORES.map(|(store, _)| store);
         let mut db = TaskDb::open(&self.env, &folder, &names).unwrap();
@@ -240,7 +236,8 @@ impl World {
     fn restore(&self, task: &StreamTask) {
         let admin = self.broker.admin().unwrap();
         let mut consumer = self.broker.consumer(ConsumerRole::Restore, "test").unwrap();
-        let mut restore = TaskRestore::begin(task, &*admin, &mut *consumer, 0).unwrap();
+        let mut restore =
+            TaskRestore::begin(task, &*admin, &mut *consumer, &BTreeMap::new(), 0).unwrap();
         while !restore.is_done() {
             restore.advance(task, &mut *consumer, 0, &mut |_| ()).unwrap();
         }

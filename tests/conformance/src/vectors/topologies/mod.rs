@@ -5,15 +5,27 @@
 mod aggregations;
 mod by_hand;
 mod cached;
+mod cogroup;
+mod emit_final;
+pub(super) mod error_handlers;
 mod errors;
+mod foreign_keys;
+mod optimized;
+mod processors;
 mod repartition;
+mod sessions;
+mod sliding;
 mod stateless;
+mod stores;
+mod suppression;
 mod table_joins;
 mod tables;
+mod timestamps;
+mod topics;
 mod typed;
 mod windows;
 
-use kstream::{StreamsBuilder, Topology, TopologyErrors, Windowed};
+use kstream::{StreamsBuilder, Topology, TopologyConfig, TopologyErrors, Windowed};
 
 use super::DriverFactory;
 use super::task_driver::factory;
@@ -35,12 +47,12 @@ pub(super) enum Recipe {
 
 impl Recipe {
     /// Makes it.
-    pub(super) fn topology(self) -> Result<Topology, TopologyErrors> {
+    pub(super) fn topology(self, config: &TopologyConfig) -> Result<Topology, TopologyErrors> {
         match self {
             Self::Dsl(build) => {
                 let builder = StreamsBuilder::new();
                 build(&builder);
-                builder.build()
+                builder.build_with(config)
             }
             Self::ByHand(build) => build(),
         }
@@ -51,14 +63,25 @@ impl Recipe {
 pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
+        stores::topology,
         tables::topology,
         table_joins::topology,
         repartition::topology,
         aggregations::topology,
         windows::topology,
         cached::topology,
+        cogroup::topology,
+        emit_final::topology,
+        sessions::topology,
+        sliding::topology,
         errors::topology,
+        timestamps::topology,
+        topics::topology,
+        optimized::topology,
+        processors::topology,
         typed::topology,
+        suppression::topology,
+        foreign_keys::topology,
     ];
     let dsl = families.iter().find_map(|family| family(name)).map(Recipe::Dsl);
     dsl.or_else(|| by_hand::topology(name)).map(factory)
