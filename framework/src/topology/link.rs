@@ -337,8 +337,7 @@ pub(crate) fn flushing_processor<K: Data, V: Data, N: Node<K, V> + Flush + Lifec
         let node = Rc::new(RefCell::new(make(linker)?));
         linker.flushers.push(Rc::<RefCell<N>>::clone(&node));
         linker.processors.insert(ProcessorId(linker.node.0), Rc::<RefCell<N>>::clone(&node));
-        let port: Port<K, V> = node;
-        Ok(BuiltNode::Inner(Box::new(port)))
+        Ok(linker.port(node))
     })
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::kept_rows::KeptRows;
+use super::kept_rows::{Kept, KeptRows};
 use super::process::failed;
 use crate::error::Error;
 use crate::processor::api::ProcessorError;
@@ -13,7 +13,7 @@ use crate::processor::punctuation::ScheduleId;
 use crate::processor::value_getter::{BoxedGetter, ValueGetter};
 use crate::processor::value_transformer::{TransformContext, ValueTransformerWithKey};
 use crate::processor::{Change, Data, Flush, Lifecycle, Node, Outlet};
-use crate::record::{Record, Timestamp};
+use crate::record::{Headers, Record, Timestamp};
 use crate::state::rows::Stamped;
 
 /// The time of a row that is not there.
@@ -55,13 +55,11 @@ impl<K: Data, P: Data, V: Data> Transformer<K, P, V> {
     fn transform(
         &mut self,
         task: &mut TaskContext,
-        at: Timestamp,
+        occasion: Occasion,
         key: &K,
         value: Option<P>,
     ) -> Result<Option<V>, Error> {
-        self.call(task, Occasion::At(at), |transformer, context| {
-            transformer.transform(context, key, value)
-        })
+        self.call(task, occasion, |transformer, context| transformer.transform(context, key, value))
     }
 }
 
@@ -82,19 +80,22 @@ impl<K: Data, P: Data, V: Data> Node<K, Change<P>> for TableTransform<K, P, V> {
         record: Record<K, Change<P>>,
     ) -> Result<(), Error> {
         let Record { key, value: change, timestamp, headers } = record;
-        let mut new = self.transformer.transform(task, timestamp, &key, change.new)?;
+        let mut is_latest = change.is_latest;
+        let occasion = Occasion::At(timestamp, headers.clone());
+        let mut new = self.transformer.transform(task, occasion.clone(), &key, change.new)?;
         let old = match (&mut self.kept, self.send_old) {
             (_, false) => None,
             (Some(kept), true) => kept.value(&key)?,
-            (None, true) => self.transformer.transform(task, timestamp, &key, change.old)?,
+            (None, true) => self.transformer.transform(task, occasion, &key, change.old)?,
         };
         if let Some(kept) = &mut self.kept {
             new = new.filter(|value| !kept.is_null(value));
-            if !kept.put(&key, new.as_ref(), timestamp, &headers)? {
-                return Ok(());
+            match kept.put(task, &key, new.as_ref(), timestamp, &headers)? {
+                Kept::Forward { is_latest: latest } => is_latest = latest,
+                Kept::Quiet => return Ok(()),
             }
         }
-        let value = Change { new, old };
+        let value = Change { new, old, is_latest };
         self.next.forward(task, Record { key, value, timestamp, headers })
     }
 }
@@ -106,6 +107,10 @@ impl<K: Data, P: Data, V: Data> Flush for TableTransform<K, P, V> {
 }
 
 impl<K: Data, P: Data, V: Data> Lifecycle for TableTransform<K, P, V> {
+    fn name(&self) -> &str {
+        &self.transformer.node.name
+    }
+
     fn init(&mut self, task: &mut TaskContext) -> Result<(), Error> {
         self.transformer.init(task)
     }
@@ -116,9 +121,11 @@ impl<K: Data, P: Data, V: Data> Lifecycle for TableTransform<K, P, V> {
         schedule: ScheduleId,
         timestamp: Timestamp,
     ) -> Result<(), Error> {
-        self.transformer.call(task, Occasion::At(timestamp), |transformer, context| {
-            transformer.punctuate(context, schedule, timestamp)
-        })
+        self.transformer.call(
+            task,
+            Occasion::At(timestamp, Headers::new()),
+            |transformer, context| transformer.punctuate(context, schedule, timestamp),
+        )
     }
 
     fn close(&mut self) {
@@ -147,7 +154,8 @@ impl<K: Data, P: Data, V: Data> TransformedGetter<K, P, V> {
         let place = (task.partition, task.offset);
         (task.partition, task.offset) = (-1, -1);
         let value = self.started(task).and_then(|transformer| {
-            transformer.transform(task, timestamp, key, row.map(|row| row.value))
+            let occasion = Occasion::At(timestamp, Headers::new());
+            transformer.transform(task, occasion, key, row.map(|row| row.value))
         });
         task.topic = topic;
         (task.partition, task.offset) = place;
