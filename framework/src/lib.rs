@@ -57,7 +57,8 @@ pub use dsl::{
     SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, StoreSource, Stores,
     StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined,
     TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
-    VersionedBytesStoreSupplier, WindowBytesStoreSupplier, Windowing,
+    ValueTransformerWithKeySupplier, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
+    Windowing,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
@@ -75,6 +76,7 @@ pub use processor::timestamp_extractor::{
     BuiltInTimestampExtractor, ConsumedRecord, ExtractTimestamp, TimestampExtractor,
 };
 pub use processor::topic_name_extractor::{RecordContext, TopicNameExtractor};
+pub use processor::value_transformer::{TransformContext, ValueTransformerWithKey};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{

@@ -40,7 +40,9 @@ pub use options::{
     Materialized, Named, Printed, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed,
     TableJoined,
 };
-pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
+pub use processor_supplier::{
+    FixedKeyProcessorSupplier, ProcessorSupplier, ValueTransformerWithKeySupplier,
+};
 pub use session_windowed_cogrouped_kstream::SessionWindowedCogroupedKStream;
 pub use session_windowed_kstream::SessionWindowedKStream;
 pub use state_store::AnyStoreBuilder;

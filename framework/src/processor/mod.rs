@@ -19,6 +19,7 @@ pub(crate) mod stream_partitioner;
 pub(crate) mod timestamp_extractor;
 pub(crate) mod topic_name_extractor;
 pub(crate) mod value_getter;
+pub(crate) mod value_transformer;
 
 use std::cell::RefCell;
 use std::rc::Rc;

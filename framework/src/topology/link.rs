@@ -339,6 +339,18 @@ pub(crate) fn flushing_node<K: Data, V: Data, N: Node<K, V> + Flush + 'static>(
     })
 }
 
+/// A supplier of a user's processor that may hold records back until the task commits.
+pub(crate) fn flushing_processor<K: Data, V: Data, N: Node<K, V> + Flush + Lifecycle + 'static>(
+    make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
+) -> NodeSupplier {
+    Arc::new(move |linker| {
+        let node = Rc::new(RefCell::new(make(linker)?));
+        linker.flushers.push(Rc::<RefCell<N>>::clone(&node));
+        linker.processors.insert(ProcessorId(linker.node.0), Rc::<RefCell<N>>::clone(&node));
+        Ok(linker.port(node))
+    })
+}
+
 /// A supplier of a user's processor.
 pub(crate) fn processor<K: Data, V: Data, N: Node<K, V> + Lifecycle + 'static>(
     make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
