@@ -48,8 +48,9 @@ mod topology;
 
 pub use config::StreamsConfig;
 pub use dsl::{
-    Branched, BranchedKStream, Consumed, Grouped, KGroupedStream, KStream, KTable, Materialized,
-    Named, Produced, Repartitioned, StreamsBuilder, TimeWindowedKStream, Topics,
+    Branched, BranchedKStream, Consumed, Grouped, Joined, KGroupedStream, KStream, KTable,
+    Materialized, Named, Produced, Repartitioned, StreamJoined, StreamsBuilder,
+    TimeWindowedKStream, Topics,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
@@ -60,7 +61,7 @@ pub use processor::handler::{
 pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
 pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
-pub use time::windows::{TimeWindows, Window, Windowed};
+pub use time::windows::{JoinWindows, TimeWindows, Window, Windowed};
 pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};
 
 /// The README's code, kept true by compiling it.

@@ -4,6 +4,7 @@
 //! the plan is names, edges and opaque suppliers.
 
 mod branched_kstream;
+mod joins;
 mod kgrouped_stream;
 mod kstream;
 mod ktable;
@@ -17,6 +18,8 @@ pub use branched_kstream::BranchedKStream;
 pub use kgrouped_stream::KGroupedStream;
 pub use kstream::KStream;
 pub use ktable::KTable;
-pub use options::{Branched, Consumed, Grouped, Materialized, Named, Produced, Repartitioned};
+pub use options::{
+    Branched, Consumed, Grouped, Joined, Materialized, Named, Produced, Repartitioned, StreamJoined,
+};
 pub use streams_builder::{StreamsBuilder, Topics};
 pub use time_windowed_kstream::TimeWindowedKStream;

@@ -6,18 +6,22 @@
 mod branched;
 mod consumed;
 mod grouped;
+mod joined;
 mod materialized;
 mod named;
 mod produced;
 mod repartitioned;
+mod stream_joined;
 
 pub use branched::Branched;
 pub use consumed::Consumed;
 pub use grouped::Grouped;
+pub use joined::Joined;
 pub use materialized::Materialized;
 pub use named::Named;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
+pub use stream_joined::StreamJoined;
 
 /// Hides serdes in `Debug` output.
 macro_rules! debug_by_name {

@@ -1,7 +1,9 @@
 //! Windows: spans of event time that records are grouped into.
 
+mod join_windows;
 mod time_windows;
 
+pub use join_windows::JoinWindows;
 pub use time_windows::TimeWindows;
 
 use crate::record::Timestamp;
