@@ -31,6 +31,7 @@ pub struct StreamsConfig {
     pub(crate) statestore_cache_max_bytes: usize,
     pub(crate) statestore_uncommitted_max_bytes: usize,
     pub(crate) statestore_row_cache_max_bytes: usize,
+    pub(crate) changelog_updates: ChangelogUpdates,
     pub(crate) rocksdb_memory_bytes: usize,
     pub(crate) replication_factor: i32,
     pub(crate) session_timeout: Duration,
@@ -40,6 +41,18 @@ pub struct StreamsConfig {
     pub(crate) deserialization_handler: Arc<dyn DeserializationHandler>,
     pub(crate) dead_letter_topic: Option<String>,
     pub(crate) http_listen: Option<SocketAddr>,
+}
+
+/// What a changelog topic gets of a row that changes several times between two commits.
+///
+/// Stores whose updates the record cache holds back always log the latest only, as in Kafka Streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ChangelogUpdates {
+    /// The latest: fewer records to send and to restore.
+    #[default]
+    Latest,
+    /// Every update in order, as Kafka Streams does: for those who read changelogs as streams.
+    Every,
 }
 
 const MIB: usize = 1 << 20;
@@ -56,6 +69,7 @@ impl StreamsConfig {
             statestore_cache_max_bytes: 10 * MIB,
             statestore_uncommitted_max_bytes: 64 * MIB,
             statestore_row_cache_max_bytes: 32 * MIB,
+            changelog_updates: ChangelogUpdates::default(),
             rocksdb_memory_bytes: 256 * MIB,
             replication_factor: -1,
             session_timeout: Duration::from_secs(10),
@@ -113,6 +127,14 @@ impl StreamsConfig {
     #[must_use]
     pub fn statestore_row_cache_max_bytes(mut self, bytes: usize) -> Self {
         self.statestore_row_cache_max_bytes = bytes;
+        self
+    }
+
+    /// What the changelogs of stores without record cache get of a row that changes several times between
+    /// two commits; the latest by default.
+    #[must_use]
+    pub fn changelog_updates(mut self, updates: ChangelogUpdates) -> Self {
+        self.changelog_updates = updates;
         self
     }
 

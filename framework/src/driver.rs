@@ -21,7 +21,9 @@ use crate::runtime::commit::Commit;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::serdes::{ArcSerde, SerdeError};
 use crate::state::MemoryRows;
-use crate::state::key_layout::{window_record_key, window_start};
+use crate::state::key_layout::{
+    session_bounds, session_record_key, window_record_key, window_start,
+};
 use crate::state::rows::{RowBudget, Rows};
 use crate::time::{Clock, ManualClock};
 use crate::topology::link::{LinkSettings, TaskScope};
@@ -48,7 +50,7 @@ pub struct TaskDriver {
 pub struct StoredRow<V> {
     /// The record key's bytes.
     pub key: Vec<u8>,
-    /// The window start, in a window store.
+    /// The start of the window or session, in a store of these.
     pub window_start: Option<Timestamp>,
     /// The value.
     pub value: V,
@@ -78,6 +80,7 @@ impl TaskDriver {
             application_id: config.application_id.clone(),
             record_cache: config.statestore_cache_max_bytes > 0,
             budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
+            changelog_updates: config.changelog_updates,
         };
         let id = TaskId { subtopology: 0, partition: 0 };
         let dead_letter_topic = config.dead_letter_topic.clone();
@@ -228,13 +231,17 @@ impl TaskDriver {
             let message = format!("store {store} does not hold values of type {wanted}");
             return Err(Error::new(ErrorKind::Config, message));
         };
-        let windowed = matches!(plan.kind, StoreKind::Window { .. });
+        let kind = plan.kind;
         let mut result = Vec::new();
-        rows.borrow().for_each_row(&mut |key, row| {
-            let record_key = if windowed { window_record_key(key) } else { key };
+        rows.borrow_mut().for_each_row(&mut |key, row| {
+            let (record_key, window_start) = match kind {
+                StoreKind::KeyValue => (key, None),
+                StoreKind::Window { .. } => (window_record_key(key), Some(window_start(key))),
+                StoreKind::Session { .. } => (session_record_key(key), Some(session_bounds(key).0)),
+            };
             result.push(StoredRow {
                 key: record_key.to_vec(),
-                window_start: windowed.then(|| window_start(key)),
+                window_start,
                 value: row.value.clone(),
                 timestamp: row.timestamp,
             });

@@ -46,7 +46,7 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::StreamsConfig;
+pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
     Branched, BranchedKStream, Consumed, Grouped, Joined, KGroupedStream, KStream, KTable,
     Materialized, Named, Produced, Repartitioned, StreamJoined, StreamsBuilder,

@@ -196,6 +196,7 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
                     update: Arc::clone(&update),
                     rows: linker.rows(store)?,
                     caching: caching && linker.record_cache(),
+                    send_old: false,
                 },
                 next: linker.outlet()?,
                 key_bytes: Vec::new(),

@@ -1,8 +1,6 @@
 //! From `Materialized` to a store of the plan.
 
-use std::cell::RefCell;
 use std::panic::Location;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::options::Materialized;
@@ -10,7 +8,7 @@ use crate::graph::Plan;
 use crate::processor::Data;
 use crate::serdes::ArcSerde;
 use crate::state::key_layout::KeyLayout;
-use crate::state::rows::{ManagedStore, Rows};
+use crate::state::rows::{RowHeaders, Rows, RowsOptions};
 use crate::topology::link::{BuiltStore, StoreSupplier};
 use crate::topology::{StoreId, StoreKind, TopologyStore};
 
@@ -26,6 +24,7 @@ pub(crate) fn add_store<K, V: Data>(
         kind,
         store_type: materialized.store_type,
         logging: materialized.logging,
+        caching: materialized.caching,
         topic_configs: materialized.topic_configs,
         subtopology: 0,
         supplier: supplier(materialized.value_serde, kind),
@@ -34,14 +33,18 @@ pub(crate) fn add_store<K, V: Data>(
 }
 
 fn supplier<V: Data>(value_serde: ArcSerde<V>, kind: StoreKind) -> StoreSupplier {
-    Arc::new(move |backing, budget| {
+    Arc::new(move |backing, settings| {
         let layout = match kind {
             StoreKind::KeyValue => KeyLayout::Plain,
             StoreKind::Window { retention_ms } => KeyLayout::windowed(retention_ms),
+            StoreKind::Session { retention_ms } => KeyLayout::sessions(retention_ms),
         };
-        let rows =
-            Rc::new(RefCell::new(Rows::new(backing, layout, Arc::clone(&value_serde), budget)));
-        let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
-        BuiltStore { managed, rows: Box::new(rows) }
+        let options = RowsOptions {
+            layout,
+            budget: settings.budget,
+            headers: RowHeaders::default(),
+            log_every_update: settings.log_every_update,
+        };
+        Ok(BuiltStore::of_rows(Rows::new(backing, Arc::clone(&value_serde), options)?))
     })
 }

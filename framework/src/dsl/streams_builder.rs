@@ -186,6 +186,7 @@ impl StreamsBuilder {
                 Some(id) => Some(TableStore {
                     rows: linker.rows::<V>(id)?,
                     caching: caching && linker.record_cache(),
+                    send_old: false,
                 }),
                 None => None,
             };

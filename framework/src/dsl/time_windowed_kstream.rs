@@ -161,6 +161,7 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
                     update: Arc::clone(&update),
                     rows: linker.rows(store)?,
                     caching: caching && linker.record_cache(),
+                    send_old: false,
                 },
                 next: linker.outlet()?,
                 key_bytes: Vec::new(),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::broker::{OutgoingRecord, Producer, TopicHandle, partition_for_key};
 use crate::error::Error;
 use crate::record::{Headers, Timestamp};
+use crate::state::rows::ChangelogRecord;
 
 /// The producer of a stream thread, shared by its tasks.
 pub(crate) type SharedProducer = Rc<RefCell<Box<dyn Producer>>>;
@@ -76,6 +77,20 @@ impl RecordCollector {
             topic,
             OutgoingRecord { partition, key, value, timestamp: Some(timestamp), headers },
         )?;
+        Ok(())
+    }
+
+    /// Sends a row to its changelog partition.
+    pub(crate) fn send_changelog(
+        &mut self,
+        topic: TopicHandle,
+        partition: i32,
+        record: ChangelogRecord<'_>,
+    ) -> Result<(), Error> {
+        let ChangelogRecord { key, value, timestamp, headers } = record;
+        self.produced += 1;
+        let record = OutgoingRecord { partition, key: Some(key), value, timestamp, headers };
+        self.producer.borrow_mut().send(topic, record)?;
         Ok(())
     }
 

@@ -190,7 +190,7 @@ const ADDITIONAL_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
 fn changelog_configs(store: &TopologyStore) -> BTreeMap<String, String> {
     let mut configs = match store.kind {
         StoreKind::KeyValue => owned(&[("cleanup.policy", "compact")]),
-        StoreKind::Window { retention_ms } => {
+        StoreKind::Window { retention_ms } | StoreKind::Session { retention_ms } => {
             let retention = retention_ms.saturating_add(ADDITIONAL_RETENTION_MS).to_string();
             owned(&[("cleanup.policy", "compact,delete"), ("retention.ms", &retention)])
         }

@@ -1,27 +1,44 @@
-//! Where a row's key lives: plain stores use the changelog key as it is; window stores put a segment
-//! of time in front, so that what has expired is dropped as whole ranges.
+//! Where a row's key lives: plain stores use the changelog key as it is; window and session stores put a
+//! segment of time in front, so that what has expired is dropped as whole ranges.
+//!
+//! Changelog keys are Kafka's: of a window the record key, the window's start and a sequence number; of a
+//! session the record key, its end and its start.
 
 use std::cmp::Ordering;
+use std::ops::RangeInclusive;
 
 use crate::record::Timestamp;
 
 /// Bytes behind the record key in a window store's changelog key: window start and sequence number.
 pub(crate) const WINDOW_SUFFIX_BYTES: usize = 12;
 
+/// Bytes behind the record key in a session store's changelog key: end and start.
+pub(crate) const SESSION_SUFFIX_BYTES: usize = 16;
+
 const SEGMENT_BYTES: usize = 8;
 
 /// How the keys of one store are laid out.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeyLayout {
     /// Changelog key and row key are the same.
     Plain,
-    /// Rows are windows, and expire.
+    /// Rows are windows or sessions, and expire.
     Windowed(Segments),
 }
 
-/// The segments of a window store. Its clock is the highest window start written, as in Kafka Streams.
-#[derive(Debug, Clone)]
+/// Where a row's time is in its changelog key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TimeIn {
+    /// A window's start.
+    Window,
+    /// A session's end.
+    Session,
+}
+
+/// The segments of a window or session store. Its clock is the highest time written, as in Kafka Streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Segments {
+    time_in: TimeIn,
     /// How long a window is kept behind the store's clock, in milliseconds.
     retention_ms: i64,
     /// How much time one segment spans, in milliseconds.
@@ -32,19 +49,32 @@ pub(crate) struct Segments {
     committed: Timestamp,
     /// Segments below this one have been dropped.
     dropped_below: i64,
+    /// The highest segment that may have rows; −1 for none.
+    highest: i64,
 }
 
 impl KeyLayout {
     /// A window store's layout. Like Kafka Streams, a segment spans half the retention, at least a
     /// minute.
     pub(crate) fn windowed(retention_ms: i64) -> Self {
+        Self::segmented(TimeIn::Window, retention_ms)
+    }
+
+    /// A session store's layout.
+    pub(crate) fn sessions(retention_ms: i64) -> Self {
+        Self::segmented(TimeIn::Session, retention_ms)
+    }
+
+    fn segmented(time_in: TimeIn, retention_ms: i64) -> Self {
         const MIN_SEGMENT_MS: i64 = 60_000;
         Self::Windowed(Segments {
+            time_in,
             retention_ms,
             segment_ms: (retention_ms / 2).max(MIN_SEGMENT_MS),
             observed: -1,
             committed: -1,
             dropped_below: 0,
+            highest: -1,
         })
     }
 
@@ -52,8 +82,21 @@ impl KeyLayout {
     #[inline]
     pub(crate) fn observe(&mut self, changelog_key: &[u8]) {
         if let Self::Windowed(segments) = self {
-            segments.observed = segments.observed.max(window_start(changelog_key));
+            let time = segments.time_of(changelog_key);
+            if time > segments.observed {
+                segments.observed = time;
+                segments.highest = segments.highest.max(segments.of(time));
+            }
         }
+    }
+
+    /// Notes the last row of a store that is opened: the clock is at least where its segment begins.
+    pub(crate) fn opened(&mut self, last_row_key: &[u8]) {
+        let Self::Windowed(segments) = self else { return };
+        let Some(segment) = last_row_key.first_chunk::<SEGMENT_BYTES>() else { return };
+        segments.highest = i64::from_be_bytes(*segment);
+        segments.observed = segments.highest.saturating_mul(segments.segment_ms);
+        segments.committed = segments.observed;
     }
 
     /// Takes the clock of the commit that begins: expiry never runs ahead of what is committed.
@@ -67,13 +110,13 @@ impl KeyLayout {
     pub(crate) fn row_key(&self, changelog_key: &[u8], row_key: &mut Vec<u8>) {
         row_key.clear();
         if let Self::Windowed(segments) = self {
-            row_key.extend_from_slice(&segments.of(window_start(changelog_key)).to_be_bytes());
+            let segment = segments.of(segments.time_of(changelog_key));
+            row_key.extend_from_slice(&segment.to_be_bytes());
         }
         row_key.extend_from_slice(changelog_key);
     }
 
     /// The changelog key of a row key.
-    #[cfg(any(test, feature = "__test-utils"))]
     pub(crate) fn changelog_key<'a>(&self, row_key: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Plain => row_key,
@@ -86,7 +129,8 @@ impl KeyLayout {
         match self {
             Self::Plain => a.cmp(&b),
             Self::Windowed(segments) => {
-                let segment = |key: Option<&[u8]>| key.map(|key| segments.of(window_start(key)));
+                let segment =
+                    |key: Option<&[u8]>| key.map(|key| segments.of(segments.time_of(key)));
                 segment(a).cmp(&segment(b)).then_with(|| a.cmp(&b))
             }
         }
@@ -97,7 +141,7 @@ impl KeyLayout {
         match self {
             Self::Plain => true,
             Self::Windowed(segments) => {
-                window_start(changelog_key)
+                segments.time_of(changelog_key)
                     > segments.observed.saturating_sub(segments.retention_ms)
             }
         }
@@ -116,17 +160,77 @@ impl KeyLayout {
     }
 }
 
+impl KeyLayout {
+    /// The first and last segment in which rows of these times are, as far as they are live; none for
+    /// stores without segments.
+    pub(crate) fn segments(&self, times: RangeInclusive<Timestamp>) -> Option<(i64, i64)> {
+        let Self::Windowed(segments) = self else { return None };
+        let live_from = segments.observed.saturating_sub(segments.retention_ms).saturating_add(1);
+        let first = segments.of((*times.start()).max(live_from));
+        let last = segments.of(*times.end()).min(segments.highest);
+        (!times.is_empty() && first <= last).then_some((first, last))
+    }
+
+    /// The highest time written so far; −1 before the first, and for stores without segments.
+    pub(crate) fn observed(&self) -> Timestamp {
+        match self {
+            Self::Plain => -1,
+            Self::Windowed(segments) => segments.observed,
+        }
+    }
+}
+
 impl Segments {
+    fn time_of(&self, changelog_key: &[u8]) -> Timestamp {
+        match self.time_in {
+            TimeIn::Window => window_start(changelog_key),
+            TimeIn::Session => session_bounds(changelog_key).1,
+        }
+    }
+
     fn of(&self, timestamp: Timestamp) -> i64 {
         timestamp.max(0) / self.segment_ms
     }
 }
 
-/// Writes a window store's changelog key: record key, window start, sequence number 0.
+/// Completes a window store's changelog key behind the record key: window start, sequence number 0.
 #[inline]
 pub(crate) fn write_window_suffix(start: Timestamp, key: &mut Vec<u8>) {
+    write_window_suffix_with_sequence(start, 0, key);
+}
+
+/// Completes the changelog key of a window store that retains duplicates.
+#[inline]
+pub(crate) fn write_window_suffix_with_sequence(
+    start: Timestamp,
+    sequence: u32,
+    key: &mut Vec<u8>,
+) {
     key.extend_from_slice(&start.to_be_bytes());
-    key.extend_from_slice(&[0; 4]);
+    key.extend_from_slice(&sequence.to_be_bytes());
+}
+
+/// Completes a session store's changelog key behind the record key: end, start.
+#[inline]
+pub(crate) fn write_session_suffix(start: Timestamp, end: Timestamp, key: &mut Vec<u8>) {
+    key.extend_from_slice(&end.to_be_bytes());
+    key.extend_from_slice(&start.to_be_bytes());
+}
+
+/// Start and end in a session store's changelog key; 0 for what is none.
+#[inline]
+pub(crate) fn session_bounds(changelog_key: &[u8]) -> (Timestamp, Timestamp) {
+    let suffix = changelog_key.split_last_chunk::<SESSION_SUFFIX_BYTES>();
+    let Some((end, start)) = suffix.and_then(|(_, suffix)| suffix.split_first_chunk::<8>()) else {
+        return (0, 0);
+    };
+    let start = start.first_chunk::<8>().map_or(0, |start| i64::from_be_bytes(*start));
+    (start, i64::from_be_bytes(*end))
+}
+
+/// The record key in a session store's changelog key.
+pub(crate) fn session_record_key(changelog_key: &[u8]) -> &[u8] {
+    changelog_key.split_last_chunk::<SESSION_SUFFIX_BYTES>().map_or(changelog_key, |(key, _)| key)
 }
 
 /// The window start in a window store's changelog key; 0 for what is none.

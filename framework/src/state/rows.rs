@@ -7,21 +7,28 @@
 //! INVARIANT: a row marked dirty is in memory until it is committed or rolled back; the [`RowStore`]
 //! only ever holds committed rows.
 
+mod held_back;
 mod managed;
+mod row_bytes;
+mod scan;
 #[cfg(test)]
 mod tests;
+mod update_log;
 
+use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 
 use super::RowStore;
 use super::key_layout::KeyLayout;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::record::{Headers, Timestamp};
 use crate::serdes::ArcSerde;
-pub(crate) use managed::ManagedStore;
+pub(crate) use managed::{ChangelogRecord, ManagedStore};
+use row_bytes::decode;
+use update_log::UpdateLog;
 
 /// A value and the timestamp of its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +47,8 @@ pub(crate) struct RowId(u32);
 struct Flags {
     /// Written since the last commit.
     dirty: bool,
+    /// In the list of dirty rows.
+    listed: bool,
     /// Held back by the record cache: to be forwarded at the next flush.
     pending: bool,
     /// The row existed when it was first held back: deleting it is news to those downstream.
@@ -53,9 +62,11 @@ struct Slot<V> {
     row: Option<Stamped<V>>,
     /// Timestamp of the record that wrote the row last: that of a deletion's changelog record.
     written_at: Timestamp,
-    /// Headers of that record, kept only while the row is pending.
+    /// Headers of that record, kept while the row is pending; in a store with headers, those of the row.
     headers: Headers,
     bytes: u32,
+    /// The row's latest place among those held back.
+    pending_at: u32,
     flags: Flags,
 }
 
@@ -67,19 +78,33 @@ struct Committing {
     to: usize,
 }
 
-/// An update that the record cache gives out at a flush.
-pub(crate) struct Pending<V> {
-    pub(crate) key: Box<[u8]>,
-    pub(crate) new: Option<V>,
-    pub(crate) timestamp: Timestamp,
-    pub(crate) headers: Headers,
-}
-
 /// Memory bounds of one store's typed rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowBudget {
     /// Committed rows are dropped from memory above this many bytes.
     pub(crate) cached_bytes: usize,
+}
+
+/// What a store does with the headers of the records that write its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum RowHeaders {
+    /// Nothing.
+    #[default]
+    Dropped,
+    /// They go to the changelog, and are not kept.
+    Logged,
+    /// They belong to the row.
+    Kept,
+}
+
+/// How one store treats its rows, whatever their type.
+#[derive(Debug, Clone)]
+pub(crate) struct RowsOptions {
+    pub(crate) layout: KeyLayout,
+    pub(crate) budget: RowBudget,
+    pub(crate) headers: RowHeaders,
+    /// Whether the changelog gets every update instead of the latest per key.
+    pub(crate) log_every_update: bool,
 }
 
 /// The typed rows of one store.
@@ -88,10 +113,20 @@ pub(crate) struct Rows<V> {
     free: Vec<u32>,
     index: HashTable<u32>,
     hasher: RandomState,
-    /// Rows written since the last commit, in the order of their first write.
+    /// Rows written since the last commit: in the order of their first write, or of their flush where the
+    /// record cache held them back.
     dirty: Vec<u32>,
-    /// Rows held back by the record cache, in the order of their first write.
+    /// Rows held back by the record cache, in the order of their writes; only a row's latest place counts.
     pending: Vec<u32>,
+    /// How many of these places count.
+    pending_rows: usize,
+    /// Values before the rows held back were first written, where somebody wants them.
+    replaced: HashMap<u32, V, RandomState>,
+    /// Dirty rows by row key; kept from the first scan on.
+    order: Option<BTreeMap<Box<[u8]>, u32>>,
+    /// Every update since the last commit, where the changelog gets them all.
+    log: Option<UpdateLog>,
+    header_use: RowHeaders,
     bytes: usize,
     uncommitted_bytes: usize,
     budget: RowBudget,
@@ -112,17 +147,28 @@ const fn slot_bytes<V>() -> usize {
 impl<V: Clone + 'static> Rows<V> {
     pub(crate) fn new(
         backing: Box<dyn RowStore>,
-        layout: KeyLayout,
         value_serde: ArcSerde<V>,
-        budget: RowBudget,
-    ) -> Self {
-        Self {
+        options: RowsOptions,
+    ) -> Result<Self, Error> {
+        let RowsOptions { mut layout, budget, headers, log_every_update } = options;
+        if layout != KeyLayout::Plain {
+            backing.scan(&[], None, true, &mut |row_key, _| {
+                layout.opened(row_key);
+                false
+            })?;
+        }
+        Ok(Self {
             slots: Vec::new(),
             free: Vec::new(),
             index: HashTable::new(),
             hasher: RandomState::default(),
             dirty: Vec::new(),
             pending: Vec::new(),
+            pending_rows: 0,
+            replaced: HashMap::default(),
+            order: None,
+            log: log_every_update.then(UpdateLog::default),
+            header_use: headers,
             bytes: 0,
             uncommitted_bytes: 0,
             budget,
@@ -132,7 +178,7 @@ impl<V: Clone + 'static> Rows<V> {
             committing: Vec::new(),
             arena: Vec::new(),
             key_bytes: Vec::new(),
-        }
+        })
     }
 
     /// Whether a value is one that the store keeps as "no row".
@@ -162,9 +208,15 @@ impl<V: Clone + 'static> Rows<V> {
     fn load(&mut self, hash: u64, key: &[u8]) -> Result<RowId, Error> {
         self.layout.row_key(key, &mut self.key_bytes);
         let serde = &self.value_serde;
-        let mut row = Ok(None);
-        self.backing.get(&self.key_bytes, &mut |bytes| row = decode(serde, bytes).map(Some))?;
-        let row = row?;
+        let with_headers = self.header_use == RowHeaders::Kept;
+        let mut found = Ok(None);
+        self.backing.get(&self.key_bytes, &mut |bytes| {
+            found = decode(serde, with_headers, bytes).map(Some);
+        })?;
+        let (row, headers) = match found? {
+            Some((row, headers)) => (Some(row), headers),
+            None => (None, Headers::new()),
+        };
         let bytes = slot_bytes::<V>()
             + key.len()
             + row.as_ref().map_or(0, |row| serde.memory_bytes(&row.value));
@@ -172,8 +224,9 @@ impl<V: Clone + 'static> Rows<V> {
             key: key.into(),
             row,
             written_at: 0,
-            headers: Headers::new(),
+            headers,
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            pending_at: 0,
             flags: Flags { used: true, ..Flags::default() },
         };
         self.bytes += bytes;
@@ -220,49 +273,75 @@ impl<V: Clone + 'static> Rows<V> {
             self.uncommitted_bytes = self.uncommitted_bytes + bytes - old_bytes;
         } else {
             slot.flags.dirty = true;
-            self.dirty.push(id.0);
             self.uncommitted_bytes += bytes;
+            if let Some(order) = &mut self.order {
+                self.layout.row_key(&slot.key, &mut self.key_bytes);
+                order.insert(self.key_bytes.as_slice().into(), id.0);
+            }
+        }
+        if !slot.flags.listed {
+            slot.flags.listed = true;
+            self.dirty.push(id.0);
+        }
+        if let Some(log) = &mut self.log {
+            let row = slot.row.as_ref();
+            let headers =
+                if self.header_use == RowHeaders::Dropped { None } else { Some(&slot.headers) };
+            let before = log.bytes();
+            log.append(id.0, row, written_at, headers, &self.value_serde);
+            self.uncommitted_bytes += log.bytes() - before;
         }
     }
 
-    /// Marks a row that was just put as held back by the record cache.
-    #[inline]
-    pub(crate) fn hold_back(&mut self, id: RowId, headers: Headers) {
-        let Some(slot) = self.slots.get_mut(id.0 as usize) else { return };
-        slot.headers = headers;
-        if !slot.flags.pending {
-            slot.flags.pending = true;
-            self.pending.push(id.0);
+    /// Sets the headers that belong to the next [`Rows::put`] of the row; for stores that keep or log
+    /// them.
+    pub(crate) fn put_headers(&mut self, id: RowId, headers: Headers) {
+        if let Some(slot) = self.slots.get_mut(id.0 as usize) {
+            slot.headers = headers;
         }
     }
 
-    /// Gives out the updates held back, in the order of their first write. A row that was created and
-    /// deleted in between is news to nobody: it is neither forwarded nor logged.
-    pub(crate) fn take_pending(
+    /// The row of `key`; none if it has expired.
+    pub(crate) fn get(&mut self, key: &[u8]) -> Result<Option<&Stamped<V>>, Error> {
+        let id = self.find(key)?;
+        let live = self.layout.is_live(key);
+        Ok(self.slots.get(id.0 as usize).and_then(|slot| slot.row.as_ref()).filter(|_| live))
+    }
+
+    /// The row of `key` with its headers, in a store that keeps them; none if it has expired.
+    pub(crate) fn get_with_headers(
         &mut self,
-        mut give: impl FnMut(Pending<V>) -> Result<(), Error>,
+        key: &[u8],
+    ) -> Result<Option<(&Stamped<V>, &Headers)>, Error> {
+        let id = self.find(key)?;
+        let live = self.layout.is_live(key);
+        let slot = self.slots.get(id.0 as usize).filter(|_| live);
+        Ok(slot.and_then(|slot| Some((slot.row.as_ref()?, &slot.headers))))
+    }
+
+    /// Sets or removes the row of `key`. `written_at` is the timestamp of the record that causes it.
+    pub(crate) fn set(
+        &mut self,
+        key: &[u8],
+        row: Option<Stamped<V>>,
+        written_at: Timestamp,
     ) -> Result<(), Error> {
-        let pending = std::mem::take(&mut self.pending);
-        for &id in &pending {
-            let Some(slot) = self.slots.get_mut(id as usize) else { continue };
-            let existed = std::mem::take(&mut slot.flags.existed);
-            slot.flags.pending = false;
-            let headers = std::mem::take(&mut slot.headers);
-            let (new, timestamp) = match &slot.row {
-                Some(row) => (Some(row.value.clone()), row.timestamp),
-                None if existed => (None, slot.written_at),
-                None => {
-                    slot.flags.dirty = false;
-                    continue;
-                }
-            };
-            give(Pending { key: slot.key.clone(), new, timestamp, headers })?;
-        }
-        let mut empty = pending;
-        empty.clear();
-        if self.pending.is_empty() {
-            self.pending = empty;
-        }
+        let id = self.find(key)?;
+        self.put(id, row, written_at);
+        Ok(())
+    }
+
+    /// [`Rows::set`] with headers, for stores that keep or log them.
+    pub(crate) fn set_with_headers(
+        &mut self,
+        key: &[u8],
+        row: Option<Stamped<V>>,
+        headers: Headers,
+        written_at: Timestamp,
+    ) -> Result<(), Error> {
+        let id = self.find(key)?;
+        self.put_headers(id, headers);
+        self.put(id, row, written_at);
         Ok(())
     }
 
@@ -297,60 +376,4 @@ impl<V: Clone + 'static> Rows<V> {
             false
         });
     }
-
-    /// Shows every row, committed or not, in the order of changelog keys.
-    #[cfg(any(test, feature = "__test-utils"))]
-    pub(crate) fn for_each_row(
-        &self,
-        show: &mut dyn FnMut(&[u8], &Stamped<V>),
-    ) -> Result<(), Error> {
-        let mut rows = std::collections::BTreeMap::<Vec<u8>, Stamped<V>>::new();
-        let mut failed = None;
-        self.backing.scan(&[], None, false, &mut |key, bytes| match decode(
-            &self.value_serde,
-            bytes,
-        ) {
-            Ok(row) => {
-                rows.insert(self.layout.changelog_key(key).to_vec(), row);
-                true
-            }
-            Err(error) => {
-                failed = Some(error);
-                false
-            }
-        })?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        for &id in &self.dirty {
-            let Some(slot) = self.slots.get(id as usize) else { continue };
-            match &slot.row {
-                Some(row) => drop(rows.insert(slot.key.to_vec(), row.clone())),
-                None => drop(rows.remove(&*slot.key)),
-            }
-        }
-        for (key, row) in &rows {
-            if self.layout.is_live(key) {
-                show(key, row);
-            }
-        }
-        Ok(())
-    }
-}
-
-const TIMESTAMP_BYTES: usize = 8;
-
-/// Reads a row of the backing store: its timestamp, then its value.
-fn decode<V: 'static>(serde: &ArcSerde<V>, bytes: &[u8]) -> Result<Stamped<V>, Error> {
-    let Some((timestamp, value)) = bytes.split_first_chunk::<TIMESTAMP_BYTES>() else {
-        return Err(Error::new(
-            ErrorKind::TaskCorrupted,
-            "a stored row is shorter than its timestamp",
-        ));
-    };
-    let value = serde.deserialize(value).map_err(|error| {
-        Error::new(ErrorKind::Fatal, "a stored value cannot be read; was the store's type changed?")
-            .with_source(error)
-    })?;
-    Ok(Stamped { value, timestamp: i64::from_be_bytes(*timestamp) })
 }

@@ -9,7 +9,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{NodeId, StoreId, Topology};
+use super::{NodeId, StoreId, Topology, TopologyStore};
+use crate::config::ChangelogUpdates;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::operators::source::RawNode;
@@ -23,7 +24,16 @@ pub(crate) type NodeSupplier =
 
 /// Builds the typed layer of a store for one task.
 pub(crate) type StoreSupplier =
-    Arc<dyn Fn(Box<dyn RowStore>, RowBudget) -> BuiltStore + Send + Sync>;
+    Arc<dyn Fn(Box<dyn RowStore>, StoreSettings) -> Result<BuiltStore, Error> + Send + Sync>;
+
+/// What a store has to know of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoreSettings {
+    /// Memory for its committed rows.
+    pub(crate) budget: RowBudget,
+    /// Whether its changelog gets every update instead of the latest per key.
+    pub(crate) log_every_update: bool,
+}
 
 /// Opens the row store of a store: `(store, its topology entry)`.
 pub(crate) type OpenRows<'a> = dyn FnMut(StoreId) -> Result<Box<dyn RowStore>, Error> + 'a;
@@ -41,6 +51,14 @@ pub(crate) struct BuiltStore {
     pub(crate) managed: Rc<RefCell<dyn ManagedStore>>,
     /// An `Rc<RefCell<Rows<V>>>`.
     pub(crate) rows: Box<dyn Any>,
+}
+
+impl BuiltStore {
+    pub(crate) fn of_rows<V: Clone + 'static>(rows: Rows<V>) -> Self {
+        let rows = Rc::new(RefCell::new(rows));
+        let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
+        Self { managed, rows: Box::new(rows) }
+    }
 }
 
 /// A store of a linked task.
@@ -79,6 +97,16 @@ pub(crate) struct LinkSettings {
     pub(crate) record_cache: bool,
     /// Memory for each store's committed rows.
     pub(crate) budget: RowBudget,
+    /// What changelogs of stores without record cache get.
+    pub(crate) changelog_updates: ChangelogUpdates,
+}
+
+impl LinkSettings {
+    fn store(&self, store: &TopologyStore) -> StoreSettings {
+        let cached = store.caching && self.record_cache;
+        let every = self.changelog_updates == ChangelogUpdates::Every;
+        StoreSettings { budget: self.budget, log_every_update: every && store.logging && !cached }
+    }
 }
 
 impl Linker<'_> {
@@ -169,8 +197,8 @@ pub(crate) fn link(
     for (index, store) in topology.stores.iter().enumerate() {
         if belongs(store.subtopology) {
             let id = StoreId(index);
-            stores
-                .push(LinkedStore { id, built: (store.supplier)(open_rows(id)?, settings.budget) });
+            let built = (store.supplier)(open_rows(id)?, settings.store(store))?;
+            stores.push(LinkedStore { id, built });
         }
     }
     let ports = topology.nodes.iter().map(|_| None).collect();

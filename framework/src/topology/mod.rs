@@ -91,6 +91,7 @@ pub enum StoreType {
 pub(crate) enum StoreKind {
     KeyValue,
     Window { retention_ms: i64 },
+    Session { retention_ms: i64 },
 }
 
 pub(crate) struct TopologyStore {
@@ -99,6 +100,8 @@ pub(crate) struct TopologyStore {
     pub(crate) store_type: StoreType,
     /// Whether it has a changelog topic.
     pub(crate) logging: bool,
+    /// Whether the record cache may hold its updates back.
+    pub(crate) caching: bool,
     /// Configs of the changelog topic that the user set.
     pub(crate) topic_configs: BTreeMap<String, String>,
     pub(crate) subtopology: u32,

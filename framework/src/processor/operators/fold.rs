@@ -18,6 +18,8 @@ pub(crate) struct Fold<K, V, A> {
     pub(crate) rows: Rc<RefCell<Rows<A>>>,
     /// Whether updates are held back until the task commits.
     pub(crate) caching: bool,
+    /// Whether somebody downstream wants to know the value before.
+    pub(crate) send_old: bool,
 }
 
 /// An update to be forwarded at once.
@@ -44,13 +46,14 @@ impl<K: Data, V: Data, A: Data> Fold<K, V, A> {
             Some(old) => (Some(old.value), old.timestamp.max(written_at)),
             None => (None, written_at),
         };
+        let before = if self.send_old { old.clone() } else { None };
         let new = (self.update)(key, value, old).filter(|new| !rows.is_null(new));
         let forwarded = (has_children && !self.caching).then(|| new.clone());
         rows.put(id, new.map(|value| Stamped { value, timestamp }), written_at);
         if self.caching {
-            rows.hold_back(id, headers);
+            rows.hold_back(id, headers, before);
             return Ok(None);
         }
-        Ok(forwarded.map(|new| Folded { value: Change { new, old: None }, timestamp, headers }))
+        Ok(forwarded.map(|new| Folded { value: Change { new, old: before }, timestamp, headers }))
     }
 }

@@ -18,10 +18,15 @@ pub(crate) fn forward_held_back<K: Data, V: Data>(
     task: &mut TaskContext,
     read_key: impl Fn(&[u8]) -> Result<K, SerdeError>,
 ) -> Result<(), Error> {
-    rows.borrow_mut().take_pending(|update| {
+    let pending = rows.borrow_mut().begin_flush();
+    for index in 0..pending.len() {
+        // Not borrowed while the update goes downstream: a node there may use the same store.
+        let Some(update) = rows.borrow_mut().release(&pending, index) else { continue };
         let key = read_key(&update.key).map_err(|error| unreadable_key(node, error))?;
-        let value = Change { new: update.new, old: None };
+        let value = Change { new: update.new, old: update.old };
         let (timestamp, headers) = (update.timestamp, update.headers);
-        next.forward(task, Record { key, value, timestamp, headers })
-    })
+        next.forward(task, Record { key, value, timestamp, headers })?;
+    }
+    rows.borrow_mut().end_flush(pending);
+    Ok(())
 }

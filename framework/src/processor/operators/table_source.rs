@@ -16,6 +16,8 @@ use crate::state::rows::{Rows, Stamped};
 pub(crate) struct TableStore<V> {
     pub(crate) rows: Rc<RefCell<Rows<V>>>,
     pub(crate) caching: bool,
+    /// Whether somebody downstream wants to know the value before.
+    pub(crate) send_old: bool,
 }
 
 /// Turns records into updates, and keeps the rows if the table is materialized. Records with a null
@@ -39,6 +41,7 @@ impl<K: Data, V: Data> Node<K, Option<V>> for TableSource<K, V> {
             return Ok(());
         }
         let Record { key, value: new, timestamp, headers } = record;
+        let mut old = None;
         if let Some(store) = &self.store {
             self.key_bytes.clear();
             self.key_serde
@@ -46,13 +49,16 @@ impl<K: Data, V: Data> Node<K, Option<V>> for TableSource<K, V> {
                 .map_err(|error| unwritable_key(&self.name, error))?;
             let mut rows = store.rows.borrow_mut();
             let id = rows.find(&self.key_bytes)?;
+            if store.send_old {
+                old = rows.take(id).map(|row| row.value);
+            }
             rows.put(id, new.clone().map(|value| Stamped { value, timestamp }), timestamp);
             if store.caching {
-                rows.hold_back(id, headers);
+                rows.hold_back(id, headers, old);
                 return Ok(());
             }
         }
-        let value = Change { new, old: None };
+        let value = Change { new, old };
         self.next.forward(task, Record { key, value, timestamp, headers })
     }
 }

@@ -19,9 +19,9 @@ use std::sync::Arc;
 use crate::broker::{CommittedOffset, StartOffset, TopicHandle};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
-use crate::processor::collector::{Outgoing, SharedProducer};
+use crate::processor::collector::SharedProducer;
 use crate::processor::context::TaskContext;
-use crate::record::{Headers, Timestamp};
+use crate::record::Timestamp;
 use crate::state::StorePosition;
 use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, link};
 use crate::topology::{AutoOffsetReset, Topology};
@@ -166,11 +166,10 @@ impl StreamTask {
 
     /// Sends the rows written since the last commit to the changelogs.
     pub(crate) fn send_changelogs(&mut self) -> Result<(), Error> {
-        let no_headers = Headers::new();
         for store in &mut self.stores {
             let mut managed = store.built.managed.borrow_mut();
             let Some(changelog) = &mut store.changelog else {
-                managed.prepare_commit(&mut |_, _, _| Ok(()))?;
+                managed.prepare_commit(&mut |_| Ok(()))?;
                 continue;
             };
             let collector = &mut self.context.collector;
@@ -179,9 +178,8 @@ impl StreamTask {
                 Some(handle) => handle,
                 None => *changelog.handle.insert(collector.topic(&changelog.partition.topic)?),
             };
-            managed.prepare_commit(&mut |key, value, timestamp| {
-                let record = Outgoing { key: Some(key), value, timestamp, headers: &no_headers };
-                collector.send_to(handle, partition, record)
+            managed.prepare_commit(&mut |record| {
+                collector.send_changelog(handle, partition, record)
             })?;
         }
         Ok(())

@@ -1,23 +1,33 @@
 //! Rows as their task sees them: something to commit and to restore, whatever the type of the values.
 
-use super::{Committing, Rows, TIMESTAMP_BYTES};
+use super::row_bytes::{encode, write_head};
+use super::{Committing, RowHeaders, Rows};
 use crate::broker::RecordBatch;
-use crate::error::{Error, ErrorKind};
-use crate::record::Timestamp;
-use crate::serdes::SerdeError;
+use crate::error::Error;
+use crate::record::{Headers, Timestamp};
 use crate::state::{StateError, StorePosition};
 
 /// A commit's buffer is kept for the next one up to about this size.
 const ARENA_BYTES: usize = 4 << 20;
 
-/// A changelog record of a commit: key, value or deletion, timestamp.
-pub(crate) type EmitChange<'a> =
-    dyn FnMut(&[u8], Option<&[u8]>, Timestamp) -> Result<(), Error> + 'a;
+/// A changelog record of a commit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChangelogRecord<'a> {
+    pub(crate) key: &'a [u8],
+    /// `None` is a deletion.
+    pub(crate) value: Option<&'a [u8]>,
+    /// `None` leaves it to the broker.
+    pub(crate) timestamp: Option<Timestamp>,
+    pub(crate) headers: &'a Headers,
+}
+
+/// Takes the changelog records of a commit.
+pub(crate) type EmitChange<'a> = dyn FnMut(ChangelogRecord<'_>) -> Result<(), Error> + 'a;
 
 /// A store as its task sees it: something to commit, roll back, and restore.
 pub(crate) trait ManagedStore {
-    /// Serializes the rows written since the last commit and gives them out as changelog records, one
-    /// per row, in the order of their first write.
+    /// Serializes the rows written since the last commit and gives them out as changelog records: the
+    /// latest per row, or every update where the store is asked for that.
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error>;
     /// Writes the prepared rows and the changelog position in one batch; they are committed then.
     fn finish_commit(
@@ -43,23 +53,32 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error> {
         self.committing.clear();
         self.arena.clear();
+        let no_headers = Headers::new();
         for &id in &self.dirty {
             let Some(slot) = self.slots.get(id as usize) else { continue };
             if !slot.flags.dirty {
                 continue;
             }
+            let headers =
+                if self.header_use == RowHeaders::Dropped { &no_headers } else { &slot.headers };
+            let stored_headers = (self.header_use == RowHeaders::Kept).then_some(&slot.headers);
             let from = self.arena.len();
             let (value, timestamp) = match &slot.row {
                 None => (None, slot.written_at),
                 Some(row) => {
-                    self.arena.extend_from_slice(&row.timestamp.to_be_bytes());
-                    self.value_serde.serialize(&row.value, &mut self.arena).map_err(unwritable)?;
-                    (self.arena.get(from + TIMESTAMP_BYTES..), row.timestamp)
+                    let at = encode(&self.value_serde, row, stored_headers, &mut self.arena)?;
+                    (self.arena.get(at..), row.timestamp)
                 }
             };
-            emit(&slot.key, value, timestamp)?;
+            if self.log.is_none() {
+                let timestamp = Some(timestamp);
+                emit(ChangelogRecord { key: &slot.key, value, timestamp, headers })?;
+            }
             let to = self.arena.len();
             self.committing.push(Committing { slot: id, from, to });
+        }
+        if let Some(log) = &mut self.log {
+            log.emit(&self.slots, emit)?;
         }
         self.layout.freeze();
         Ok(())
@@ -76,10 +95,20 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
         for &id in &self.dirty {
             if let Some(slot) = self.slots.get_mut(id as usize) {
                 slot.flags.dirty = false;
+                slot.flags.listed = false;
                 slot.flags.existed &= slot.flags.pending;
+                if self.header_use == RowHeaders::Logged {
+                    slot.headers = Headers::new();
+                }
             }
         }
         self.dirty.clear();
+        if let Some(order) = &mut self.order {
+            order.clear();
+        }
+        if let Some(log) = &mut self.log {
+            log.clear();
+        }
         self.committing.clear();
         self.uncommitted_bytes = 0;
         // A burst must not hold its buffers for ever.
@@ -106,7 +135,8 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             match record.value {
                 Some(value) => {
                     self.arena.clear();
-                    self.arena.extend_from_slice(&record.timestamp.to_be_bytes());
+                    let headers = (self.header_use == RowHeaders::Kept).then_some(&record.headers);
+                    write_head(record.timestamp, headers, &mut self.arena);
                     self.arena.extend_from_slice(value);
                     batch.put(&self.key_bytes, &self.arena);
                 }
@@ -162,9 +192,4 @@ impl<V> Rows<V> {
         }
         batch.commit(position)
     }
-}
-
-#[cold]
-fn unwritable(error: SerdeError) -> Error {
-    Error::new(ErrorKind::Fatal, "a value cannot be written to its store").with_source(error)
 }

@@ -11,7 +11,6 @@
 
 mod check;
 mod description;
-mod deviations;
 mod file;
 mod record;
 mod report;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kstream::broker::{OutgoingRecord, RawRecord};
 use kstream::driver::TaskDriver;
-use kstream::{Headers, LogAndContinue, StreamsBuilder, StreamsConfig};
+use kstream::{ChangelogUpdates, Headers, LogAndContinue, StreamsBuilder, StreamsConfig};
 use kstream_test_utils::TopologyTestDriver;
 
 use super::topologies::Build;
@@ -27,7 +27,9 @@ pub(super) fn factory(build: Build) -> DriverFactory {
 /// The settings of a vector file; one that is not known here is an error. The second is the topic of
 /// dead letters.
 fn streams_config(config: &Config) -> Result<(StreamsConfig, Option<String>), DriverError> {
-    let mut result = StreamsConfig::new("app").statestore_cache_max_bytes(0);
+    let mut result = StreamsConfig::new("app")
+        .statestore_cache_max_bytes(0)
+        .changelog_updates(ChangelogUpdates::Every);
     let mut dead_letters = None;
     for (name, value) in config {
         result = match (name.as_str(), value.rsplit('.').next()) {

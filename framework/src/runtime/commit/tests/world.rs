@@ -16,6 +16,7 @@ use crate::broker::{
     Broker, BrokerError, Consumer, ConsumerRole, OutgoingRecord, Producer, ProducerSettings,
     StartOffset, TopicHandle,
 };
+use crate::config::ChangelogUpdates;
 use crate::dsl::{KStream, Materialized, StreamsBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
@@ -203,6 +204,7 @@ impl World {
             scope: TaskScope::Subtopology,
             record_cache: true,
             budget: RowBudget { cached_bytes: 1 << 20 },
+            changelog_updates: ChangelogUpdates::default(),
         };
         let collector = RecordCollector::new(Rc::clone(&producer), None);
         let handler = Arc::new(FailOnBadRecord);
@@ -319,7 +321,7 @@ impl Instance {
         let show = &mut |key: &[u8], row: &crate::state::rows::Stamped<i64>| {
             state.insert(key.to_vec(), row.value);
         };
-        rows.borrow().for_each_row(show).unwrap();
+        rows.borrow_mut().for_each_row(show).unwrap();
         state
     }
 
