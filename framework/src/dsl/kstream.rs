@@ -1,5 +1,7 @@
 //! A stream of records, and the operators on it.
 
+mod stream_joins;
+
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;

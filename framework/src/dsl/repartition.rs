@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::kstream::SinkSpec;
 use super::streams_builder::source_supplier;
-use crate::graph::{GraphNodeId, GraphNodeKind, Plan, RepartitionNames, RepartitionNode};
+use crate::graph::{
+    GraphNodeId, GraphNodeKind, NullKeys, Plan, RepartitionNames, RepartitionNode,
+};
 use crate::processor::Data;
 use crate::processor::operators::repartition_filter::RepartitionFilter;
 use crate::processor::timestamp_extractor::TimestampExtractor;
@@ -29,15 +31,16 @@ pub(crate) fn add_repartition<K: Data, V: Data>(
     location: &'static Location<'static>,
 ) -> GraphNodeId {
     let RepartitionSpec { names, partitions, key_serde, value_serde } = repartition;
-    let filter_serde = Arc::clone(&key_serde);
+    let null_keys = NullKeys::default();
+    let (filter_serde, pass) = (Arc::clone(&key_serde), null_keys.clone());
     let filter = node(move |linker| {
-        let key_serde = Arc::clone(&filter_serde);
-        Ok(RepartitionFilter::<K, V> { key_serde, next: linker.outlet()? })
+        let (key_serde, null_keys_pass) = (Arc::clone(&filter_serde), pass.pass());
+        Ok(RepartitionFilter::<K, V> { key_serde, null_keys_pass, next: linker.outlet()? })
     });
     let sink = SinkSpec { name: names.sink.clone(), topic: names.topic.clone(), internal: true }
         .supplier(Arc::clone(&key_serde), Arc::clone(&value_serde));
     let source =
         source_supplier(names.source.clone(), key_serde, value_serde, TimestampExtractor::Broker);
-    let node = RepartitionNode { names, partitions, filter, sink, source };
+    let node = RepartitionNode { names, partitions, null_keys, filter, sink, source };
     plan.add_node(vec![parent], GraphNodeKind::Repartition(node), location)
 }

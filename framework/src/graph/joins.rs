@@ -81,6 +81,11 @@ impl Plan {
         self.joins.take_null_keys.push(node);
     }
 
+    /// Notes a stream-stream join.
+    pub(crate) fn note_stream_join(&mut self, join: StreamJoinNodes) {
+        self.joins.streams.push(join);
+    }
+
     /// Lets null keys through where a later node takes them, however far behind.
     ///
     /// # Source

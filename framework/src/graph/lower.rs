@@ -30,6 +30,7 @@ struct NewNode {
 impl Plan {
     /// Makes the topology, or reports every mistake.
     pub(crate) fn lower(self) -> Result<Topology, TopologyErrors> {
+        self.relax_null_keys();
         let topology = Topology {
             nodes: Vec::new(),
             stores: self.stores,
@@ -142,7 +143,7 @@ impl Lowering {
         node: RepartitionNode,
         location: &'static std::panic::Location<'static>,
     ) -> NodeId {
-        let RepartitionNode { names, partitions, filter, sink, source } = node;
+        let RepartitionNode { names, partitions, null_keys: _, filter, sink, source } = node;
         let topic = TopicName::Internal(names.topic);
         if partitions.is_some_and(|partitions| partitions < 1) {
             self.errors.push(TopologyError {

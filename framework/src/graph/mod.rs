@@ -3,6 +3,7 @@
 //!
 //! The plan knows names and edges, and keeps operators as opaque suppliers; types stay in the DSL.
 
+mod joins;
 mod lower;
 mod naming;
 
@@ -14,6 +15,7 @@ use std::rc::Rc;
 use crate::error::TopologyError;
 use crate::topology::link::NodeSupplier;
 use crate::topology::{AutoOffsetReset, StoreId, TopologyStore};
+pub(crate) use joins::{NullKeys, StreamJoinNodes};
 pub(crate) use naming::RepartitionNames;
 
 /// The plan as the DSL's handles share it.
@@ -52,6 +54,7 @@ pub(crate) struct SourceNode {
 pub(crate) struct RepartitionNode {
     pub(crate) names: RepartitionNames,
     pub(crate) partitions: Option<i32>,
+    pub(crate) null_keys: NullKeys,
     pub(crate) filter: NodeSupplier,
     pub(crate) sink: NodeSupplier,
     pub(crate) source: NodeSupplier,
@@ -64,6 +67,7 @@ pub(crate) struct Plan {
     counter: u32,
     nodes: Vec<GraphNode>,
     stores: Vec<TopologyStore>,
+    joins: joins::JoinPlan,
     errors: Vec<TopologyError>,
 }
 

@@ -83,6 +83,8 @@ pub(crate) struct Linker<'a> {
     ports: Vec<Option<Box<dyn Any>>>,
     stores: Vec<LinkedStore>,
     flushers: Vec<Rc<RefCell<dyn Flush>>>,
+    /// What nodes of this task share beside stores, by the store that it goes with.
+    shared: Vec<(StoreId, Rc<dyn Any>)>,
     settings: &'a LinkSettings,
 }
 
@@ -137,6 +139,19 @@ impl Linker<'_> {
             ports.push(Rc::clone(port));
         }
         Ok(Outlet::new(ports))
+    }
+
+    /// What the nodes of this task that ask for the same store and type share; made for the first.
+    pub(crate) fn shared<T: Default + 'static>(&mut self, of: StoreId) -> Rc<T> {
+        let found = self.shared.iter().filter(|(store, _)| *store == of);
+        let mut found = found.filter_map(|(_, shared)| Rc::clone(shared).downcast::<T>().ok());
+        if let Some(shared) = found.next() {
+            return shared;
+        }
+        drop(found);
+        let made = Rc::new(T::default());
+        self.shared.push((of, Rc::<T>::clone(&made)));
+        made
     }
 
     /// The typed rows of a store that the node is connected to.
@@ -203,7 +218,7 @@ pub(crate) fn link(
     }
     let ports = topology.nodes.iter().map(|_| None).collect();
     let mut linker =
-        Linker { topology, node: NodeId(0), ports, stores, flushers: Vec::new(), settings };
+        Linker { topology, node: NodeId(0), ports, stores, flushers: Vec::new(), shared: Vec::new(), settings };
     let mut sources = Vec::new();
     // Parents come before their children in `nodes`: backwards, children come first.
     for (index, node) in topology.nodes.iter().enumerate().rev() {

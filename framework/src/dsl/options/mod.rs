@@ -21,6 +21,7 @@ pub use materialized::Materialized;
 pub use named::Named;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
+pub(crate) use stream_joined::JoinStore;
 pub use stream_joined::StreamJoined;
 
 /// Hides serdes in `Debug` output.

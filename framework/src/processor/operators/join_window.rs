@@ -9,7 +9,7 @@ use crate::processor::context::TaskContext;
 use crate::processor::{Data, Node, Outlet};
 use crate::record::Record;
 use crate::serdes::ArcSerde;
-use crate::state::key_layout::write_sequenced_suffix;
+use crate::state::key_layout::write_window_suffix_with_sequence;
 use crate::state::rows::{Rows, Stamped};
 
 /// Forwards each record to its join and then stores it, so that it does not meet itself.
@@ -21,6 +21,7 @@ pub(crate) struct JoinWindow<K, V> {
     pub(crate) key_serde: ArcSerde<K>,
     pub(crate) rows: Rc<RefCell<Rows<V>>>,
     pub(crate) next: Outlet<K, V>,
+    pub(crate) in_memory: bool,
     pub(crate) key_bytes: Vec<u8>,
     /// The number of the last row.
     pub(crate) sequence: u32,
@@ -41,8 +42,14 @@ impl<K: Data, V: Data> Node<K, V> for JoinWindow<K, V> {
         self.next.forward(task, record)?;
         // KAFKA: the number wraps to 0, never below.
         self.sequence = self.sequence.wrapping_add(1) & 0x7FFF_FFFF;
-        write_sequenced_suffix(timestamp, self.sequence, &mut self.key_bytes);
-        let row = value.map(|value| Stamped { value, timestamp });
-        self.rows.borrow_mut().set_with_headers(&self.key_bytes, row, timestamp, headers)
+        write_window_suffix_with_sequence(timestamp, self.sequence, &mut self.key_bytes);
+        let (mut rows, key) = (self.rows.borrow_mut(), &self.key_bytes);
+        match value {
+            Some(value) => {
+                let row = Some(Stamped { value, timestamp });
+                rows.set_with_headers(key, row, headers, timestamp)
+            }
+            None => rows.note_deletion(key, headers, timestamp, self.in_memory),
+        }
     }
 }

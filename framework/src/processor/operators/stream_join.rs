@@ -14,7 +14,7 @@ use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Data, Node, Outlet};
 use crate::record::{Headers, Record, Timestamp};
 use crate::serdes::ArcSerde;
-use crate::state::key_layout::{window_record_key, window_start, write_sequenced_suffix};
+use crate::state::key_layout::{window_record_key, window_start, write_window_suffix_with_sequence};
 use crate::state::rows::Rows;
 use crate::time::windows::JoinWindows;
 
@@ -66,7 +66,7 @@ impl<V: Data> JoinRows<V> {
         for (bound, time, sequence) in [(&mut *from, earliest, 0), (&mut *to, latest, u32::MAX)] {
             bound.clear();
             bound.extend_from_slice(record_key);
-            write_sequenced_suffix(time, sequence, bound);
+            write_window_suffix_with_sequence(time, sequence, bound);
         }
         rows.borrow_mut().scan_times(earliest..=latest, from, Some(to), false, &mut |key, row| {
             let time = window_start(key);

@@ -7,6 +7,7 @@ mod cached;
 mod errors;
 mod repartition;
 mod stateless;
+mod stream_joins;
 mod typed;
 mod windows;
 
@@ -25,6 +26,7 @@ pub(super) type Build = fn(&StreamsBuilder);
 pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
+        stream_joins::topology,
         repartition::topology,
         aggregations::topology,
         windows::topology,

@@ -1,0 +1,5 @@
+//! From join calls to nodes and stores of the plan.
+
+pub(super) mod repartition;
+pub(super) mod stores;
+pub(super) mod streams;
