@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: in `nodes`, parents stand before their children.
 
+pub(crate) mod copartition;
 mod describe;
 pub(crate) mod link;
 mod subtopology;
@@ -134,6 +135,7 @@ pub struct Topology {
     pub(crate) nodes: Vec<TopologyNode>,
     pub(crate) stores: Vec<TopologyStore>,
     pub(crate) repartition_topics: Vec<RepartitionTopic>,
+    pub(crate) copartition_groups: Vec<copartition::CopartitionGroup>,
     pub(crate) subtopologies: Vec<Subtopology>,
 }
 

@@ -21,6 +21,8 @@ mod nulls;
 mod peek;
 mod record_cache;
 mod repartition;
+mod stream_join_models;
+mod stream_joins;
 mod table;
 mod timestamps;
 mod window_models;

@@ -97,8 +97,9 @@ fn named(builder: &StreamsBuilder) {
 }
 
 fn rekeyed(builder: &StreamsBuilder) {
-    let (left, right) = sides(builder);
+    let left: Stream = builder.stream("left");
     let left = left.select_key(|_, value| super::first_letter(value));
+    let right: Stream = builder.stream("right");
     let right = right.select_key(|_, value| super::first_letter(value));
     let joined = StreamJoined::named("jr");
     left.join_with(&right, |_, left, right| j(left, right), fifty(), joined).to("out");
