@@ -88,9 +88,10 @@ impl TaskDriver {
         let handler = Arc::clone(&config.deserialization_handler);
         let context = TaskContext::new(id, 0, collector, handler);
         let partitions = source_partitions(&topology, id, &link, &|_| 1);
-        let task = StreamTask::new(&topology, context, &link, partitions, &mut |_| {
+        let mut task = StreamTask::new(&topology, context, &link, partitions, &mut |_| {
             Ok(Box::new(MemoryRows::new()))
         })?;
+        task.start()?;
         let starts: Vec<_> = task
             .group
             .queues()
@@ -147,19 +148,27 @@ impl TaskDriver {
                 return Ok(());
             }
             uncommitted = 0;
-            let commit = Commit {
-                producer: &self.producer,
-                now_ms: self.clock.now_ms(),
-                input_offsets: &mut |_| Ok(()),
-                between: &mut |_| Ok(()),
-            };
-            commit.run(std::iter::once(&mut self.task))?;
+            self.commit()?;
         }
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        let commit = Commit {
+            producer: &self.producer,
+            now_ms: self.clock.now_ms(),
+            input_offsets: &mut |_| Ok(()),
+            between: &mut |_| Ok(()),
+        };
+        commit.run(std::iter::once(&mut self.task))
     }
 
     /// Moves the wall clock and does everything that causes.
     pub fn advance_wall_clock(&mut self, by: Duration) -> Result<(), Error> {
         self.clock.advance(by);
+        self.task.context.wall_clock = self.clock.now_ms();
+        if self.task.punctuate_wall_clock()? {
+            self.commit()?;
+        }
         self.complete()
     }
 

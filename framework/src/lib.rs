@@ -48,18 +48,24 @@ mod topology;
 
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
-    Branched, BranchedKStream, Consumed, Grouped, Joined, KGroupedStream, KStream, KTable,
-    Materialized, Named, Produced, Repartitioned, StreamJoined, StreamsBuilder,
-    TimeWindowedKStream, Topics,
+    AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, Grouped,
+    KGroupedStream, KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder, Stores,
+    StreamsBuilder, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
+    WindowBytesStoreSupplier,
 };
+pub use dsl::{Joined, StreamJoined};
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
+pub use processor::api::{FixedKeyProcessor, Processor, ProcessorError};
 pub use processor::handler::{
     DeserializationHandler, ErrorContext, FailOnBadRecord, HandlerResponse, LogAndContinue,
 };
+pub use processor::processor_context::{FixedKeyProcessorContext, ProcessorContext};
+pub use processor::punctuation::{PunctuationType, ScheduleId};
 pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
-pub use record::{Header, Headers, Record, RecordMetadata, Timestamp};
+pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{JoinWindows, TimeWindows, Window, Windowed};
 pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};

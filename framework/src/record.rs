@@ -36,6 +36,43 @@ impl<K, V> Record<K, V> {
     }
 }
 
+/// A record whose key cannot be changed; its fields are those of [`Record`].
+///
+/// # Source
+/// `org.apache.kafka.streams.processor.api.FixedKeyRecord` (KIP-820).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FixedKeyRecord<K, V> {
+    key: K,
+    /// The value.
+    pub value: V,
+    /// Event time, in milliseconds since the epoch.
+    pub timestamp: Timestamp,
+    /// Headers, in order; empty headers cost nothing.
+    pub headers: Headers,
+}
+
+impl<K, V> FixedKeyRecord<K, V> {
+    pub(crate) fn new(record: Record<K, V>) -> Self {
+        let Record { key, value, timestamp, headers } = record;
+        Self { key, value, timestamp, headers }
+    }
+
+    pub(crate) fn into_record(self) -> Record<K, V> {
+        let Self { key, value, timestamp, headers } = self;
+        Record { key, value, timestamp, headers }
+    }
+
+    /// The key.
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// The same record with another value.
+    pub fn with_value<V2>(self, value: V2) -> FixedKeyRecord<K, V2> {
+        FixedKeyRecord { key: self.key, value, timestamp: self.timestamp, headers: self.headers }
+    }
+}
+
 /// One header: a name and a value that may be null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -60,6 +97,13 @@ impl Headers {
     pub fn add(&mut self, name: &str, value: Option<&[u8]>) {
         let list = Arc::make_mut(self.0.get_or_insert_default());
         list.push(Header { name: name.into(), value: value.map(Into::into) });
+    }
+
+    /// Removes every header of that name.
+    pub fn remove(&mut self, name: &str) {
+        if self.iter().any(|header| &*header.name == name) {
+            Arc::make_mut(self.0.get_or_insert_default()).retain(|header| &*header.name != name);
+        }
     }
 
     /// The value of the last header of that name: `None` if there is none, `Some(None)` if it is

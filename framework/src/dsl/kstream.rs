@@ -1,5 +1,6 @@
 //! A stream of records, and the operators on it.
 
+pub(crate) mod process;
 mod stream_joins;
 
 use std::marker::PhantomData;

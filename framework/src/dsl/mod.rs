@@ -9,7 +9,10 @@ mod kgrouped_stream;
 mod kstream;
 mod ktable;
 pub(crate) mod options;
+mod processor_supplier;
 mod repartition;
+mod state_store;
+mod store_builder;
 mod stores;
 mod streams_builder;
 mod time_windowed_kstream;
@@ -18,8 +21,13 @@ pub use branched_kstream::BranchedKStream;
 pub use kgrouped_stream::KGroupedStream;
 pub use kstream::KStream;
 pub use ktable::KTable;
-pub use options::{
-    Branched, Consumed, Grouped, Joined, Materialized, Named, Produced, Repartitioned, StreamJoined,
+pub use options::{Joined, StreamJoined};
+pub use options::{Branched, Consumed, Grouped, Materialized, Named, Produced, Repartitioned};
+pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
+pub use state_store::AnyStoreBuilder;
+pub use store_builder::{
+    KeyValueBytesStoreSupplier, SessionBytesStoreSupplier, StoreBuilder, Stores,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
 };
 pub use streams_builder::{StreamsBuilder, Topics};
 pub use time_windowed_kstream::TimeWindowedKStream;

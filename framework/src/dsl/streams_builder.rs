@@ -87,7 +87,7 @@ impl Topics for Vec<String> {
 /// `org.apache.kafka.streams.StreamsBuilder`.
 #[derive(Default)]
 pub struct StreamsBuilder {
-    plan: SharedPlan,
+    pub(super) plan: SharedPlan,
 }
 
 impl std::fmt::Debug for StreamsBuilder {

@@ -54,7 +54,7 @@ impl Plan {
     /// The name that a stream has from its node.
     pub(crate) fn node_name(&self, node: GraphNodeId) -> &str {
         self.nodes.get(node.0).map_or("", |node| match &node.kind {
-            GraphNodeKind::Source(source) => &source.name,
+            GraphNodeKind::Source(source) | GraphNodeKind::GlobalSource(source) => &source.name,
             GraphNodeKind::Processor { name, .. } | GraphNodeKind::Sink { name, .. } => name,
             GraphNodeKind::Repartition(repartition) => &repartition.names.source,
         })
@@ -126,6 +126,8 @@ impl Plan {
             }
             match node.kind {
                 GraphNodeKind::Source(_) | GraphNodeKind::Repartition(_) => sources.push(id),
+                // Every task reads all of a global source.
+                GraphNodeKind::GlobalSource(_) => {}
                 GraphNodeKind::Processor { .. } | GraphNodeKind::Sink { .. } => {
                     open.extend(&node.parents);
                 }

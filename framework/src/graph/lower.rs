@@ -16,6 +16,8 @@ struct Lowering {
     topology: Topology,
     /// For each node of the plan, the node that its children are behind.
     ends: Vec<NodeId>,
+    /// The sources of global stores.
+    global_sources: Vec<NodeId>,
     errors: Vec<TopologyError>,
 }
 
@@ -29,7 +31,8 @@ struct NewNode {
 
 impl Plan {
     /// Makes the topology, or reports every mistake.
-    pub(crate) fn lower(self) -> Result<Topology, TopologyErrors> {
+    pub(crate) fn lower(mut self) -> Result<Topology, TopologyErrors> {
+        self.resolve_connections();
         self.relax_null_keys();
         let copartitioned = self.copartition_groups();
         let topology = Topology {
@@ -39,7 +42,12 @@ impl Plan {
             copartition_groups: Vec::new(),
             subtopologies: Vec::new(),
         };
-        let mut lowering = Lowering { topology, ends: Vec::new(), errors: self.errors };
+        let mut lowering = Lowering {
+            topology,
+            ends: Vec::new(),
+            global_sources: Vec::new(),
+            errors: self.errors,
+        };
         let mut seen: BTreeMap<String, (NodeId, std::any::TypeId)> = BTreeMap::new();
         let mut locations = Vec::new();
         for node in self.nodes {
@@ -47,6 +55,9 @@ impl Plan {
             let end = match node.kind {
                 GraphNodeKind::Source(source) => {
                     lowering.add_source(source, &mut seen, node.location)
+                }
+                GraphNodeKind::GlobalSource(source) => {
+                    lowering.add_global_source(source, &mut seen, node.location)
                 }
                 GraphNodeKind::Processor { name, supplier, stores } => {
                     let kind = NodeKind::Processor;
@@ -75,7 +86,7 @@ impl Plan {
         if !lowering.errors.is_empty() {
             return Err(TopologyErrors(lowering.errors));
         }
-        assign_subtopologies(&mut lowering.topology);
+        assign_subtopologies(&mut lowering.topology, &lowering.global_sources);
         Ok(lowering.topology)
     }
 }
@@ -104,6 +115,20 @@ impl Lowering {
         id
     }
 
+    /// The topic of a global store has no other source: the process reads it, not the group's members.
+    fn add_global_source(
+        &mut self,
+        source: SourceNode,
+        seen: &mut BTreeMap<String, (NodeId, std::any::TypeId)>,
+        location: &'static std::panic::Location<'static>,
+    ) -> NodeId {
+        // No source of this type exists, so that it is never taken for another.
+        let source = SourceNode { types: std::any::TypeId::of::<Self>(), ..source };
+        let node = self.add_source(source, seen, location);
+        self.global_sources.push(node);
+        node
+    }
+
     /// A topic that is read twice with the same types has one source node.
     fn add_source(
         &mut self,
@@ -116,6 +141,7 @@ impl Lowering {
             && let Some((node, seen_types)) = seen.get(topic)
             && *seen_types == types
             && matches!(&self.topology.node(*node).kind, NodeKind::Source { topics, .. } if topics.len() == 1)
+            && !self.global_sources.contains(node)
         {
             return *node;
         }

@@ -6,9 +6,11 @@
 mod joins;
 mod lower;
 mod naming;
+mod user_stores;
 
 use std::any::TypeId;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -17,6 +19,8 @@ use crate::topology::link::NodeSupplier;
 use crate::topology::{AutoOffsetReset, StoreId, TopologyStore};
 pub(crate) use joins::{NullKeys, StreamJoinNodes};
 pub(crate) use naming::RepartitionNames;
+use user_stores::Connection;
+pub(crate) use user_stores::UserStores;
 
 /// The plan as the DSL's handles share it.
 pub(crate) type SharedPlan = Rc<RefCell<Plan>>;
@@ -35,9 +39,19 @@ pub(crate) struct GraphNode {
 /// What a node of the plan becomes.
 pub(crate) enum GraphNodeKind {
     Source(SourceNode),
-    Processor { name: String, supplier: NodeSupplier, stores: Vec<StoreId> },
+    /// The source of a global store.
+    GlobalSource(SourceNode),
+    Processor {
+        name: String,
+        supplier: NodeSupplier,
+        stores: Vec<StoreId>,
+    },
     Repartition(RepartitionNode),
-    Sink { name: String, topic: String, supplier: NodeSupplier },
+    Sink {
+        name: String,
+        topic: String,
+        supplier: NodeSupplier,
+    },
 }
 
 /// A source node.
@@ -68,6 +82,11 @@ pub(crate) struct Plan {
     nodes: Vec<GraphNode>,
     stores: Vec<TopologyStore>,
     joins: joins::JoinPlan,
+    /// Stores that all tasks share.
+    global_stores: Vec<StoreId>,
+    /// The names of stores that suppliers have brought along.
+    brought: BTreeSet<String>,
+    connections: Vec<Connection>,
     errors: Vec<TopologyError>,
 }
 
@@ -95,6 +114,11 @@ impl Plan {
         }
         self.stores.push(store);
         StoreId(self.stores.len() - 1)
+    }
+
+    /// Has all tasks share a store.
+    pub(crate) fn share_store(&mut self, store: StoreId) {
+        self.global_stores.push(store);
     }
 
     /// Notes a mistake; `build` returns all of them.

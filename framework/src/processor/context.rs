@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::collector::RecordCollector;
 use super::handler::DeserializationHandler;
+use super::punctuation::Punctuations;
 use crate::ids::TaskId;
 pub(crate) use crate::metrics::DropReason;
 use crate::record::{RecordMetadata, Timestamp};
+use crate::state::handle::RecordClock;
 
 /// Plain counters of one task; published when a slice of records is done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +30,12 @@ pub(crate) struct TaskContext {
     pub(crate) collector: RecordCollector,
     pub(crate) deserialization_handler: Arc<dyn DeserializationHandler>,
     pub(crate) counters: TaskCounters,
+    /// What processors have asked to be called for.
+    pub(crate) punctuations: Punctuations,
+    /// Whether a processor has asked for a commit since the last one.
+    pub(crate) commit_requested: bool,
+    /// The timestamp of the record that a processor works on, as its stores see it.
+    pub(crate) record_clock: RecordClock,
 }
 
 impl TaskContext {
@@ -48,6 +56,9 @@ impl TaskContext {
             collector,
             deserialization_handler,
             counters: TaskCounters::default(),
+            punctuations: Punctuations::default(),
+            commit_requested: false,
+            record_clock: RecordClock::default(),
         }
     }
 
@@ -61,7 +72,8 @@ impl TaskContext {
     /// Where the current record came from.
     pub(crate) fn metadata(&self) -> RecordMetadata {
         RecordMetadata {
-            topic: Some(Arc::clone(&self.topic)),
+            // A punctuation has none.
+            topic: (!self.topic.is_empty()).then(|| Arc::clone(&self.topic)),
             partition: self.partition,
             offset: self.offset,
         }

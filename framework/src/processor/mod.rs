@@ -6,18 +6,22 @@
 //! for its last branch. Nodes of a task live on one thread, and the graph has no cycle, so no node is
 //! ever entered twice at a time.
 
+pub(crate) mod api;
 pub(crate) mod collector;
 pub(crate) mod context;
 pub(crate) mod handler;
 pub(crate) mod operators;
+pub(crate) mod processor_context;
+pub(crate) mod punctuation;
 pub(crate) mod timestamp_extractor;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::error::Error;
-use crate::record::Record;
+use crate::record::{Record, Timestamp};
 use context::TaskContext;
+use punctuation::ScheduleId;
 
 /// What keys and values have to be able to do: a fork clones them, and a task may be built on any
 /// thread. Implemented for every type that can.
@@ -81,6 +85,26 @@ impl<K: Data, V: Data> Outlet<K, V> {
 pub(crate) trait Flush {
     /// Forwards what a record cache holds back.
     fn flush(&mut self, task: &mut TaskContext) -> Result<(), Error>;
+}
+
+/// A user's processor in its task, by its place among the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ProcessorId(pub(crate) usize);
+
+/// A user's processor beside its records: it starts and stops with its task, and is called when its
+/// schedules are due.
+pub(crate) trait Lifecycle {
+    /// The task starts; its stores are up to date.
+    fn init(&mut self, task: &mut TaskContext) -> Result<(), Error>;
+    /// A schedule is due.
+    fn punctuate(
+        &mut self,
+        task: &mut TaskContext,
+        schedule: ScheduleId,
+        timestamp: Timestamp,
+    ) -> Result<(), Error>;
+    /// The task stops.
+    fn close(&mut self);
 }
 
 /// An update of a table: the row's new value and, where a later node needs it, the old one.

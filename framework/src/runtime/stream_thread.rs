@@ -154,6 +154,9 @@ impl StreamThread {
             result => result?,
         }
         self.publish();
+        for active in &mut self.running {
+            active.task.stop();
+        }
         for active in self.running.iter().chain(&self.suspended) {
             active.task.flush_stores()?;
         }
@@ -214,7 +217,8 @@ impl StreamThread {
             done += self.start_tasks()?;
         }
         done += self.process()?;
-        if now.saturating_sub(self.last_commit) >= self.shared.config.commit_interval {
+        let requested = self.running.iter().any(|active| active.task.context.commit_requested);
+        if requested || now.saturating_sub(self.last_commit) >= self.shared.config.commit_interval {
             self.commit()?;
             self.last_commit = now;
         } else if done > 0 {
@@ -260,6 +264,7 @@ impl StreamThread {
             }
             active.task.context.wall_clock = wall_clock;
             processed += active.task.process(SLICE_RECORDS)?;
+            active.task.punctuate_wall_clock()?;
         }
         self.metrics.poll_records.inc_by(fetched as u64);
         Ok(processed)
@@ -352,6 +357,7 @@ impl StreamThread {
             self.consumer.unassign(&active.slots)?;
             active.slots.clear();
             active.task.group.clear();
+            active.task.stop();
             self.shared.status.set_task(active.task.id, TaskState::Suspended);
             self.suspended.push(active);
         }
@@ -362,8 +368,9 @@ impl StreamThread {
     fn drop_tasks(&mut self) -> Result<(), Error> {
         self.abandon_starting()?;
         self.suspended.clear();
-        for active in std::mem::take(&mut self.running) {
+        for mut active in std::mem::take(&mut self.running) {
             self.consumer.unassign(&active.slots)?;
+            active.task.stop();
             self.shared.status.set_task(active.task.id, TaskState::Created);
         }
         self.flushed_bytes = 0;

@@ -4,19 +4,31 @@
 //! written since the last commit), and a [`RowStore`] of bytes that only ever holds committed rows.
 
 mod directory;
+pub(crate) mod handle;
 mod in_memory;
 pub(crate) mod key_layout;
 #[cfg(test)]
 mod model_tests;
 pub mod persistent;
 pub(crate) mod rows;
+pub(crate) mod stores;
+pub(crate) mod versioned;
 
 use std::fmt::Debug;
 
 use crate::error::{Error, ErrorKind};
 
 pub use directory::StateDirectory;
+pub use handle::StateStoreHandle;
 pub use in_memory::MemoryRows;
+pub use stores::{
+    AggregateWithHeaders, AggregationWithHeaders, KeyValueIterator, KeyValueStore, Plain,
+    SessionStore, SessionStoreWithHeaders, StoredAs, Timestamped, TimestampedKeyValueStore,
+    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
+    TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders,
+    VersionedKeyValueStore, VersionedRecord, WindowStore, WindowStoreIterator, WithHeaders,
+};
+pub use versioned::PutOutcome;
 
 /// How far a store's committed rows follow its changelog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod row_bytes;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod ttl;
 mod update_log;
 
 use std::collections::BTreeMap;
@@ -27,8 +28,10 @@ use super::key_layout::KeyLayout;
 use crate::error::Error;
 use crate::record::{Headers, Timestamp};
 use crate::serdes::ArcSerde;
-pub(crate) use managed::{ChangelogRecord, ManagedStore};
+pub(crate) use managed::{ChangelogRecord, EmitChange, ManagedStore};
 use row_bytes::decode;
+pub(crate) use scan::VisitRowWithHeaders;
+pub(crate) use ttl::{Sweep, TimeToLive};
 use update_log::UpdateLog;
 
 /// A value and the timestamp of its row.
@@ -128,6 +131,8 @@ pub(crate) struct Rows<V> {
     /// Every update since the last commit, where the changelog gets them all.
     log: Option<UpdateLog>,
     header_use: RowHeaders,
+    /// How long rows live, where they do not live for ever, and the search for old ones.
+    ttl: Option<Box<(TimeToLive, Sweep)>>,
     bytes: usize,
     uncommitted_bytes: usize,
     budget: RowBudget,
@@ -170,6 +175,7 @@ impl<V: Clone + 'static> Rows<V> {
             order: None,
             log: log_every_update.then(UpdateLog::default),
             header_use: headers,
+            ttl: None,
             bytes: 0,
             uncommitted_bytes: 0,
             budget,
@@ -191,6 +197,15 @@ impl<V: Clone + 'static> Rows<V> {
     /// has a place too.
     #[inline]
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<RowId, Error> {
+        let id = self.look_up(key)?;
+        if self.ttl.is_some() {
+            self.expire(id);
+        }
+        Ok(id)
+    }
+
+    #[inline]
+    fn look_up(&mut self, key: &[u8]) -> Result<RowId, Error> {
         let hash = self.hasher.hash_one(key);
         let slots = &mut self.slots;
         let found = self
@@ -283,6 +298,9 @@ impl<V: Clone + 'static> Rows<V> {
         if !slot.flags.listed {
             slot.flags.listed = true;
             self.dirty.push(id.0);
+        }
+        if let (Some(ttl), Some(row)) = (&mut self.ttl, &slot.row) {
+            ttl.1.note(row.timestamp);
         }
         if let Some(log) = &mut self.log {
             let row = slot.row.as_ref();

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,8 +15,10 @@ use crate::config::ChangelogUpdates;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::operators::source::RawNode;
-use crate::processor::{Data, Flush, Node, Outlet, Port};
+use crate::processor::processor_context::ProcessorNode;
+use crate::processor::{Data, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
 use crate::state::RowStore;
+use crate::state::handle::RecordClock;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
 
 /// Builds one instance of a node for one task.
@@ -26,13 +29,15 @@ pub(crate) type NodeSupplier =
 pub(crate) type StoreSupplier =
     Arc<dyn Fn(Box<dyn RowStore>, StoreSettings) -> Result<BuiltStore, Error> + Send + Sync>;
 
-/// What a store has to know of the configuration.
-#[derive(Debug, Clone, Copy)]
+/// What a store has to know of the configuration and of its task.
+#[derive(Debug, Clone)]
 pub(crate) struct StoreSettings {
     /// Memory for its committed rows.
     pub(crate) budget: RowBudget,
     /// Whether its changelog gets every update instead of the latest per key.
     pub(crate) log_every_update: bool,
+    /// For the handle: the time of a write.
+    pub(crate) clock: RecordClock,
 }
 
 /// Opens the row store of a store: `(store, its topology entry)`.
@@ -51,13 +56,15 @@ pub(crate) struct BuiltStore {
     pub(crate) managed: Rc<RefCell<dyn ManagedStore>>,
     /// An `Rc<RefCell<Rows<V>>>`.
     pub(crate) rows: Box<dyn Any>,
+    /// A [`StateStoreHandle`](crate::state::StateStoreHandle), if processors can ask for the store.
+    pub(crate) handle: Option<Rc<dyn Any>>,
 }
 
 impl BuiltStore {
     pub(crate) fn of_rows<V: Clone + 'static>(rows: Rows<V>) -> Self {
         let rows = Rc::new(RefCell::new(rows));
         let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
-        Self { managed, rows: Box::new(rows) }
+        Self { managed, rows: Box::new(rows), handle: None }
     }
 }
 
@@ -67,13 +74,20 @@ pub(crate) struct LinkedStore {
     pub(crate) built: BuiltStore,
 }
 
+/// The user's processors of a task.
+pub(crate) type Processors = BTreeMap<ProcessorId, Rc<RefCell<dyn Lifecycle>>>;
+
 /// A linked task: what a runtime drives.
 pub(crate) struct LinkedTask {
     /// Source nodes with the topics they read (bare names for internal topics).
     pub(crate) sources: Vec<(NodeId, Rc<RefCell<dyn RawNode>>)>,
+    /// The user's processors, parents before children.
+    pub(crate) processors: Processors,
     /// Nodes that hold records back, in the order a record meets them.
     pub(crate) flushers: Vec<Rc<RefCell<dyn Flush>>>,
     pub(crate) stores: Vec<LinkedStore>,
+    /// Set to the timestamp of each record that a processor works on.
+    pub(crate) clock: RecordClock,
 }
 
 /// What a node's supplier sees while a task is linked.
@@ -85,6 +99,7 @@ pub(crate) struct Linker<'a> {
     flushers: Vec<Rc<RefCell<dyn Flush>>>,
     /// What nodes of this task share beside stores, by the store that it goes with.
     shared: Vec<(StoreId, Rc<dyn Any>)>,
+    processors: Processors,
     settings: &'a LinkSettings,
 }
 
@@ -104,10 +119,14 @@ pub(crate) struct LinkSettings {
 }
 
 impl LinkSettings {
-    fn store(&self, store: &TopologyStore) -> StoreSettings {
+    fn store(&self, store: &TopologyStore, clock: &RecordClock) -> StoreSettings {
         let cached = store.caching && self.record_cache;
         let every = self.changelog_updates == ChangelogUpdates::Every;
-        StoreSettings { budget: self.budget, log_every_update: every && store.logging && !cached }
+        StoreSettings {
+            budget: self.budget,
+            log_every_update: every && store.logging && !cached,
+            clock: clock.clone(),
+        }
     }
 }
 
@@ -154,6 +173,24 @@ impl Linker<'_> {
         made
     }
 
+    /// The node as a processor's context shows it.
+    pub(crate) fn processor_node(&self) -> ProcessorNode {
+        let node = self.topology.node(self.node);
+        let children = node.children.iter();
+        let connected = self.stores.iter().filter(|store| node.stores.contains(&store.id));
+        ProcessorNode {
+            id: ProcessorId(self.node.0),
+            name: node.name.clone(),
+            application_id: self.settings.application_id.clone(),
+            children: children.map(|child| self.topology.node(*child).name.clone()).collect(),
+            stores: connected
+                .map(|store| {
+                    (self.topology.store(store.id).name.clone(), store.built.handle.clone())
+                })
+                .collect(),
+        }
+    }
+
     /// The typed rows of a store that the node is connected to.
     pub(crate) fn rows<V: 'static>(&self, store: StoreId) -> Result<Rc<RefCell<Rows<V>>>, Error> {
         let linked = self.stores.iter().find(|linked| linked.id == store);
@@ -190,6 +227,19 @@ pub(crate) fn flushing_node<K: Data, V: Data, N: Node<K, V> + Flush + 'static>(
     })
 }
 
+/// A supplier of a user's processor.
+pub(crate) fn processor<K: Data, V: Data, N: Node<K, V> + Lifecycle + 'static>(
+    make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
+) -> NodeSupplier {
+    Arc::new(move |linker| {
+        let node = Rc::new(RefCell::new(make(linker)?));
+        let lifecycle: Rc<RefCell<dyn Lifecycle>> = Rc::<RefCell<N>>::clone(&node);
+        linker.processors.insert(ProcessorId(linker.node.0), lifecycle);
+        let port: Port<K, V> = node;
+        Ok(BuiltNode::Inner(Box::new(port)))
+    })
+}
+
 /// Which nodes a task has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TaskScope {
@@ -208,17 +258,26 @@ pub(crate) fn link(
 ) -> Result<LinkedTask, Error> {
     let everything = settings.scope == TaskScope::Everything;
     let belongs = |subtopology: u32| everything || subtopology == task.subtopology;
+    let clock = RecordClock::default();
     let mut stores = Vec::new();
     for (index, store) in topology.stores.iter().enumerate() {
         if belongs(store.subtopology) {
             let id = StoreId(index);
-            let built = (store.supplier)(open_rows(id)?, settings.store(store))?;
+            let built = (store.supplier)(open_rows(id)?, settings.store(store, &clock))?;
             stores.push(LinkedStore { id, built });
         }
     }
     let ports = topology.nodes.iter().map(|_| None).collect();
-    let mut linker =
-        Linker { topology, node: NodeId(0), ports, stores, flushers: Vec::new(), shared: Vec::new(), settings };
+    let mut linker = Linker {
+        topology,
+        node: NodeId(0),
+        ports,
+        stores,
+        flushers: Vec::new(),
+        processors: Processors::new(),
+        shared: Vec::new(),
+        settings,
+    };
     let mut sources = Vec::new();
     // Parents come before their children in `nodes`: backwards, children come first.
     for (index, node) in topology.nodes.iter().enumerate().rev() {
@@ -237,5 +296,6 @@ pub(crate) fn link(
     }
     linker.flushers.reverse();
     sources.reverse();
-    Ok(LinkedTask { sources, flushers: linker.flushers, stores: linker.stores })
+    let Linker { stores, flushers, processors, .. } = linker;
+    Ok(LinkedTask { sources, processors, flushers, stores, clock })
 }

@@ -95,6 +95,9 @@ pub(crate) enum StoreKind {
     Session { retention_ms: i64 },
 }
 
+/// The sub-topology of a store that no node is connected to.
+pub(crate) const UNCONNECTED: u32 = u32::MAX;
+
 pub(crate) struct TopologyStore {
     pub(crate) name: String,
     pub(crate) kind: StoreKind,
@@ -112,7 +115,8 @@ pub(crate) struct TopologyStore {
 impl TopologyStore {
     /// The changelog topic, if the store has one.
     pub(crate) fn changelog(&self) -> Option<TopicName> {
-        self.logging.then(|| TopicName::Internal(format!("{}-changelog", self.name)))
+        let logged = self.logging && self.subtopology != UNCONNECTED;
+        logged.then(|| TopicName::Internal(format!("{}-changelog", self.name)))
     }
 }
 
@@ -148,6 +152,16 @@ impl Topology {
     pub(crate) fn store(&self, id: StoreId) -> &TopologyStore {
         #[expect(clippy::indexing_slicing, reason = "a StoreId is made with its store")]
         &self.stores[id.0]
+    }
+
+    /// Whether all tasks share the store, which has no task of its own.
+    pub(crate) fn is_global(&self, store: StoreId) -> bool {
+        self.global_subtopology(self.store(store).subtopology)
+    }
+
+    /// Whether a sub-topology fills global stores.
+    pub(crate) fn global_subtopology(&self, id: u32) -> bool {
+        self.subtopologies.iter().any(|subtopology| subtopology.id == id && subtopology.global)
     }
 
     /// Whether a source node reads the topic of this name at the broker.

@@ -7,6 +7,8 @@ use super::{NodeId, NodeKind, TopicName, Topology};
 pub struct Subtopology {
     /// Its number, from 0.
     pub id: u32,
+    /// Whether it fills global stores: it has no tasks, each process runs it once for all partitions.
+    pub(crate) global: bool,
     pub(crate) nodes: Vec<NodeId>,
     pub(crate) sources: Vec<TopicName>,
     pub(crate) sinks: Vec<TopicName>,
@@ -14,6 +16,11 @@ pub struct Subtopology {
 }
 
 impl Subtopology {
+    /// Whether it fills global stores: it has no tasks, each process runs it once.
+    pub fn is_global(&self) -> bool {
+        self.global
+    }
+
     /// The topics it reads; internal ones without the application id.
     pub fn source_topics(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().map(TopicName::bare)
@@ -27,7 +34,7 @@ impl Subtopology {
 
 /// Gives every node and store its sub-topology. Numbers follow the names of the source nodes, as in
 /// Kafka Streams.
-pub(crate) fn assign(topology: &mut Topology) {
+pub(crate) fn assign(topology: &mut Topology, global_sources: &[NodeId]) {
     let mut group: Vec<usize> = (0..topology.nodes.len()).collect();
     for (index, node) in topology.nodes.iter().enumerate() {
         for child in &node.children {
@@ -64,14 +71,21 @@ pub(crate) fn assign(topology: &mut Topology) {
             .filter(|index| root_of(&group, *index) == *root)
             .map(NodeId)
             .collect();
-        let subtopology = collect(topology, number, members);
+        let mut subtopology = collect(topology, number, members);
+        subtopology.global = subtopology.nodes.iter().any(|node| global_sources.contains(node));
         topology.subtopologies.push(subtopology);
     }
 }
 
 fn collect(topology: &mut Topology, id: u32, nodes: Vec<NodeId>) -> Subtopology {
-    let mut subtopology =
-        Subtopology { id, nodes, sources: Vec::new(), sinks: Vec::new(), stores: Vec::new() };
+    let mut subtopology = Subtopology {
+        id,
+        global: false,
+        nodes,
+        sources: Vec::new(),
+        sinks: Vec::new(),
+        stores: Vec::new(),
+    };
     for node_id in &subtopology.nodes {
         let Some(node) = topology.nodes.get_mut(node_id.0) else { continue };
         node.subtopology = id;

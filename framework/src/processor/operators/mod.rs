@@ -10,6 +10,7 @@ pub(crate) mod join_window;
 pub(crate) mod map;
 pub(crate) mod merge;
 pub(crate) mod peek;
+pub(crate) mod process;
 pub(crate) mod repartition_filter;
 pub(crate) mod self_join;
 pub(crate) mod sink;

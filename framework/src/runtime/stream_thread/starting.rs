@@ -167,6 +167,8 @@ impl StreamThread {
                 (partition, committed.map_or(reset, |committed| StartOffset::At(committed.offset)))
             })
             .collect();
+        active.task.context.wall_clock = self.shared.clock.now_ms();
+        active.task.start()?;
         active.slots = self.consumer.assign(&starts)?;
         self.shared.status.set_task(active.task.id, TaskState::Running);
         self.running.push(active);

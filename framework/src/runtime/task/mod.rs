@@ -12,6 +12,7 @@
 //! Closed is the end of the value: a task is dropped.
 
 pub(crate) mod partition_group;
+mod punctuate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,11 +22,13 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::SharedProducer;
 use crate::processor::context::TaskContext;
+use crate::processor::punctuation::PunctuationType;
 use crate::record::Timestamp;
 use crate::state::StorePosition;
-use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, link};
+use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, Processors, link};
 use crate::topology::{AutoOffsetReset, Topology};
 use partition_group::PartitionGroup;
+use punctuate::punctuate;
 
 /// A store of a task, with its changelog.
 pub(crate) struct TaskStore {
@@ -47,6 +50,7 @@ pub(crate) struct StreamTask {
     pub(crate) context: TaskContext,
     pub(crate) group: PartitionGroup,
     pub(crate) stores: Vec<TaskStore>,
+    processors: Processors,
     linked: Flushers,
     /// Whether there is anything to commit.
     dirty: bool,
@@ -87,7 +91,9 @@ impl StreamTask {
         open_rows: &mut OpenRows<'_>,
     ) -> Result<Self, Error> {
         let id = context.task;
-        let LinkedTask { sources, flushers, stores } = link(topology, id, settings, open_rows)?;
+        let LinkedTask { sources, processors, flushers, stores, clock } =
+            link(topology, id, settings, open_rows)?;
+        let context = TaskContext { record_clock: clock, ..context };
         let mut group = PartitionGroup::default();
         for partition in partitions {
             let source = sources.iter().find(|(node, _)| {
@@ -111,7 +117,7 @@ impl StreamTask {
                 TaskStore { name: store.name.clone(), built: linked.built, changelog }
             })
             .collect();
-        Ok(Self { id, context, group, stores, linked: flushers, dirty: false })
+        Ok(Self { id, context, group, stores, processors, linked: flushers, dirty: false })
     }
 
     /// Processes up to `max_records`; the answer is how many there were. A panic in user code becomes an
@@ -120,6 +126,9 @@ impl StreamTask {
         let result = guarded(|| self.process_slice(max_records));
         result.map_err(|error| {
             let TaskContext { topic, partition, offset, .. } = &self.context;
+            if topic.is_empty() {
+                return error.in_task(self.id);
+            }
             let place = TopicPartition::new(Arc::clone(topic), *partition);
             error.at_record(place, *offset).in_task(self.id)
         })
@@ -139,6 +148,7 @@ impl StreamTask {
             context.partition = queue.partition.partition;
             context.offset = raw.offset;
             context.stream_time = context.stream_time.max(raw.timestamp);
+            context.record_clock.set_stream_time(context.stream_time);
             context.counters.processed += 1;
             let next_offset = raw.offset + 1;
             self.dirty = true;
@@ -146,11 +156,15 @@ impl StreamTask {
             drop(raw);
             queue.consumed = Some(next_offset);
             queue.advance(alone);
+            let (kind, stream_time) = (PunctuationType::StreamTime, context.stream_time);
+            if context.punctuations.may_be_due(kind, stream_time) {
+                punctuate(&self.processors, context, kind, stream_time)?;
+            }
         }
         Ok(max_records)
     }
 
-    /// Whether records have been processed since the last commit.
+    /// Whether anything has been processed since the last commit.
     pub(crate) fn needs_commit(&self) -> bool {
         self.dirty
     }
@@ -216,6 +230,7 @@ impl StreamTask {
     /// Notes that everything processed so far is committed.
     pub(crate) fn committed(&mut self) {
         self.dirty = false;
+        self.context.commit_requested = false;
     }
 
     /// The source partitions, in order.

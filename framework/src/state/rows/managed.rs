@@ -51,6 +51,7 @@ pub(crate) trait ManagedStore {
 
 impl<V: Clone + 'static> ManagedStore for Rows<V> {
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error> {
+        self.expire_some()?;
         self.committing.clear();
         self.arena.clear();
         let no_headers = Headers::new();
@@ -168,6 +169,17 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
 
     fn approximate_bytes(&self) -> u64 {
         self.backing.approximate_bytes()
+    }
+}
+
+impl<V: Clone + 'static> Rows<V> {
+    /// Commits rows that changelog records have led to, with the position behind these records, in one batch.
+    pub(crate) fn commit_restored(&mut self, position: StorePosition) -> Result<(), Error> {
+        self.prepare_commit(&mut |_| Ok(()))?;
+        if self.committing.is_empty() {
+            self.backing.batch().commit(Some(position))?;
+        }
+        self.finish_commit(Some(position), position.written_at_ms)
     }
 }
 

@@ -31,6 +31,11 @@ pub(super) fn encode<V: 'static>(
     Ok(value_at)
 }
 
+/// The timestamp of a row; the lowest for what is none.
+pub(super) fn timestamp_of(bytes: &[u8]) -> Timestamp {
+    bytes.first_chunk::<TIMESTAMP_BYTES>().map_or(Timestamp::MIN, |bytes| i64::from_be_bytes(*bytes))
+}
+
 /// Reads a row and its headers.
 pub(super) fn decode<V: 'static>(
     serde: &ArcSerde<V>,

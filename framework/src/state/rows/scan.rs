@@ -8,10 +8,14 @@ use std::ops::{Bound, RangeInclusive};
 
 use super::{RowHeaders, Rows, Stamped, decode};
 use crate::error::Error;
-use crate::record::Timestamp;
+use crate::record::{Headers, Timestamp};
 
 /// Takes a changelog key and its row; the answer is whether to go on.
 pub(crate) type VisitRow<'a, V> = dyn FnMut(&[u8], &Stamped<V>) -> bool + 'a;
+
+/// [`VisitRow`] that also takes the row's headers: of stores that keep them.
+pub(crate) type VisitRowWithHeaders<'a, V> =
+    dyn FnMut(&[u8], &Stamped<V>, &Headers) -> bool + 'a;
 
 type Order = BTreeMap<Box<[u8]>, u32>;
 
@@ -26,6 +30,17 @@ impl<V: Clone + 'static> Rows<V> {
         reverse: bool,
         visit: &mut VisitRow<'_, V>,
     ) -> Result<(), Error> {
+        self.scan_with_headers(from, to, reverse, &mut |key, row, _| visit(key, row))
+    }
+
+    /// [`Rows::scan`] with the rows' headers.
+    pub(crate) fn scan_with_headers(
+        &mut self,
+        from: &[u8],
+        to: Option<&[u8]>,
+        reverse: bool,
+        visit: &mut VisitRowWithHeaders<'_, V>,
+    ) -> Result<(), Error> {
         self.scan_row_keys(from, to, reverse, visit).map(|_| ())
     }
 
@@ -39,6 +54,19 @@ impl<V: Clone + 'static> Rows<V> {
         to: Option<&[u8]>,
         reverse: bool,
         visit: &mut VisitRow<'_, V>,
+    ) -> Result<(), Error> {
+        let visit: &mut VisitRowWithHeaders<'_, V> = &mut |key, row, _| visit(key, row);
+        self.scan_times_with_headers(times, from, to, reverse, visit)
+    }
+
+    /// [`Rows::scan_times`] with the rows' headers.
+    pub(crate) fn scan_times_with_headers(
+        &mut self,
+        times: RangeInclusive<Timestamp>,
+        from: &[u8],
+        to: Option<&[u8]>,
+        reverse: bool,
+        visit: &mut VisitRowWithHeaders<'_, V>,
     ) -> Result<(), Error> {
         let Some((first, last)) = self.layout.segments(times) else { return Ok(()) };
         let (mut lower, mut upper) = (Vec::new(), Vec::new());
@@ -69,7 +97,7 @@ impl<V: Clone + 'static> Rows<V> {
         from: &[u8],
         to: Option<&[u8]>,
         reverse: bool,
-        visit: &mut VisitRow<'_, V>,
+        visit: &mut VisitRowWithHeaders<'_, V>,
     ) -> Result<bool, Error> {
         if to.is_some_and(|to| to <= from) {
             return Ok(true);
@@ -101,7 +129,8 @@ impl<V: Clone + 'static> Rows<V> {
                 return true;
             }
             match decode(&self.value_serde, with_headers, bytes) {
-                Ok((row, _)) => go_on = visit(key, &row),
+                Ok((row, _)) if self.is_expired(&row) => {}
+                Ok((row, headers)) => go_on = visit(key, &row, &headers),
                 Err(error) => failed = Some(error),
             }
             go_on && failed.is_none()
@@ -116,12 +145,12 @@ impl<V: Clone + 'static> Rows<V> {
         Ok(go_on)
     }
 
-    fn show_slot(&self, id: u32, visit: &mut VisitRow<'_, V>) -> bool {
+    fn show_slot(&self, id: u32, visit: &mut VisitRowWithHeaders<'_, V>) -> bool {
         let slot = self.slots.get(id as usize).filter(|slot| self.layout.is_live(&slot.key));
-        match slot.and_then(|slot| Some((&slot.key, slot.row.as_ref()?))) {
-            Some((key, row)) => visit(key, row),
-            None => true,
-        }
+        let Some((slot, row)) = slot.and_then(|slot| Some((slot, slot.row.as_ref()?))) else {
+            return true;
+        };
+        self.is_expired(row) || visit(&slot.key, row, &slot.headers)
     }
 
     fn index_dirty_rows(&mut self) {
@@ -143,7 +172,7 @@ impl<V: Clone + 'static> Rows<V> {
         &mut self,
         show: &mut dyn FnMut(&[u8], &Stamped<V>),
     ) -> Result<(), Error> {
-        self.scan_row_keys(&[], None, false, &mut |key, row| {
+        self.scan_row_keys(&[], None, false, &mut |key, row, _| {
             show(key, row);
             true
         })

@@ -7,19 +7,17 @@ use std::time::Duration;
 
 use kstream::broker::{OutgoingRecord, RawRecord};
 use kstream::driver::TaskDriver;
-use kstream::{ChangelogUpdates, Headers, LogAndContinue, StreamsBuilder, StreamsConfig};
+use kstream::{ChangelogUpdates, Headers, LogAndContinue, StreamsConfig};
 use kstream_test_utils::TopologyTestDriver;
 
-use super::topologies::Build;
+use super::topologies::Recipe;
 use super::{Config, Driver, DriverError, DriverFactory, StepOutput, VectorRecord};
 
-/// A factory of drivers for what `build` adds to a builder.
-pub(super) fn factory(build: Build) -> DriverFactory {
+/// A factory of drivers for a topology.
+pub(super) fn factory(recipe: Recipe) -> DriverFactory {
     Box::new(move |config| {
         let (config, dead_letters) = streams_config(config)?;
-        let builder = StreamsBuilder::new();
-        build(&builder);
-        let driver = TopologyTestDriver::with_config(builder.build()?, config)?;
+        let driver = TopologyTestDriver::with_config(recipe.topology()?, config)?;
         Ok(Box::new(BytesDriver::new(driver.task(), dead_letters)))
     })
 }

@@ -3,6 +3,7 @@
 //! Where a recording has null keys or values, the types say so: `Text` is a string that may be null.
 
 mod aggregations;
+mod by_hand;
 mod cached;
 mod errors;
 mod repartition;
@@ -11,7 +12,7 @@ mod stream_joins;
 mod typed;
 mod windows;
 
-use kstream::{StreamsBuilder, Windowed};
+use kstream::{StreamsBuilder, Topology, TopologyErrors, Windowed};
 
 use super::DriverFactory;
 use super::task_driver::factory;
@@ -21,6 +22,29 @@ type Text = Option<String>;
 
 /// Adds a topology to a builder.
 pub(super) type Build = fn(&StreamsBuilder);
+
+/// How a topology is made.
+#[derive(Clone, Copy)]
+pub(super) enum Recipe {
+    /// With a builder of streams.
+    Dsl(Build),
+    /// Node by node.
+    ByHand(fn() -> Result<Topology, TopologyErrors>),
+}
+
+impl Recipe {
+    /// Makes it.
+    pub(super) fn topology(self) -> Result<Topology, TopologyErrors> {
+        match self {
+            Self::Dsl(build) => {
+                let builder = StreamsBuilder::new();
+                build(&builder);
+                builder.build()
+            }
+            Self::ByHand(build) => build(),
+        }
+    }
+}
 
 /// The topology of this name, if it is built yet.
 pub fn topology(name: &str) -> Option<DriverFactory> {
@@ -34,8 +58,8 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         errors::topology,
         typed::topology,
     ];
-    let build = families.iter().find_map(|family| family(name))?;
-    Some(factory(build))
+    let dsl = families.iter().find_map(|family| family(name)).map(Recipe::Dsl);
+    dsl.or_else(|| by_hand::topology(name)).map(factory)
 }
 
 /// The parts between commas; none of null.
