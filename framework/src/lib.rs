@@ -49,9 +49,9 @@ mod topology;
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, Grouped,
-    KGroupedStream, KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named,
-    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder, Stores,
-    StreamsBuilder, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
+    KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier, Materialized,
+    Named, ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder,
+    Stores, StreamsBuilder, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
     WindowBytesStoreSupplier,
 };
 pub use dsl::{Joined, StreamJoined};

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::kstream::KStream;
-use super::ktable::KTable;
+use super::ktable::origin::SendOld;
+use super::ktable::{KTable, Table};
 use super::options::{Grouped, Materialized, Named};
 use super::repartition::{RepartitionSpec, add_repartition};
 use super::stores::add_store;
@@ -177,7 +178,8 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
     ) -> KTable<K, A> {
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
-        let store_name = materialized.name.take().unwrap_or_else(|| plan.store_name(prefix));
+        let user_name = materialized.name.take();
+        let store_name = user_name.clone().unwrap_or_else(|| plan.store_name(prefix));
         let name = plan.name_or(named.0, prefix);
         let parent = self.grouped_node(&mut plan, &store_name, location);
         let key_serde =
@@ -185,7 +187,11 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         let value_serde = Arc::clone(&self.grouped.value_serde);
         let caching = materialized.caching;
         materialized.name = Some(store_name);
+        let send_old = SendOld::default();
+        let row_serde = Arc::clone(&materialized.value_serde);
         let store = add_store(&mut plan, materialized, StoreKind::KeyValue, location);
+        let table = Table::stored(store, Arc::clone(&key_serde), row_serde, send_old.clone())
+            .with_store_name(user_name.as_deref());
         let node_name = name.clone();
         let supplier = flushing_node(move |linker| {
             Ok(Aggregate {
@@ -196,7 +202,7 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
                     update: Arc::clone(&update),
                     rows: linker.rows(store)?,
                     caching: caching && linker.record_cache(),
-                    send_old: false,
+                    send_old: send_old.is_enabled(),
                 },
                 next: linker.outlet()?,
                 key_bytes: Vec::new(),
@@ -205,7 +211,7 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         let kind = GraphNodeKind::Processor { name, supplier, stores: vec![store] };
         let node = plan.add_node(vec![parent], kind, location);
         drop(plan);
-        KTable::new(Rc::clone(&self.plan), node)
+        KTable::new(Rc::clone(&self.plan), node, table)
     }
 
     /// The node whose records are partitioned by the group's key: the stream's own, or the source behind

@@ -2,6 +2,8 @@
 
 pub(crate) mod process;
 mod stream_joins;
+mod table_joins;
+mod to_table;
 
 use std::marker::PhantomData;
 use std::panic::Location;

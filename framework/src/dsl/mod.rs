@@ -6,6 +6,7 @@
 mod branched_kstream;
 mod joins;
 mod kgrouped_stream;
+mod kgrouped_table;
 mod kstream;
 mod ktable;
 pub(crate) mod options;
@@ -19,6 +20,7 @@ mod time_windowed_kstream;
 
 pub use branched_kstream::BranchedKStream;
 pub use kgrouped_stream::KGroupedStream;
+pub use kgrouped_table::KGroupedTable;
 pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{Joined, StreamJoined};

@@ -30,10 +30,20 @@ pub(crate) fn add_repartition<K: Data, V: Data>(
     repartition: RepartitionSpec<K, V>,
     location: &'static Location<'static>,
 ) -> GraphNodeId {
+    add_converting_repartition::<K, V, V>(plan, parent, repartition, location)
+}
+
+/// Adds a repartition behind `parent`, whose records have values of type `I`.
+pub(crate) fn add_converting_repartition<K: Data, I: Data + Into<V>, V: Data>(
+    plan: &mut Plan,
+    parent: GraphNodeId,
+    repartition: RepartitionSpec<K, V>,
+    location: &'static Location<'static>,
+) -> GraphNodeId {
     let RepartitionSpec { names, partitions, key_serde, value_serde } = repartition;
     let null_keys = NullKeys::default();
     let (filter_serde, pass) = (Arc::clone(&key_serde), null_keys.clone());
-    let filter = node(move |linker| {
+    let filter = node::<K, I, _>(move |linker| {
         let (key_serde, null_keys_pass) = (Arc::clone(&filter_serde), pass.pass());
         Ok(RepartitionFilter::<K, V> { key_serde, null_keys_pass, next: linker.outlet()? })
     });
@@ -41,6 +51,6 @@ pub(crate) fn add_repartition<K: Data, V: Data>(
         .supplier(Arc::clone(&key_serde), Arc::clone(&value_serde));
     let source =
         source_supplier(names.source.clone(), key_serde, value_serde, TimestampExtractor::Broker);
-    let node = RepartitionNode { names, partitions, null_keys, filter, sink, source };
+    let node = RepartitionNode { names, partitions, null_keys, filter: Some(filter), sink, source };
     plan.add_node(vec![parent], GraphNodeKind::Repartition(node), location)
 }

@@ -7,17 +7,16 @@ use std::sync::Arc;
 
 use super::kstream::KStream;
 use super::ktable::KTable;
+use super::ktable::source::{TableSourceSpec, add_table_source};
 use super::options::{Consumed, Materialized};
-use super::stores::add_store;
 use crate::error::TopologyErrors;
 use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode};
 use crate::processor::Data;
 use crate::processor::operators::source::Source;
-use crate::processor::operators::table_source::{TableSource, TableStore};
 use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::{ArcSerde, DefaultSerde, OptionSerde};
-use crate::topology::link::{BuiltNode, NodeSupplier, flushing_node};
-use crate::topology::{StoreKind, Topology};
+use crate::topology::Topology;
+use crate::topology::link::{BuiltNode, NodeSupplier};
 
 /// One topic or several.
 pub trait Topics {
@@ -132,8 +131,8 @@ impl StreamsBuilder {
         KStream::new(Rc::clone(&self.plan), node, false)
     }
 
-    /// Reads a topic as a table that is not kept: each record is the new value of its key, null deletes
-    /// it.
+    /// Reads a topic as a table: each record is the new value of its key, null deletes it. Rows are only
+    /// kept if an operator behind it reads them.
     #[track_caller]
     pub fn table<K, V>(&self, topic: &str) -> KTable<K, V>
     where
@@ -143,7 +142,8 @@ impl StreamsBuilder {
         self.table_with(topic, Consumed::new(), Materialized::new())
     }
 
-    /// Reads a topic as a table; it is kept in a store if `materialized` names one.
+    /// Reads a topic as a table; it is kept in a store if `materialized` names one, or if an operator behind
+    /// it reads its rows.
     ///
     /// **Shape**: records with a null key are dropped. The store has a changelog topic.
     #[track_caller]
@@ -151,20 +151,17 @@ impl StreamsBuilder {
         &self,
         topic: &str,
         consumed: Consumed<K, V>,
-        materialized: Materialized<K, V>,
+        mut materialized: Materialized<K, V>,
     ) -> KTable<K, V> {
         let Consumed { key_serde, value_serde, name, reset, timestamps } = consumed;
         let location = Location::caller();
         let store_key_serde =
             materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&key_serde));
-        let caching = materialized.caching;
-        let store = if materialized.name.is_some() {
-            let mut plan = self.plan.borrow_mut();
-            Some(add_store(&mut plan, materialized, StoreKind::KeyValue, location))
-        } else {
-            self.plan.borrow_mut().store_name(&format!("{topic}-"));
-            None
-        };
+        let queryable = materialized.name.is_some();
+        if !queryable {
+            let name = self.plan.borrow_mut().store_name(&format!("{topic}-"));
+            materialized.name = Some(name);
+        }
         let mut plan = self.plan.borrow_mut();
         let source_name = name.as_ref().map(|name| format!("{name}-source"));
         let source_name = plan.name_or(source_name, "KSTREAM-SOURCE-");
@@ -180,31 +177,14 @@ impl StreamsBuilder {
             types: TypeId::of::<(K, Option<V>)>(),
             supplier,
         });
-        let node_name = table_name.clone();
-        let supplier = flushing_node(move |linker| {
-            let store = match store {
-                Some(id) => Some(TableStore {
-                    rows: linker.rows::<V>(id)?,
-                    caching: caching && linker.record_cache(),
-                    send_old: false,
-                }),
-                None => None,
-            };
-            Ok(TableSource {
-                name: node_name.clone(),
-                key_serde: Arc::clone(&store_key_serde),
-                store,
-                next: linker.outlet()?,
-                key_bytes: Vec::new(),
-            })
-        });
-        let kind = GraphNodeKind::Processor {
+        let spec = TableSourceSpec {
             name: table_name,
-            supplier,
-            stores: store.into_iter().collect(),
+            parent: source,
+            key_serde: store_key_serde,
+            materialized,
+            queryable,
         };
-        let node = self.plan.borrow_mut().add_node(vec![source], kind, location);
-        KTable::new(Rc::clone(&self.plan), node)
+        add_table_source::<K, Option<V>, V>(&self.plan, spec, location)
     }
 
     /// Checks everything and makes the topology.

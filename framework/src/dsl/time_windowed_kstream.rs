@@ -5,17 +5,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::kgrouped_stream::{KGroupedStream, aggregate_update, count_update, reduce_update};
-use super::ktable::KTable;
+use super::ktable::origin::{SendOld, Stored};
+use super::ktable::{KTable, Table};
 use super::options::{Materialized, Named};
 use super::stores::add_store;
 use crate::graph::GraphNodeKind;
 use crate::processor::Data;
 use crate::processor::operators::fold::{Fold, Update};
 use crate::processor::operators::windowed_aggregate::WindowedAggregate;
-use crate::serdes::DefaultSerde;
+use crate::processor::value_getter::StoreKey;
+use crate::serdes::{ArcSerde, DefaultSerde, TimeWindowedSerde};
+use crate::state::key_layout::write_window_suffix;
 use crate::time::windows::{TimeWindows, Windowed};
-use crate::topology::StoreKind;
 use crate::topology::link::flushing_node;
+use crate::topology::{StoreId, StoreKind};
 
 /// Records grouped by key and by windows of time, ready to be aggregated.
 ///
@@ -129,7 +132,8 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
     ) -> KTable<Windowed<K>, A> {
         let location = Location::caller();
         let mut plan = self.group.plan.borrow_mut();
-        let store_name = materialized.name.take().unwrap_or_else(|| plan.store_name(prefix));
+        let user_name = materialized.name.take();
+        let store_name = user_name.clone().unwrap_or_else(|| plan.store_name(prefix));
         let name = plan.name_or(named.0, prefix);
         let windows = self.windows;
         let least = windows.size_ms().saturating_add(windows.grace_ms());
@@ -149,8 +153,13 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
         let key_serde = materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(group_serde));
         let caching = materialized.caching;
         materialized.name = Some(store_name);
+        let send_old = SendOld::default();
+        let row_serde = Arc::clone(&materialized.value_serde);
         let store =
             add_store(&mut plan, materialized, StoreKind::Window { retention_ms }, location);
+        let table = windowed_table(store, &key_serde, windows, send_old.clone())
+            .with_value_serde(row_serde)
+            .with_store_name(user_name.as_deref());
         let node_name = name.clone();
         let supplier = flushing_node(move |linker| {
             Ok(WindowedAggregate {
@@ -161,7 +170,7 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
                     update: Arc::clone(&update),
                     rows: linker.rows(store)?,
                     caching: caching && linker.record_cache(),
-                    send_old: false,
+                    send_old: send_old.is_enabled(),
                 },
                 next: linker.outlet()?,
                 key_bytes: Vec::new(),
@@ -171,6 +180,24 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
         let kind = GraphNodeKind::Processor { name, supplier, stores: vec![store] };
         let node = plan.add_node(vec![parent], kind, location);
         drop(plan);
-        KTable::new(Rc::clone(&self.group.plan), node)
+        KTable::new(Rc::clone(&self.group.plan), node, table)
     }
+}
+
+/// A table of windows: its store's keys are record key and window start.
+fn windowed_table<K: Data, A: Data>(
+    store: StoreId,
+    key_serde: &ArcSerde<K>,
+    windows: TimeWindows,
+    send_old: SendOld,
+) -> Table<Windowed<K>, A> {
+    let store_serde = Arc::clone(key_serde);
+    let store_key: StoreKey<Windowed<K>> = Arc::new(move |key, bytes| {
+        store_serde.serialize(&key.key, bytes)?;
+        write_window_suffix(key.window.start, bytes);
+        Ok(())
+    });
+    let origin = Rc::new(Stored { store, store_key, send_old });
+    let key_serde = TimeWindowedSerde::new(Arc::clone(key_serde), windows.size_ms());
+    Table::new(origin, Arc::new(key_serde)).with_grace_ms(Some(windows.grace_ms()))
 }

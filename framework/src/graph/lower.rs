@@ -187,9 +187,12 @@ impl Lowering {
             stores: Vec::new(),
             supplier,
         };
-        let filter = self.add(parents, processor(names.filter, filter));
+        let parents = match filter {
+            Some(filter) => vec![self.add(parents, processor(names.filter, filter))],
+            None => parents.to_vec(),
+        };
         let kind = NodeKind::Sink { topic: topic.clone() };
-        self.add(&[filter], NewNode { name: names.sink, kind, stores: Vec::new(), supplier: sink });
+        self.add(&parents, NewNode { name: names.sink, kind, stores: Vec::new(), supplier: sink });
         self.topology
             .repartition_topics
             .push(RepartitionTopic { topic: topic.clone(), partitions });

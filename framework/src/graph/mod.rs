@@ -64,12 +64,13 @@ pub(crate) struct SourceNode {
     pub(crate) supplier: NodeSupplier,
 }
 
-/// A repartition: a filter and a sink in one sub-topology, a source in the next.
+/// A repartition: a filter, if records without a key come, and a sink in one sub-topology, a source in the
+/// next.
 pub(crate) struct RepartitionNode {
     pub(crate) names: RepartitionNames,
     pub(crate) partitions: Option<i32>,
     pub(crate) null_keys: NullKeys,
-    pub(crate) filter: NodeSupplier,
+    pub(crate) filter: Option<NodeSupplier>,
     pub(crate) sink: NodeSupplier,
     pub(crate) source: NodeSupplier,
 }
@@ -119,6 +120,16 @@ impl Plan {
     /// Has all tasks share a store.
     pub(crate) fn share_store(&mut self, store: StoreId) {
         self.global_stores.push(store);
+    }
+
+    /// Connects a processor that is there already to a store.
+    pub(crate) fn connect_store(&mut self, node: GraphNodeId, store: StoreId) {
+        if let Some(GraphNode { kind: GraphNodeKind::Processor { stores, .. }, .. }) =
+            self.nodes.get_mut(node.0)
+            && !stores.contains(&store)
+        {
+            stores.push(store);
+        }
     }
 
     /// Notes a mistake; `build` returns all of them.

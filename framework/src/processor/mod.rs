@@ -14,6 +14,7 @@ pub(crate) mod operators;
 pub(crate) mod processor_context;
 pub(crate) mod punctuation;
 pub(crate) mod timestamp_extractor;
+pub(crate) mod value_getter;
 
 use std::cell::RefCell;
 use std::rc::Rc;

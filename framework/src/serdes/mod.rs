@@ -4,6 +4,7 @@
 //! can override it through its options. Null is a property of the serde: only `Option`'s writes and
 //! reads it, every other type has none.
 
+pub(crate) mod change;
 mod json;
 mod option;
 mod primitives;

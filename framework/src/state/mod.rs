@@ -24,9 +24,9 @@ pub use in_memory::MemoryRows;
 pub use stores::{
     AggregateWithHeaders, AggregationWithHeaders, KeyValueIterator, KeyValueStore, Plain,
     SessionStore, SessionStoreWithHeaders, StoredAs, Timestamped, TimestampedKeyValueStore,
-    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
-    TimestampedWindowStoreWithHeaders, ValueAndTimestamp, ValueTimestampHeaders,
-    VersionedKeyValueStore, VersionedRecord, WindowStore, WindowStoreIterator, WithHeaders,
+    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore, TimestampedWindowStoreWithHeaders,
+    ValueAndTimestamp, ValueTimestampHeaders, VersionedKeyValueStore, VersionedRecord, WindowStore,
+    WindowStoreIterator, WithHeaders,
 };
 pub use versioned::PutOutcome;
 

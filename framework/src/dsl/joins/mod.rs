@@ -3,3 +3,4 @@
 pub(super) mod repartition;
 pub(super) mod stores;
 pub(super) mod streams;
+pub(super) mod table;

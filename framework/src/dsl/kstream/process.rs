@@ -71,7 +71,8 @@ impl<K: Data, V: Data> KStream<K, V> {
         named: impl Into<Named>,
         stores: &[&str],
     ) -> KStream<KOut, VOut> {
-        let used = UserStores::new(stores, supplier.stores().into_iter().map(|builder| builder.store));
+        let used =
+            UserStores::new(stores, supplier.stores().into_iter().map(|builder| builder.store));
         let node = process_supplier(supplier);
         self.add_processor(named.into(), "KSTREAM-PROCESSOR-", true, node, used)
     }
@@ -135,7 +136,8 @@ impl<K: Data, V: Data> KStream<K, V> {
         named: impl Into<Named>,
         stores: &[&str],
     ) -> KStream<K, VOut> {
-        let used = UserStores::new(stores, supplier.stores().into_iter().map(|builder| builder.store));
+        let used =
+            UserStores::new(stores, supplier.stores().into_iter().map(|builder| builder.store));
         let node = process_values_supplier(supplier);
         self.add_processor(named.into(), "KSTREAM-PROCESSVALUES-", false, node, used)
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::supplier::{
-    KeyValueBytesStoreSupplier, Keep, SessionBytesStoreSupplier, VersionedBytesStoreSupplier,
+    Keep, KeyValueBytesStoreSupplier, SessionBytesStoreSupplier, VersionedBytesStoreSupplier,
     WindowBytesStoreSupplier,
 };
 use crate::dsl::AnyStoreBuilder;
@@ -221,15 +221,13 @@ pub(super) fn key_value<K: Data, V: Data, F: StoredAs<V>>(
     let kind = RowKind { store: StoreKind::KeyValue, headers, ttl_ms };
     let make: StoreSupplier = Arc::new(move |backing, settings| {
         let rows = build_rows(backing, &value_serde, kind, &settings)?;
-        let core =
-            StoreCore::new(Arc::clone(&shared_name), Arc::clone(&key_serde), settings.clock);
+        let core = StoreCore::new(Arc::clone(&shared_name), Arc::clone(&key_serde), settings.clock);
         let Keep::LastUsed(max_rows) = keep else {
             let rows = Rc::new(RefCell::new(rows));
             let shared: Rc<RefCell<dyn KeyValueRows<V>>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
             return Ok(built(rows, KeyValueStore::<K, V, F>::new(core, shared)));
         };
-        let rows =
-            Rc::new(RefCell::new(LruRows::new(rows, Arc::clone(&value_serde), max_rows)));
+        let rows = Rc::new(RefCell::new(LruRows::new(rows, Arc::clone(&value_serde), max_rows)));
         let shared: Rc<RefCell<dyn KeyValueRows<V>>> = Rc::<RefCell<LruRows<V>>>::clone(&rows);
         Ok(built(rows, KeyValueStore::<K, V, F>::new(core, shared)))
     });
@@ -253,8 +251,7 @@ pub(super) fn window<K: Data, V: Data, F: StoredAs<V>>(
     let make: StoreSupplier = Arc::new(move |backing, settings| {
         let rows = build_rows(backing, &value_serde, kind, &settings)?;
         let rows = Rc::new(RefCell::new(rows));
-        let core =
-            StoreCore::new(Arc::clone(&shared_name), Arc::clone(&key_serde), settings.clock);
+        let core = StoreCore::new(Arc::clone(&shared_name), Arc::clone(&key_serde), settings.clock);
         let handle = WindowStore::<K, V, F>::new(core, Rc::clone(&rows), options);
         Ok(built(rows, handle))
     });
@@ -275,8 +272,7 @@ pub(super) fn session<K: Data, V: Data, F: StoredAs<V>>(
     let make: StoreSupplier = Arc::new(move |backing, settings| {
         let rows = build_rows(backing, &value_serde, kind, &settings)?;
         let rows = Rc::new(RefCell::new(rows));
-        let core =
-            StoreCore::new(Arc::clone(&shared_name), Arc::clone(&key_serde), settings.clock);
+        let core = StoreCore::new(Arc::clone(&shared_name), Arc::clone(&key_serde), settings.clock);
         let handle = SessionStore::<K, V, F>::new(core, Rc::clone(&rows), by_time);
         Ok(built(rows, handle))
     });
@@ -290,10 +286,7 @@ pub(super) fn versioned<K: Data, V: Data>(
 ) -> StoreBuilder<VersionedKeyValueStore<K, V>> {
     let VersionedBytesStoreSupplier { name, store_type, history_retention } = supplier;
     let supplier = versioned_supplier(&name, history_retention, Some(key_serde), value_serde);
-    StoreBuilder::new(
-        Head { name, kind: StoreKind::KeyValue, store_type, problem: None },
-        supplier,
-    )
+    StoreBuilder::new(Head { name, kind: StoreKind::KeyValue, store_type, problem: None }, supplier)
 }
 
 /// Builds a versioned store, with a handle if its key serde is known.
@@ -309,8 +302,7 @@ pub(crate) fn versioned_supplier<K: Data, V: Data>(
         let rows =
             VersionedRows::new(backing, Arc::clone(&value_serde), history_ms, settings.budget)?;
         let rows = Rc::new(RefCell::new(rows));
-        let managed: Rc<RefCell<dyn ManagedStore>> =
-            Rc::<RefCell<VersionedRows<V>>>::clone(&rows);
+        let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<VersionedRows<V>>>::clone(&rows);
         let handle = key_serde.as_ref().map(|key_serde| {
             let core = StoreCore::new(Arc::clone(&name), Arc::clone(key_serde), settings.clock);
             Rc::new(VersionedKeyValueStore::new(core, Rc::clone(&rows))) as Rc<dyn std::any::Any>

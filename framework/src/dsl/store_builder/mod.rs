@@ -10,8 +10,8 @@ use crate::serdes::{ArcSerde, DefaultSerde};
 use crate::state::rows::RowHeaders;
 use crate::state::{
     KeyValueStore, SessionStore, SessionStoreWithHeaders, TimestampedKeyValueStore,
-    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore,
-    TimestampedWindowStoreWithHeaders, VersionedKeyValueStore, WindowStore,
+    TimestampedKeyValueStoreWithHeaders, TimestampedWindowStore, TimestampedWindowStoreWithHeaders,
+    VersionedKeyValueStore, WindowStore,
 };
 use crate::topology::StoreType;
 
@@ -47,7 +47,11 @@ impl Stores {
     /// A key-value store in memory that keeps the `max_entries` rows that were read or written last; the others are
     /// deleted, from the changelog too.
     pub fn lru_map(name: impl Into<String>, max_entries: usize) -> KeyValueBytesStoreSupplier {
-        KeyValueBytesStoreSupplier { name: name.into(), keep: Keep::LastUsed(max_entries), ttl: None }
+        KeyValueBytesStoreSupplier {
+            name: name.into(),
+            keep: Keep::LastUsed(max_entries),
+            ttl: None,
+        }
     }
 
     /// A window store on disk. Windows span `window_size`, which only counts for the ends that are shown, and are

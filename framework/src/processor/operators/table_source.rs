@@ -30,17 +30,14 @@ pub(crate) struct TableSource<K, V> {
     pub(crate) key_bytes: Vec<u8>,
 }
 
-impl<K: Data, V: Data> Node<K, Option<V>> for TableSource<K, V> {
-    fn process(
-        &mut self,
-        task: &mut TaskContext,
-        record: Record<K, Option<V>>,
-    ) -> Result<(), Error> {
+impl<K: Data, I: Data + Into<Option<V>>, V: Data> Node<K, I> for TableSource<K, V> {
+    fn process(&mut self, task: &mut TaskContext, record: Record<K, I>) -> Result<(), Error> {
         if self.key_serde.is_null(&record.key) {
             task.drop_record(DropReason::NullKey);
             return Ok(());
         }
-        let Record { key, value: new, timestamp, headers } = record;
+        let Record { key, value, timestamp, headers } = record;
+        let new: Option<V> = value.into();
         let mut old = None;
         if let Some(store) = &self.store {
             self.key_bytes.clear();

@@ -33,7 +33,9 @@ pub(super) fn encode<V: 'static>(
 
 /// The timestamp of a row; the lowest for what is none.
 pub(super) fn timestamp_of(bytes: &[u8]) -> Timestamp {
-    bytes.first_chunk::<TIMESTAMP_BYTES>().map_or(Timestamp::MIN, |bytes| i64::from_be_bytes(*bytes))
+    bytes
+        .first_chunk::<TIMESTAMP_BYTES>()
+        .map_or(Timestamp::MIN, |bytes| i64::from_be_bytes(*bytes))
 }
 
 /// Reads a row and its headers.

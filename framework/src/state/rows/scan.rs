@@ -14,8 +14,7 @@ use crate::record::{Headers, Timestamp};
 pub(crate) type VisitRow<'a, V> = dyn FnMut(&[u8], &Stamped<V>) -> bool + 'a;
 
 /// [`VisitRow`] that also takes the row's headers: of stores that keep them.
-pub(crate) type VisitRowWithHeaders<'a, V> =
-    dyn FnMut(&[u8], &Stamped<V>, &Headers) -> bool + 'a;
+pub(crate) type VisitRowWithHeaders<'a, V> = dyn FnMut(&[u8], &Stamped<V>, &Headers) -> bool + 'a;
 
 type Order = BTreeMap<Box<[u8]>, u32>;
 

@@ -242,13 +242,14 @@ impl<K: Data, V: Data, F: StoredAs<V>> KeyValueStore<K, V, F> {
     ) -> Result<(), Error> {
         let Shared { core, rows } = &*self.shared;
         let mut failed = None;
-        let show: &mut VisitRowWithHeaders<'_, V> = &mut |key, row, headers| match core.read_key(key) {
-            Ok(key) => visit(key, F::read(&row.value, row.timestamp, headers)).is_continue(),
-            Err(error) => {
-                failed = Some(error);
-                false
-            }
-        };
+        let show: &mut VisitRowWithHeaders<'_, V> =
+            &mut |key, row, headers| match core.read_key(key) {
+                Ok(key) => visit(key, F::read(&row.value, row.timestamp, headers)).is_continue(),
+                Err(error) => {
+                    failed = Some(error);
+                    false
+                }
+            };
         core.borrow(rows)?.rows().scan_with_headers(from, to, reverse, show)?;
         failed.map_or(Ok(()), Err)
     }

@@ -24,9 +24,7 @@ pub use form::{
 };
 pub use iterator::{KeyValueIterator, WindowStoreIterator};
 pub(crate) use key_value::KeyValueRows;
-pub use key_value::{
-    KeyValueStore, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders,
-};
+pub use key_value::{KeyValueStore, TimestampedKeyValueStore, TimestampedKeyValueStoreWithHeaders};
 pub(crate) use lru::LruRows;
 pub use session::{SessionStore, SessionStoreWithHeaders};
 pub use versioned::{VersionedKeyValueStore, VersionedRecord};

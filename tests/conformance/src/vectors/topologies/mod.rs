@@ -9,6 +9,9 @@ mod errors;
 mod repartition;
 mod stateless;
 mod stream_joins;
+mod stream_table_joins;
+mod table_joins;
+mod tables;
 mod typed;
 mod windows;
 
@@ -51,6 +54,9 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
         stream_joins::topology,
+        stream_table_joins::topology,
+        tables::topology,
+        table_joins::topology,
         repartition::topology,
         aggregations::topology,
         windows::topology,
