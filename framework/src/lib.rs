@@ -48,13 +48,14 @@ mod topology;
 
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
-    AnyStoreBuilder, Branched, BranchedKStream, Consumed, FixedKeyProcessorSupplier, Grouped,
-    KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier, Materialized,
-    Named, ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder,
-    Stores, StreamsBuilder, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
+    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager,
+    FixedKeyProcessorSupplier, Grouped, KGroupedStream, KGroupedTable, KStream, KTable,
+    KeyValueBytesStoreSupplier, Materialized, Named, ProcessorSupplier, Produced, Repartitioned,
+    SessionBytesStoreSupplier, StoreBuilder, Stores, StreamsBuilder, Strict, Suppressed,
+    TableJoined, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
     WindowBytesStoreSupplier,
 };
-pub use dsl::{Joined, StreamJoined};
+pub use dsl::{Distinct, Joined, StreamJoined};
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
@@ -67,7 +68,7 @@ pub use processor::punctuation::{PunctuationType, ScheduleId};
 pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
-pub use time::windows::{JoinWindows, TimeWindows, Window, Windowed};
+pub use time::windows::{AsOf, JoinWindows, TimeWindows, Window, Windowed};
 pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};
 
 /// The README's code, kept true by compiling it.

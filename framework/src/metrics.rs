@@ -175,12 +175,13 @@ pub struct TaskMetrics {
 impl TaskMetrics {
     /// Records left out for `reason`.
     pub fn dropped_records(&self, reason: DropReason) -> &IntCounter {
-        let [null_key, null_value, late, deserialization] = &self.dropped_records;
+        let [null_key, null_value, late, deserialization, stale] = &self.dropped_records;
         match reason {
             DropReason::NullKey => null_key,
             DropReason::NullValue => null_value,
             DropReason::Late => late,
             DropReason::Deserialization => deserialization,
+            DropReason::StaleResponse => stale,
         }
     }
 }
@@ -212,12 +213,14 @@ pub enum DropReason {
     Late,
     /// Its bytes could not be read, and the handler went on.
     Deserialization,
+    /// The answer of a foreign-key join came when the row had changed.
+    StaleResponse,
 }
 
 impl DropReason {
     /// Every reason, in the order of the handles.
-    pub(crate) const ALL: [Self; 4] =
-        [Self::NullKey, Self::NullValue, Self::Late, Self::Deserialization];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::NullKey, Self::NullValue, Self::Late, Self::Deserialization, Self::StaleResponse];
 
     /// The value of the label `reason`.
     pub fn name(self) -> &'static str {
@@ -226,6 +229,7 @@ impl DropReason {
             Self::NullValue => "null_value",
             Self::Late => "late",
             Self::Deserialization => "deserialization",
+            Self::StaleResponse => "stale_response",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A stream of records, and the operators on it.
 
+mod as_of_joins;
+mod distinct;
 pub(crate) mod process;
 mod stream_joins;
 mod table_joins;

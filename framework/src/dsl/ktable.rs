@@ -2,12 +2,14 @@
 
 mod derive;
 mod filter;
+mod foreign_key_join;
 mod group_by;
 mod join;
 mod kept_store;
 mod map_values;
 pub(crate) mod origin;
 pub(crate) mod source;
+mod suppress;
 mod to_stream;
 
 use std::rc::Rc;

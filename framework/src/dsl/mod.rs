@@ -23,8 +23,11 @@ pub use kgrouped_stream::KGroupedStream;
 pub use kgrouped_table::KGroupedTable;
 pub use kstream::KStream;
 pub use ktable::KTable;
-pub use options::{Joined, StreamJoined};
-pub use options::{Branched, Consumed, Grouped, Materialized, Named, Produced, Repartitioned};
+pub use options::{Distinct, Joined, StreamJoined};
+pub use options::{
+    Branched, BufferConfig, Consumed, Eager, Grouped, Materialized, Named, Produced, Repartitioned,
+    Strict, Suppressed, TableJoined,
+};
 pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
 pub use state_store::AnyStoreBuilder;
 pub use store_builder::{

@@ -56,6 +56,12 @@ impl Commit<'_> {
             task.flush_caches()?;
         }
         (self.between)(CommitStep::CachesFlushed)?;
+        // ORDER: what a buffer has given out is acknowledged before its changelog forgets it. A crash
+        //    in between gives it out again; the other way round it would be lost, because its input need
+        //    not come again: it is long committed.
+        if tasks.iter().any(|task| task.gave_out()) {
+            flush(self.producer)?;
+        }
         // 2. Rows go to the changelogs.
         //    Crash: the changelog may have some of them, and the store none. Restoring gives those rows, and
         //    their input is processed again: at least once.

@@ -3,6 +3,7 @@
 //! A store of a task is, from top to bottom: typed rows in memory (what was read and what has been
 //! written since the last commit), and a [`RowStore`] of bytes that only ever holds committed rows.
 
+pub(crate) mod buffer;
 mod directory;
 pub(crate) mod handle;
 mod in_memory;

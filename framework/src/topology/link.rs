@@ -18,6 +18,7 @@ use crate::processor::operators::source::RawNode;
 use crate::processor::processor_context::ProcessorNode;
 use crate::processor::{Data, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
 use crate::state::RowStore;
+use crate::state::buffer::TimeOrderedBuffer;
 use crate::state::handle::RecordClock;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
 
@@ -54,7 +55,7 @@ pub(crate) enum BuiltNode {
 /// A store instance.
 pub(crate) struct BuiltStore {
     pub(crate) managed: Rc<RefCell<dyn ManagedStore>>,
-    /// An `Rc<RefCell<Rows<V>>>`.
+    /// An `Rc<RefCell<Rows<V>>>`, or an `Rc<RefCell<TimeOrderedBuffer>>`.
     pub(crate) rows: Box<dyn Any>,
     /// A [`StateStoreHandle`](crate::state::StateStoreHandle), if processors can ask for the store.
     pub(crate) handle: Option<Rc<dyn Any>>,
@@ -65,6 +66,13 @@ impl BuiltStore {
         let rows = Rc::new(RefCell::new(rows));
         let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<Rows<V>>>::clone(&rows);
         Self { managed, rows: Box::new(rows), handle: None }
+    }
+
+    pub(crate) fn of_buffer(buffer: TimeOrderedBuffer) -> Self {
+        let buffer = Rc::new(RefCell::new(buffer));
+        let managed: Rc<RefCell<dyn ManagedStore>> =
+            Rc::<RefCell<TimeOrderedBuffer>>::clone(&buffer);
+        Self { managed, rows: Box::new(buffer), handle: None }
     }
 }
 
@@ -193,13 +201,24 @@ impl Linker<'_> {
 
     /// The typed rows of a store that the node is connected to.
     pub(crate) fn rows<V: 'static>(&self, store: StoreId) -> Result<Rc<RefCell<Rows<V>>>, Error> {
+        self.built_store(store, std::any::type_name::<V>())
+    }
+
+    /// A buffer that the node is connected to.
+    pub(crate) fn buffer(&self, store: StoreId) -> Result<Rc<RefCell<TimeOrderedBuffer>>, Error> {
+        self.built_store(store, "what waits for its time")
+    }
+
+    fn built_store<S: 'static>(
+        &self,
+        store: StoreId,
+        content: &str,
+    ) -> Result<Rc<RefCell<S>>, Error> {
         let linked = self.stores.iter().find(|linked| linked.id == store);
-        let rows =
-            linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<Rows<V>>>>());
-        rows.map(Rc::clone).ok_or_else(|| {
+        let built = linked.and_then(|linked| linked.built.rows.downcast_ref::<Rc<RefCell<S>>>());
+        built.map(Rc::clone).ok_or_else(|| {
             let store = &self.topology.store(store).name;
-            let types = std::any::type_name::<V>();
-            Error::new(ErrorKind::Config, format!("store {store} does not hold {types}"))
+            Error::new(ErrorKind::Config, format!("store {store} does not hold {content}"))
         })
     }
 }

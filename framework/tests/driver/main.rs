@@ -4,12 +4,17 @@
 #![expect(clippy::indexing_slicing, reason = "helpers of tests fail like tests")]
 
 mod aggregate;
+mod as_of_joins;
 mod bad_records;
 mod branch;
 mod build_errors;
+mod distinct;
 mod filter;
 mod flat_map;
+mod foreign_key;
+mod foreign_key_models;
 mod forks;
+mod fresh;
 mod group;
 mod harness;
 mod headers;
@@ -23,6 +28,9 @@ mod record_cache;
 mod repartition;
 mod stream_join_models;
 mod stream_joins;
+mod stream_table_joins;
+mod suppress;
+mod suppress_models;
 mod table;
 mod timestamps;
 mod window_models;

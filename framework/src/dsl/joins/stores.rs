@@ -7,6 +7,7 @@ use crate::processor::Data;
 use crate::serdes::ArcSerde;
 use crate::state::key_layout::KeyLayout;
 use crate::state::rows::{RowHeaders, Rows, RowsOptions};
+use crate::state::buffer::{BufferKind, TimeOrderedBuffer};
 use crate::topology::link::BuiltStore;
 use crate::topology::{StoreKind, StoreType, TopologyStore};
 
@@ -47,5 +48,25 @@ impl<V: Data> JoinStoreSpec<V> {
                 Ok(BuiltStore::of_rows(Rows::new(backing, Arc::clone(&value_serde), options)?))
             }),
         }
+    }
+}
+
+/// A store of records that wait.
+pub(crate) fn buffer_store(
+    name: String,
+    logging: bool,
+    topic_configs: BTreeMap<String, String>,
+) -> TopologyStore {
+    TopologyStore {
+        name,
+        kind: StoreKind::KeyValue,
+        store_type: StoreType::InMemory,
+        logging,
+        caching: false,
+        topic_configs,
+        subtopology: 0,
+        supplier: Arc::new(move |_, _| {
+            Ok(BuiltStore::of_buffer(TimeOrderedBuffer::new(BufferKind::Grace, logging)))
+        }),
     }
 }

@@ -5,6 +5,7 @@
 
 mod branched;
 mod consumed;
+mod distinct;
 mod grouped;
 mod joined;
 mod materialized;
@@ -12,9 +13,12 @@ mod named;
 mod produced;
 mod repartitioned;
 mod stream_joined;
+pub(crate) mod suppressed;
+mod table_joined;
 
 pub use branched::Branched;
 pub use consumed::Consumed;
+pub use distinct::Distinct;
 pub use grouped::Grouped;
 pub use joined::Joined;
 pub use materialized::Materialized;
@@ -23,6 +27,8 @@ pub use produced::Produced;
 pub use repartitioned::Repartitioned;
 pub(crate) use stream_joined::JoinStore;
 pub use stream_joined::StreamJoined;
+pub use suppressed::{BufferConfig, Eager, Strict, Suppressed};
+pub use table_joined::TableJoined;
 
 /// Hides serdes in `Debug` output.
 macro_rules! debug_by_name {

@@ -1,10 +1,13 @@
 //! One operator per file.
 
 pub(crate) mod aggregate;
+pub(crate) mod as_of_join;
 pub(crate) mod branch;
+pub(crate) mod distinct;
 pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod fold;
+pub(crate) mod foreign_key;
 pub(crate) mod held_back;
 pub(crate) mod join_window;
 pub(crate) mod kept_rows;
@@ -18,6 +21,7 @@ pub(crate) mod sink;
 pub(crate) mod source;
 pub(crate) mod stream_join;
 pub(crate) mod stream_table_join;
+pub(crate) mod suppress;
 pub(crate) mod table_derive;
 pub(crate) mod table_join;
 pub(crate) mod table_join_merge;
@@ -25,4 +29,5 @@ pub(crate) mod table_select;
 pub(crate) mod table_source;
 pub(crate) mod to_stream;
 pub(crate) mod unmatched;
+pub(crate) mod waiting_records;
 pub(crate) mod windowed_aggregate;

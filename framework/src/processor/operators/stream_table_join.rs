@@ -3,11 +3,12 @@
 //! The row is the table's at present, or, of a table that keeps its history, as of the record's time.
 
 use super::stream_join::{Alone, Joiner};
+use super::waiting_records::WaitingRecords;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::value_getter::BoxedGetter;
 use crate::processor::{Data, Node, Outlet};
-use crate::record::Record;
+use crate::record::{Record, Timestamp};
 use crate::serdes::ArcSerde;
 
 /// What becomes of a record: the same with and without a grace period.
@@ -67,5 +68,31 @@ impl<K: Data, V: Data, T: Data, O: Data> Node<K, V> for StreamTableJoin<K, V, T,
             Some(record) => self.0.join(task, record),
             None => Ok(()),
         }
+    }
+}
+
+/// The join node with a grace period: records wait until stream time is so much past them.
+///
+/// Stream time here is the highest timestamp of the records that could wait; one that is later than the
+/// grace allows is joined at once, and so is one without a key.
+pub(crate) struct GracedStreamTableJoin<K, V, T, O> {
+    pub(crate) lookup: RowLookup<K, V, T, O>,
+    pub(crate) waiting: WaitingRecords<K, V>,
+    pub(crate) grace_ms: i64,
+    pub(crate) stream_time: Timestamp,
+}
+
+impl<K: Data, V: Data, T: Data, O: Data> Node<K, V> for GracedStreamTableJoin<K, V, T, O> {
+    fn process(&mut self, task: &mut TaskContext, record: Record<K, V>) -> Result<(), Error> {
+        let Some(record) = self.lookup.joinable(task, record) else { return Ok(()) };
+        let late = record.timestamp < self.stream_time.saturating_sub(self.grace_ms);
+        if late || self.lookup.key_serde.is_null(&record.key) {
+            return self.lookup.join(task, record);
+        }
+        self.stream_time = self.stream_time.max(record.timestamp);
+        self.waiting.hold_back(task, record)?;
+        let until = self.stream_time.saturating_sub(self.grace_ms);
+        let lookup = &mut self.lookup;
+        self.waiting.release(task, until, &mut |task, record| lookup.join(task, record))
     }
 }

@@ -178,6 +178,11 @@ impl StreamTask {
         flushed.map_err(|error| error.in_task(self.id))
     }
 
+    /// Whether a changelog is about to forget rows that have gone downstream.
+    pub(crate) fn gave_out(&self) -> bool {
+        self.stores.iter().any(|store| store.built.managed.borrow().gave_out())
+    }
+
     /// Sends the rows written since the last commit to the changelogs.
     pub(crate) fn send_changelogs(&mut self) -> Result<(), Error> {
         for store in &mut self.stores {

@@ -26,6 +26,11 @@ pub(crate) type EmitChange<'a> = dyn FnMut(ChangelogRecord<'_>) -> Result<(), Er
 
 /// A store as its task sees it: something to commit, roll back, and restore.
 pub(crate) trait ManagedStore {
+    /// Whether rows have left the store since the last commit because they went downstream. Their
+    /// changelog must not forget them before what came of them is acknowledged.
+    fn gave_out(&self) -> bool {
+        false
+    }
     /// Serializes the rows written since the last commit and gives them out as changelog records: the
     /// latest per row, or every update where the store is asked for that.
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error>;

@@ -1,8 +1,10 @@
 //! Windows: spans of event time that records are grouped into.
 
+mod as_of;
 mod join_windows;
 mod time_windows;
 
+pub use as_of::AsOf;
 pub use join_windows::JoinWindows;
 pub use time_windows::TimeWindows;
 

@@ -6,10 +6,12 @@ mod aggregations;
 mod by_hand;
 mod cached;
 mod errors;
+mod foreign_keys;
 mod repartition;
 mod stateless;
 mod stream_joins;
 mod stream_table_joins;
+mod suppression;
 mod table_joins;
 mod tables;
 mod typed;
@@ -63,6 +65,8 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         cached::topology,
         errors::topology,
         typed::topology,
+        suppression::topology,
+        foreign_keys::topology,
     ];
     let dsl = families.iter().find_map(|family| family(name)).map(Recipe::Dsl);
     dsl.or_else(|| by_hand::topology(name)).map(factory)
