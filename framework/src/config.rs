@@ -41,6 +41,7 @@ pub struct StreamsConfig {
     pub(crate) deserialization_handler: Arc<dyn DeserializationHandler>,
     pub(crate) dead_letter_topic: Option<String>,
     pub(crate) http_listen: Option<SocketAddr>,
+    pub(crate) accept_topology_changes: bool,
 }
 
 /// What a changelog topic gets of a row that changes several times between two commits.
@@ -79,6 +80,7 @@ impl StreamsConfig {
             deserialization_handler: Arc::new(FailOnBadRecord),
             dead_letter_topic: None,
             http_listen: None,
+            accept_topology_changes: false,
         }
     }
 
@@ -203,6 +205,15 @@ impl StreamsConfig {
     #[must_use]
     pub fn http_listen(mut self, address: SocketAddr) -> Self {
         self.http_listen = Some(address);
+        self
+    }
+
+    /// Starts although the topology does not fit the state that the application id has: what still fits is
+    /// kept, the rest is left behind. Off by default: such a start is refused, with a list of what has
+    /// changed. (Kafka Streams has no such setting, and does not notice.)
+    #[must_use]
+    pub fn accept_topology_changes(mut self, accept: bool) -> Self {
+        self.accept_topology_changes = accept;
         self
     }
 

@@ -1,6 +1,8 @@
 //! What the test driver of `kstream-test-utils` is made of: a real task on an in-process broker, driven
 //! record by record. Not part of the public interface.
 
+mod global;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,7 +15,7 @@ use crate::broker::{
 };
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
-use crate::ids::TaskId;
+use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::record::Timestamp;
@@ -28,6 +30,7 @@ use crate::state::rows::{RowBudget, Rows};
 use crate::time::{Clock, ManualClock};
 use crate::topology::link::{LinkSettings, TaskScope};
 use crate::topology::{NodeKind, StoreKind, Topology};
+use global::{GlobalDriver, memory_stores};
 
 /// How many records one fetch takes.
 const FETCH_RECORDS: usize = 10_000;
@@ -43,6 +46,7 @@ pub struct TaskDriver {
     consumer: Box<dyn Consumer>,
     slots: Vec<Slot>,
     task: StreamTask,
+    global: Option<GlobalDriver>,
 }
 
 /// A row of a store, its key as bytes.
@@ -82,24 +86,21 @@ impl TaskDriver {
             budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
             changelog_updates: config.changelog_updates,
         };
+        let driving = Driving { config: &config, producer: &producer };
+        let stores = memory_stores(&topology)?;
+        let global = GlobalDriver::start(&topology, &driving, &link, &stores, &mut *consumer)?;
         let id = TaskId { subtopology: 0, partition: 0 };
-        let dead_letter_topic = config.dead_letter_topic.clone();
-        let collector = RecordCollector::new(Rc::clone(&producer), dead_letter_topic);
-        let handler = Arc::clone(&config.deserialization_handler);
-        let context = TaskContext::new(id, 0, collector, handler);
         let partitions = source_partitions(&topology, id, &link, &|_| 1);
-        let mut task = StreamTask::new(&topology, context, &link, partitions, &mut |_| {
+        let context = driving.context(id);
+        let mut task = StreamTask::new(&topology, context, &link, partitions, &mut |store| {
+            if topology.is_global(store) {
+                return stores.reader(store);
+            }
             Ok(Box::new(MemoryRows::new()))
         })?;
         task.start()?;
-        let starts: Vec<_> = task
-            .group
-            .queues()
-            .iter()
-            .map(|queue| (queue.partition.clone(), StartOffset::Earliest))
-            .collect();
-        let slots = consumer.assign(&starts)?;
-        Ok(Self { topology, config, broker, clock, producer, consumer, slots, task })
+        let slots = consumer.assign(&start_offsets(&task))?;
+        Ok(Self { topology, config, broker, clock, producer, consumer, slots, task, global })
     }
 
     /// The topology.
@@ -120,7 +121,10 @@ impl TaskDriver {
 
     /// Sends a record to a topic, where it waits.
     pub fn append(&mut self, topic: &str, record: OutgoingRecord<'_>) -> Result<(), Error> {
-        if !self.task.group.queues().iter().any(|queue| &*queue.partition.topic == topic) {
+        let tasks =
+            std::iter::once(&self.task).chain(self.global.as_ref().map(|global| &global.task));
+        let mut queues = tasks.flat_map(|task| task.group.queues());
+        if !queues.any(|queue| &*queue.partition.topic == topic) {
             let message = format!("the topology does not read topic {topic}");
             return Err(Error::new(ErrorKind::Config, message));
         }
@@ -134,6 +138,7 @@ impl TaskDriver {
         self.task.context.wall_clock = self.clock.now_ms();
         let mut uncommitted = 0;
         loop {
+            self.fill_global_stores()?;
             for (queue, slot) in self.slots.iter().enumerate() {
                 if let Some(batch) = self.consumer.fetch(*slot, FETCH_RECORDS)? {
                     self.task.group.push(queue, batch);
@@ -150,6 +155,12 @@ impl TaskDriver {
             uncommitted = 0;
             self.commit()?;
         }
+    }
+
+    fn fill_global_stores(&mut self) -> Result<(), Error> {
+        let Some(global) = &mut self.global else { return Ok(()) };
+        let driving = Driving { config: &self.config, producer: &self.producer };
+        global.process_waiting(&driving, &mut *self.consumer, self.clock.now_ms())
     }
 
     fn commit(&mut self) -> Result<(), Error> {
@@ -228,7 +239,8 @@ impl TaskDriver {
     /// The rows of a store, in the order of their keys' bytes.
     pub fn rows<V: Clone + 'static>(&self, store: &str) -> Result<Vec<StoredRow<V>>, Error> {
         let plan = self.topology.stores.iter().find(|plan| plan.name == store);
-        let live = self.task.stores.iter().find(|live| live.name == store);
+        let global = self.global.iter().flat_map(|global| &global.task.stores);
+        let live = self.task.stores.iter().chain(global).find(|live| live.name == store);
         let (Some(plan), Some(live)) = (plan, live) else {
             let names: Vec<_> =
                 self.topology.stores.iter().map(|plan| plan.name.as_str()).collect();
@@ -266,6 +278,26 @@ impl TaskDriver {
     fn complete(&mut self) -> Result<(), Error> {
         self.process_waiting(1)
     }
+}
+
+/// What the tasks of a driver share.
+struct Driving<'a> {
+    config: &'a StreamsConfig,
+    producer: &'a SharedProducer,
+}
+
+impl Driving<'_> {
+    fn context(&self, id: TaskId) -> TaskContext {
+        let dead_letter_topic = self.config.dead_letter_topic.clone();
+        let collector = RecordCollector::new(Rc::clone(self.producer), dead_letter_topic);
+        TaskContext::new(id, 0, collector, Arc::clone(&self.config.deserialization_handler))
+    }
+}
+
+/// Every source partition of a task from its beginning.
+fn start_offsets(task: &StreamTask) -> Vec<(TopicPartition, StartOffset)> {
+    let queues = task.group.queues().iter();
+    queues.map(|queue| (queue.partition.clone(), StartOffset::Earliest)).collect()
 }
 
 /// Every topic that the topology reads or writes.

@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod aggregates;
 pub mod broker;
 mod config;
 #[cfg(feature = "__test-utils")]
@@ -49,13 +50,13 @@ mod topology;
 pub use config::{ChangelogUpdates, StreamsConfig};
 pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager,
-    FixedKeyProcessorSupplier, Grouped, KGroupedStream, KGroupedTable, KStream, KTable,
-    KeyValueBytesStoreSupplier, Materialized, Named, ProcessorSupplier, Produced, Repartitioned,
-    SessionBytesStoreSupplier, StoreBuilder, Stores, StreamsBuilder, Strict, Suppressed,
-    TableJoined, TimeWindowedKStream, Topics, VersionedBytesStoreSupplier,
-    WindowBytesStoreSupplier,
+    FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
+    KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder, Stores,
+    StreamsBuilder, Strict, Suppressed, TableJoined, TimeWindowedKStream, Topics, TopologyBuilder,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
 };
-pub use dsl::{Distinct, Joined, StreamJoined};
+pub use dsl::{Distinct, StreamJoined};
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
@@ -69,7 +70,10 @@ pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{AsOf, JoinWindows, TimeWindows, Window, Windowed};
-pub use topology::{AutoOffsetReset, StoreType, Subtopology, Topology, TopologyDescription};
+pub use topology::{
+    AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,
+    TopologyOptimization, UnknownOptimization,
+};
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]

@@ -187,6 +187,7 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         let value_serde = Arc::clone(&self.grouped.value_serde);
         let caching = materialized.caching;
         materialized.name = Some(store_name);
+        materialized.key_serde = Some(Arc::clone(&key_serde));
         let send_old = SendOld::default();
         let row_serde = Arc::clone(&materialized.value_serde);
         let store = add_store(&mut plan, materialized, StoreKind::KeyValue, location);

@@ -236,6 +236,7 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
         let (caching, send_old) = (materialized.caching, SendOld::default());
         let row_serde = Arc::clone(&materialized.value_serde);
         materialized.name = Some(store_name);
+        materialized.key_serde = Some(Arc::clone(&key_serde));
         let store = add_store(&mut plan, materialized, StoreKind::KeyValue, location);
         let table = Table::stored(store, Arc::clone(&key_serde), row_serde, send_old.clone())
             .with_store_name(user_name.as_deref());
@@ -306,6 +307,7 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
             filter: None,
             sink,
             source,
+            mergeable: None,
         });
         let node = plan.add_node(vec![self.node], kind, location);
         self.repartition.set(Some(node));

@@ -2,6 +2,7 @@
 
 mod as_of_joins;
 mod distinct;
+mod global_join;
 pub(crate) mod process;
 mod stream_joins;
 mod table_joins;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use super::branched_kstream::BranchedKStream;
 use super::kgrouped_stream::KGroupedStream;
 use super::options::{Grouped, Named, Produced, Repartitioned};
-use super::repartition::{RepartitionSpec, add_repartition};
+use super::repartition::{RepartitionSpec, repartition_node};
 use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan};
 use crate::processor::Data;
 use crate::processor::operators::filter::{Filter, Predicate};
@@ -67,6 +68,10 @@ impl<K, V> std::fmt::Debug for KStream<K, V> {
     }
 }
 
+/// Operators that may change the value, but not the key.
+const VALUE_CHANGING: [&str; 3] =
+    ["KSTREAM-MAPVALUES-", "KSTREAM-FLATMAPVALUES-", "KSTREAM-PROCESSVALUES-"];
+
 /// What an operator is called when the user names it not.
 struct Operator {
     prefix: &'static str,
@@ -90,6 +95,11 @@ impl<K: Data, V: Data> KStream<K, V> {
         let name = plan.name_or(operator.named.0, operator.prefix);
         let kind = GraphNodeKind::Processor { name, supplier, stores: Vec::new() };
         let node = plan.add_node(vec![self.node], kind, Location::caller());
+        if operator.changes_key {
+            plan.mark_key_changing::<(K2, V2)>(node);
+        } else if VALUE_CHANGING.contains(&operator.prefix) {
+            plan.mark_value_changing(node);
+        }
         drop(plan);
         let repartition_required = self.repartition_required || operator.changes_key;
         KStream::new(Rc::clone(&self.plan), node, repartition_required)
@@ -370,6 +380,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         let supplier = node(|linker| Ok(PassThrough::<K, V> { next: linker.outlet()? }));
         let kind = GraphNodeKind::Processor { name, supplier, stores: Vec::new() };
         let node = plan.add_node(vec![self.node, other.node], kind, Location::caller());
+        plan.mark_merge::<(K, V)>(node);
         drop(plan);
         let repartition_required = self.repartition_required || other.repartition_required;
         Self::new(Rc::clone(&self.plan), node, repartition_required)
@@ -467,7 +478,8 @@ impl<K: Data, V: Data> KStream<K, V> {
         let names = plan.repartition_names(&prefix);
         let repartition = RepartitionSpec { names, partitions, key_serde, value_serde };
         let location = Location::caller();
-        let node = add_repartition(&mut plan, self.node, repartition, location);
+        let kind = GraphNodeKind::Repartition(repartition_node::<K, V, V>(repartition));
+        let node = plan.add_node(vec![self.node], kind, location);
         drop(plan);
         Self::new(Rc::clone(&self.plan), node, false)
     }

@@ -4,6 +4,7 @@
 //! the plan is names, edges and opaque suppliers.
 
 mod branched_kstream;
+mod global_ktable;
 mod joins;
 mod kgrouped_stream;
 mod kgrouped_table;
@@ -17,16 +18,18 @@ mod store_builder;
 mod stores;
 mod streams_builder;
 mod time_windowed_kstream;
+mod topology_builder;
 
 pub use branched_kstream::BranchedKStream;
+pub use global_ktable::GlobalKTable;
 pub use kgrouped_stream::KGroupedStream;
 pub use kgrouped_table::KGroupedTable;
 pub use kstream::KStream;
 pub use ktable::KTable;
-pub use options::{Distinct, Joined, StreamJoined};
+pub use options::{Distinct, StreamJoined};
 pub use options::{
-    Branched, BufferConfig, Consumed, Eager, Grouped, Materialized, Named, Produced, Repartitioned,
-    Strict, Suppressed, TableJoined,
+    Branched, BufferConfig, Consumed, Eager, Grouped, Joined, Materialized, Named, Produced,
+    Repartitioned, Strict, Suppressed, TableJoined,
 };
 pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
 pub use state_store::AnyStoreBuilder;
@@ -36,3 +39,4 @@ pub use store_builder::{
 };
 pub use streams_builder::{StreamsBuilder, Topics};
 pub use time_windowed_kstream::TimeWindowedKStream;
+pub use topology_builder::{ParentNode, TopologyBuilder};

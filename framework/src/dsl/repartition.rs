@@ -1,12 +1,13 @@
 //! A repartition: a filter for null keys and a sink, a topic, and a source behind it.
 
+use std::any::TypeId;
 use std::panic::Location;
 use std::sync::Arc;
 
 use super::kstream::SinkSpec;
 use super::streams_builder::source_supplier;
 use crate::graph::{
-    GraphNodeId, GraphNodeKind, NullKeys, Plan, RepartitionNames, RepartitionNode,
+    GraphNodeId, GraphNodeKind, Mergeable, NullKeys, Plan, RepartitionNames, RepartitionNode,
 };
 use crate::processor::Data;
 use crate::processor::operators::repartition_filter::RepartitionFilter;
@@ -23,7 +24,18 @@ pub(crate) struct RepartitionSpec<K, V> {
     pub(crate) value_serde: ArcSerde<V>,
 }
 
-/// Adds a repartition behind `parent`.
+impl<K, V> RepartitionSpec<K, V> {
+    fn with_names(&self, names: RepartitionNames) -> Self {
+        Self {
+            names,
+            partitions: self.partitions,
+            key_serde: Arc::clone(&self.key_serde),
+            value_serde: Arc::clone(&self.value_serde),
+        }
+    }
+}
+
+/// Adds a repartition behind `parent`; it may be merged with others.
 pub(crate) fn add_repartition<K: Data, V: Data>(
     plan: &mut Plan,
     parent: GraphNodeId,
@@ -33,13 +45,28 @@ pub(crate) fn add_repartition<K: Data, V: Data>(
     add_converting_repartition::<K, V, V>(plan, parent, repartition, location)
 }
 
-/// Adds a repartition behind `parent`, whose records have values of type `I`.
+/// Adds a repartition behind `parent`, whose records have values of type `I`; it may be merged with others
+/// if `I` is `V`.
 pub(crate) fn add_converting_repartition<K: Data, I: Data + Into<V>, V: Data>(
     plan: &mut Plan,
     parent: GraphNodeId,
     repartition: RepartitionSpec<K, V>,
     location: &'static Location<'static>,
 ) -> GraphNodeId {
+    let mut node = repartition_node::<K, I, V>(repartition.with_names(repartition.names.clone()));
+    node.mergeable = (TypeId::of::<I>() == TypeId::of::<V>()).then(|| Mergeable {
+        types: TypeId::of::<(K, V)>(),
+        with_names: Arc::new(move |names| {
+            repartition_node::<K, I, V>(repartition.with_names(names))
+        }),
+    });
+    plan.add_node(vec![parent], GraphNodeKind::Repartition(node), location)
+}
+
+/// A repartition that stays as it is.
+pub(crate) fn repartition_node<K: Data, I: Data + Into<V>, V: Data>(
+    repartition: RepartitionSpec<K, V>,
+) -> RepartitionNode {
     let RepartitionSpec { names, partitions, key_serde, value_serde } = repartition;
     let null_keys = NullKeys::default();
     let (filter_serde, pass) = (Arc::clone(&key_serde), null_keys.clone());
@@ -51,6 +78,6 @@ pub(crate) fn add_converting_repartition<K: Data, I: Data + Into<V>, V: Data>(
         .supplier(Arc::clone(&key_serde), Arc::clone(&value_serde));
     let source =
         source_supplier(names.source.clone(), key_serde, value_serde, TimestampExtractor::Broker);
-    let node = RepartitionNode { names, partitions, null_keys, filter: Some(filter), sink, source };
-    plan.add_node(vec![parent], GraphNodeKind::Repartition(node), location)
+    let filter = Some(filter);
+    RepartitionNode { names, partitions, null_keys, filter, sink, source, mergeable: None }
 }

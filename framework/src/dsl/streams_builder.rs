@@ -10,13 +10,14 @@ use super::ktable::KTable;
 use super::ktable::source::{TableSourceSpec, add_table_source};
 use super::options::{Consumed, Materialized};
 use crate::error::TopologyErrors;
-use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode};
+use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode, TableSourceMark};
 use crate::processor::Data;
 use crate::processor::operators::source::Source;
 use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::{ArcSerde, DefaultSerde, OptionSerde};
-use crate::topology::Topology;
 use crate::topology::link::{BuiltNode, NodeSupplier};
+use crate::topology::source_changelog::read_row;
+use crate::topology::{Topology, TopologyConfig};
 
 /// One topic or several.
 pub trait Topics {
@@ -157,6 +158,7 @@ impl StreamsBuilder {
         let location = Location::caller();
         let store_key_serde =
             materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&key_serde));
+        let store_value_serde = Arc::clone(&materialized.value_serde);
         let queryable = materialized.name.is_some();
         if !queryable {
             let name = self.plan.borrow_mut().store_name(&format!("{topic}-"));
@@ -168,8 +170,13 @@ impl StreamsBuilder {
         let table_name = plan.name_or(name, "KTABLE-SOURCE-");
         drop(plan);
         let nullable: ArcSerde<Option<V>> = Arc::new(OptionSerde::new(value_serde));
-        let supplier =
-            source_supplier(source_name.clone(), key_serde, nullable, timestamps.nullable());
+        let timestamps = timestamps.nullable();
+        let read = read_row(
+            (Arc::clone(&key_serde), Arc::clone(&nullable)),
+            timestamps.clone(),
+            (Arc::clone(&store_key_serde), store_value_serde),
+        );
+        let supplier = source_supplier(source_name.clone(), key_serde, nullable, timestamps);
         let source = self.add_source(SourceNode {
             name: source_name,
             topics: vec![topic.to_owned()],
@@ -184,7 +191,10 @@ impl StreamsBuilder {
             materialized,
             queryable,
         };
-        add_table_source::<K, Option<V>, V>(&self.plan, spec, location)
+        let table = add_table_source::<K, Option<V>, V>(&self.plan, spec, location);
+        let mark = TableSourceMark { table: table.node, topic: topic.to_owned(), read };
+        self.plan.borrow_mut().mark_table_source(mark);
+        table
     }
 
     /// Checks everything and makes the topology.
@@ -192,11 +202,22 @@ impl StreamsBuilder {
     /// # Errors
     /// Every mistake that the calls on this builder and its streams have made, together.
     pub fn build(self) -> Result<Topology, TopologyErrors> {
-        std::mem::take(&mut *self.plan.borrow_mut()).lower()
+        self.build_with(&TopologyConfig::new())
+    }
+
+    /// [`StreamsBuilder::build`] with rewrites that save topics and stores, or with stricter checks.
+    ///
+    /// # Errors
+    /// As for [`StreamsBuilder::build`].
+    ///
+    /// # Source
+    /// `StreamsBuilder.build(Properties)`, `new StreamsBuilder(TopologyConfig)`.
+    pub fn build_with(self, config: &TopologyConfig) -> Result<Topology, TopologyErrors> {
+        std::mem::take(&mut *self.plan.borrow_mut()).lower(config)
     }
 
     #[track_caller]
-    fn add_source(&self, source: SourceNode) -> GraphNodeId {
+    pub(super) fn add_source(&self, source: SourceNode) -> GraphNodeId {
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         if source.topics.is_empty() || source.topics.iter().any(String::is_empty) {

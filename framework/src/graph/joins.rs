@@ -118,6 +118,8 @@ impl Plan {
         let mut sources = Vec::new();
         let mut seen = vec![false; self.nodes.len()];
         while let Some(id) = open.pop() {
+            // What a rewrite has taken out has another node in its place.
+            let id = self.replaced.get(&id).copied().unwrap_or(id);
             let (Some(node), Some(seen)) = (self.nodes.get(id.0), seen.get_mut(id.0)) else {
                 continue;
             };

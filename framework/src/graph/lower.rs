@@ -8,14 +8,14 @@ use crate::error::{TopologyError, TopologyErrors};
 use crate::topology::link::NodeSupplier;
 use crate::topology::{
     AutoOffsetReset, NodeId, NodeKind, RepartitionTopic, StoreId, TopicName, Topology,
-    TopologyNode, assign_subtopologies,
+    TopologyConfig, TopologyNode, assign_subtopologies,
 };
 
 /// A topology in the making.
 struct Lowering {
     topology: Topology,
     /// For each node of the plan, the node that its children are behind.
-    ends: Vec<NodeId>,
+    ends: Vec<Option<NodeId>>,
     /// The sources of global stores.
     global_sources: Vec<NodeId>,
     errors: Vec<TopologyError>,
@@ -31,26 +31,29 @@ struct NewNode {
 
 impl Plan {
     /// Makes the topology, or reports every mistake.
-    pub(crate) fn lower(mut self) -> Result<Topology, TopologyErrors> {
+    pub(crate) fn lower(mut self, config: &TopologyConfig) -> Result<Topology, TopologyErrors> {
         self.resolve_connections();
+        self.optimize(config.optimization);
+        self.check_names(config.explicit_names);
         self.relax_null_keys();
         let copartitioned = self.copartition_groups();
         let topology = Topology {
             nodes: Vec::new(),
             stores: self.stores,
+            source_changelogs: self.source_changelogs,
+            store_formats: self.store_formats,
             repartition_topics: Vec::new(),
             copartition_groups: Vec::new(),
             subtopologies: Vec::new(),
         };
-        let mut lowering = Lowering {
-            topology,
-            ends: Vec::new(),
-            global_sources: Vec::new(),
-            errors: self.errors,
-        };
+        let ends = vec![None; self.nodes.len()];
+        let global_sources = Vec::new();
+        let mut lowering = Lowering { topology, ends, global_sources, errors: self.errors };
         let mut seen: BTreeMap<String, (NodeId, std::any::TypeId)> = BTreeMap::new();
         let mut locations = Vec::new();
-        for node in self.nodes {
+        let mut nodes: Vec<_> = self.nodes.into_iter().map(Some).collect();
+        for id in self.order {
+            let Some(node) = nodes.get_mut(id.0).and_then(Option::take) else { continue };
             let parents = lowering.ends_of(&node.parents);
             let end = match node.kind {
                 GraphNodeKind::Source(source) => {
@@ -71,7 +74,9 @@ impl Plan {
                     lowering.add_repartition(&parents, repartition, node.location)
                 }
             };
-            lowering.ends.push(end);
+            if let Some(place) = lowering.ends.get_mut(id.0) {
+                *place = Some(end);
+            }
             locations.resize(lowering.topology.nodes.len(), node.location);
         }
         lowering.add_copartition_groups(&copartitioned);
@@ -93,7 +98,7 @@ impl Plan {
 
 impl Lowering {
     fn ends_of(&self, nodes: &[GraphNodeId]) -> Vec<NodeId> {
-        nodes.iter().filter_map(|node| self.ends.get(node.0).copied()).collect()
+        nodes.iter().filter_map(|node| self.ends.get(node.0).copied().flatten()).collect()
     }
 
     fn add(&mut self, parents: &[NodeId], new: NewNode) -> NodeId {
@@ -143,7 +148,9 @@ impl Lowering {
             && matches!(&self.topology.node(*node).kind, NodeKind::Source { topics, .. } if topics.len() == 1)
             && !self.global_sources.contains(node)
         {
-            return *node;
+            let node = *node;
+            self.check_reset(node, &name, reset, location);
+            return node;
         }
         let taken: Vec<&str> =
             topics.iter().filter(|topic| seen.contains_key(*topic)).map(String::as_str).collect();
@@ -166,13 +173,38 @@ impl Lowering {
         self.add(&[], NewNode { name, kind, stores: Vec::new(), supplier })
     }
 
+    /// A topic that is read twice starts at one place.
+    fn check_reset(
+        &mut self,
+        node: NodeId,
+        name: &str,
+        reset: AutoOffsetReset,
+        location: &'static std::panic::Location<'static>,
+    ) {
+        let first = self.topology.node(node);
+        let NodeKind::Source { topics, reset: first_reset } = &first.kind else { return };
+        if *first_reset != reset {
+            let topics: Vec<_> = topics.iter().map(TopicName::bare).collect();
+            self.errors.push(TopologyError {
+                subject: format!("source {name}"),
+                problem: format!(
+                    "topic {} is read from {reset:?} here and from {first_reset:?} by source {}; give both the \
+                     same offset reset, or read it once and share the stream",
+                    topics.join(", "),
+                    first.name
+                ),
+                location: Some(location),
+            });
+        }
+    }
+
     fn add_repartition(
         &mut self,
         parents: &[NodeId],
         node: RepartitionNode,
         location: &'static std::panic::Location<'static>,
     ) -> NodeId {
-        let RepartitionNode { names, partitions, null_keys: _, filter, sink, source } = node;
+        let RepartitionNode { names, partitions, filter, sink, source, .. } = node;
         let topic = TopicName::Internal(names.topic);
         if partitions.is_some_and(|partitions| partitions < 1) {
             self.errors.push(TopologyError {

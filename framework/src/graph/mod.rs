@@ -5,20 +5,26 @@
 
 mod joins;
 mod lower;
+mod names;
 mod naming;
+mod optimization;
 mod user_stores;
 
 use std::any::TypeId;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::rc::Rc;
 
 use crate::error::TopologyError;
 use crate::topology::link::NodeSupplier;
-use crate::topology::{AutoOffsetReset, StoreId, TopologyStore};
+use crate::topology::source_changelog::SourceChangelog;
+use crate::topology::{AutoOffsetReset, StoreFormats, StoreId, TopologyStore};
 pub(crate) use joins::{NullKeys, StreamJoinNodes};
+use names::GeneratedNames;
 pub(crate) use naming::RepartitionNames;
+pub(crate) use optimization::{Mergeable, TableSourceMark};
+pub use user_stores::AnyStoreBuilder;
 use user_stores::Connection;
 pub(crate) use user_stores::UserStores;
 
@@ -26,7 +32,7 @@ pub(crate) use user_stores::UserStores;
 pub(crate) type SharedPlan = Rc<RefCell<Plan>>;
 
 /// A node of the plan, by its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GraphNodeId(usize);
 
 /// A node of the plan: one DSL call, or the repartition that it needs.
@@ -73,6 +79,8 @@ pub(crate) struct RepartitionNode {
     pub(crate) filter: Option<NodeSupplier>,
     pub(crate) sink: NodeSupplier,
     pub(crate) source: NodeSupplier,
+    /// Whether it may be merged with others; `None` where the user asked for this very topic.
+    pub(crate) mergeable: Option<Mergeable>,
 }
 
 /// What the DSL calls of one builder asked for.
@@ -83,6 +91,18 @@ pub(crate) struct Plan {
     nodes: Vec<GraphNode>,
     stores: Vec<TopologyStore>,
     joins: joins::JoinPlan,
+    /// The lines of code that asked for the stores.
+    store_locations: Vec<&'static Location<'static>>,
+    generated: GeneratedNames,
+    /// What rewrites have to know.
+    marks: optimization::Marks,
+    /// Stores that are restored from a source topic.
+    source_changelogs: Vec<SourceChangelog>,
+    store_formats: StoreFormats,
+    /// The order in which nodes are lowered, when the plan is complete.
+    order: Vec<GraphNodeId>,
+    /// Nodes that rewrites have taken out, and which ones do their work.
+    replaced: BTreeMap<GraphNodeId, GraphNodeId>,
     /// Stores that all tasks share.
     global_stores: Vec<StoreId>,
     /// The names of stores that suppliers have brought along.
@@ -113,8 +133,19 @@ impl Plan {
             let problem = "another store has this name; name one of them differently".to_owned();
             self.report(format!("store {}", store.name), problem, location);
         }
+        self.store_locations.push(location);
         self.stores.push(store);
         StoreId(self.stores.len() - 1)
+    }
+
+    /// Notes what a store writes its keys and values as, where the serdes say so.
+    pub(crate) fn note_formats(
+        &mut self,
+        store: StoreId,
+        key: Option<String>,
+        value: Option<String>,
+    ) {
+        self.store_formats.insert(store, (key, value));
     }
 
     /// Has all tasks share a store.

@@ -17,7 +17,9 @@ impl Plan {
     pub(crate) fn processor_name(&mut self, prefix: &str) -> String {
         let number = self.counter;
         self.counter += 1;
-        format!("{prefix}{number:010}")
+        let name = format!("{prefix}{number:010}");
+        self.generated.add(&name);
+        name
     }
 
     /// The user's name, or else a generated one; a number is used up either way.

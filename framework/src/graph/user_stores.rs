@@ -5,19 +5,40 @@ use std::panic::Location;
 use super::{GraphNodeId, GraphNodeKind, Plan};
 use crate::topology::{StoreId, TopologyStore, UNCONNECTED};
 
+/// A store builder of any kind: what [`StreamsBuilder::add_state_store`](crate::StreamsBuilder::add_state_store) takes, and what a supplier brings
+/// along. Made from a store builder with `into()`.
+///
+/// # Source
+/// `org.apache.kafka.streams.state.StoreBuilder<?>`.
+pub struct AnyStoreBuilder {
+    pub(crate) store: TopologyStore,
+    /// What is wrong with it; `build` says so.
+    pub(crate) problem: Option<String>,
+}
+
+impl AnyStoreBuilder {
+    /// The store's name.
+    pub fn name(&self) -> &str {
+        &self.store.name
+    }
+}
+
+impl std::fmt::Debug for AnyStoreBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AnyStoreBuilder").field("name", &self.store.name).finish_non_exhaustive()
+    }
+}
+
 /// The stores that a processor uses.
 pub(crate) struct UserStores {
     names: Vec<String>,
-    brought: Vec<TopologyStore>,
+    brought: Vec<AnyStoreBuilder>,
 }
 
 impl UserStores {
     /// Stores by name, and those that the processor's supplier brings along.
-    pub(crate) fn new(names: &[&str], brought: impl IntoIterator<Item = TopologyStore>) -> Self {
-        Self {
-            names: names.iter().map(|&name| name.to_owned()).collect(),
-            brought: brought.into_iter().collect(),
-        }
+    pub(crate) fn new(names: &[&str], brought: Vec<AnyStoreBuilder>) -> Self {
+        Self { names: names.iter().map(|&name| name.to_owned()).collect(), brought }
     }
 }
 
@@ -37,7 +58,7 @@ impl Plan {
         location: &'static Location<'static>,
     ) {
         let brought = stores.brought.into_iter().map(|store| {
-            let name = store.name.clone();
+            let name = store.name().to_owned();
             self.add_brought(store, location);
             name
         });
@@ -58,6 +79,19 @@ impl Plan {
         self.connections.push(Connection { node, store, location });
     }
 
+    /// Adds a store that a builder describes, which belongs to no node yet.
+    pub(crate) fn add_built(
+        &mut self,
+        builder: AnyStoreBuilder,
+        location: &'static Location<'static>,
+    ) -> StoreId {
+        let AnyStoreBuilder { store, problem } = builder;
+        if let Some(problem) = problem {
+            self.report(format!("store {}", store.name), problem, location);
+        }
+        self.add_unconnected(store, location)
+    }
+
     /// Adds a store that belongs to no node yet; one that never does is left out.
     pub(crate) fn add_unconnected(
         &mut self,
@@ -68,14 +102,13 @@ impl Plan {
     }
 
     /// Adds a store that a supplier brings along. Suppliers that bring the same one share it.
-    fn add_brought(&mut self, store: TopologyStore, location: &'static Location<'static>) {
-        if self.brought.contains(&store.name)
-            && self.stores.iter().any(|other| same_store(other, &store))
-        {
+    fn add_brought(&mut self, builder: AnyStoreBuilder, location: &'static Location<'static>) {
+        let brought = self.brought.contains(builder.name());
+        if brought && self.stores.iter().any(|other| same_store(other, &builder.store)) {
             return;
         }
-        self.brought.insert(store.name.clone());
-        self.add_unconnected(store, location);
+        self.brought.insert(builder.name().to_owned());
+        self.add_built(builder, location);
     }
 
     /// Looks up what has been connected by name.

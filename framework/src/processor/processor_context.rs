@@ -12,7 +12,7 @@ use super::punctuation::{PunctuationType, ScheduleId};
 use super::{Data, Outlet, ProcessorId};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
-use crate::record::{FixedKeyRecord, Record, RecordMetadata, Timestamp};
+use crate::record::{FixedKeyRecord, Headers, Record, RecordMetadata, Timestamp};
 use crate::state::StateStoreHandle;
 
 /// What stays the same of a processor's node.
@@ -27,12 +27,12 @@ pub(crate) struct ProcessorNode {
 }
 
 /// Why a processor is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Occasion {
     /// The task starts.
     Init,
-    /// There is a record of this timestamp, or a punctuation at this time.
-    At(Timestamp),
+    /// There is a record of this timestamp and with these headers, or a punctuation at this time.
+    At(Timestamp, Headers),
 }
 
 /// A processor's view of its task: stores, clocks, schedules, and the way to its children.
@@ -89,8 +89,9 @@ impl<'a, K: Data, V: Data> ProcessorContext<'a, K, V> {
     }
 
     fn set_clock(&self) {
-        if let Occasion::At(timestamp) = self.occasion {
-            self.task.record_clock.set(timestamp);
+        if let Occasion::At(timestamp, headers) = &self.occasion {
+            self.task.record_clock.set(*timestamp);
+            self.task.record_clock.set_headers(headers.clone());
         }
     }
 
@@ -227,7 +228,7 @@ macro_rules! context_methods {
                 let $this = self;
                 match $inner.occasion {
                     Occasion::Init => None,
-                    Occasion::At(_) => Some($inner.task.metadata()),
+                    Occasion::At(..) => Some($inner.task.metadata()),
                 }
             }
 

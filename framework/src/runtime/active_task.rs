@@ -38,14 +38,18 @@ impl ActiveTask {
             shared.plan.partition_count(topic)
         });
         let metrics = shared.metrics.task(id, &partitions);
-        let task =
+        let mut task =
             StreamTask::new(&shared.topology, context, &shared.link, partitions, &mut |store| {
+                if shared.topology.is_global(store) {
+                    return shared.globals.reader(store);
+                }
                 let name = &shared.topology.store(store).name;
                 rows.remove(&store).ok_or_else(|| {
                     let message = format!("store {name} was not opened");
                     Error::new(crate::error::ErrorKind::Fatal, message)
                 })
             })?;
+        task.offset_metadata = shared.fingerprint.offset_metadata(id);
         let store_metrics =
             task.stores.iter().map(|store| shared.metrics.store(id, &store.name)).collect();
         Ok(Some(Self { task, slots: Vec::new(), metrics, store_metrics }))

@@ -85,7 +85,11 @@ impl Commit<'_> {
         // 5. ORDER: input offsets last. If the group refuses them, the tasks belong to somebody else by
         //    now; the rows written above are in the changelog, so whoever restores it has them too.
         //    Crash after this: nothing is lost and nothing is repeated.
-        (self.input_offsets)(tasks.iter().flat_map(|task| task.consumed_offsets()).collect())?;
+        let offsets: Offsets = tasks.iter().flat_map(|task| task.consumed_offsets()).collect();
+        // There are none where only punctuations have happened.
+        if !offsets.is_empty() {
+            (self.input_offsets)(offsets)?;
+        }
         (self.between)(CommitStep::OffsetsCommitted)?;
         for task in &mut tasks {
             task.committed();

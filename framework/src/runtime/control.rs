@@ -12,6 +12,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use super::assignments::Epoch;
+use super::global::thread::GlobalThread;
 use super::membership::MembershipEvent;
 use super::status::State;
 use super::stream_thread::{Command, Shared, StreamThread};
@@ -36,6 +37,8 @@ pub(crate) struct Control {
     shared: Shared,
     stop: Arc<AtomicBool>,
     workers: Vec<Worker>,
+    /// Fills the global stores, if there are any.
+    global: Option<GlobalWorker>,
     /// The thread that each task was dealt to last: it keeps its open stores.
     dealt: BTreeMap<TaskId, usize>,
     /// When the present assignment was found to be broken.
@@ -48,7 +51,10 @@ impl Control {
         let workers = (1..=shared.config.num_stream_threads)
             .map(|number| Worker::spawn(&shared, format!("StreamThread-{number}")))
             .collect::<Result<_, _>>()?;
-        let control = Self { shared, stop, workers, dealt: BTreeMap::new(), broken_since: None };
+        let globals = !shared.globals.is_empty();
+        let global = globals.then(|| GlobalWorker::spawn(&shared)).transpose()?;
+        let dealt = BTreeMap::new();
+        let control = Self { shared, stop, workers, global, dealt, broken_since: None };
         let status = Arc::clone(&control.shared.status);
         let run = move || {
             if catch_unwind(AssertUnwindSafe(|| control.run())).is_err() {
@@ -198,14 +204,22 @@ impl Control {
             worker.commands.send(Command::Stop).ok();
         }
         let deadline = self.shared.clock.monotonic() + self.shared.config.close_timeout;
-        for worker in self.workers {
+        let await_end = |ended: &Receiver<()>, handle: JoinHandle<()>| {
             let left = deadline.saturating_sub(self.shared.clock.monotonic());
-            if worker.ended.recv_timeout(left).is_ok() {
-                drop(worker.handle.join());
+            if ended.recv_timeout(left).is_ok() {
+                drop(handle.join());
             } else {
                 let message = "a stream thread did not stop within the close timeout";
                 status.thread_died("close", Error::new(ErrorKind::Fatal, message));
             }
+        };
+        for worker in self.workers {
+            await_end(&worker.ended, worker.handle);
+        }
+        // ORDER: behind the tasks, which read the global stores to their last record.
+        if let Some(global) = self.global {
+            global.stop.store(true, Ordering::SeqCst);
+            await_end(&global.ended, global.handle);
         }
         if let Err(error) = self.shared.membership.leave() {
             tracing::warn!(
@@ -220,25 +234,50 @@ impl Control {
 impl Worker {
     fn spawn(shared: &Shared, name: String) -> Result<Self, Error> {
         let (commands, received) = sync_channel(COMMAND_QUEUE);
-        let (end, ended) = sync_channel(1);
-        let shared = shared.clone();
-        let handle = Builder::new()
-            .name(name.clone())
-            .spawn(move || {
-                let status = Arc::clone(&shared.status);
-                let run = || StreamThread::new(shared, &name, received)?.run();
-                let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-                    Err(Error::new(ErrorKind::Fatal, "a stream thread panicked"))
-                });
-                if let Err(error) = result {
-                    tracing::error!(thread = name, error = error.report(), "stream thread ended");
-                    status.thread_died(&name, error);
-                }
-                end.send(()).ok();
-            })
-            .map_err(|error| {
-                Error::new(ErrorKind::Fatal, "no thread can be started").with_source(error)
-            })?;
+        let (thread_name, run_shared) = (name.clone(), shared.clone());
+        let run = move || StreamThread::new(run_shared, &thread_name, received)?.run();
+        let (ended, handle) = spawn_thread(shared, name, run)?;
         Ok(Self { commands, ended, handle })
     }
+}
+
+/// The global thread as the control thread sees it.
+struct GlobalWorker {
+    stop: Arc<AtomicBool>,
+    ended: Receiver<()>,
+    handle: JoinHandle<()>,
+}
+
+impl GlobalWorker {
+    fn spawn(shared: &Shared) -> Result<Self, Error> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (run_shared, run_stop) = (shared.clone(), Arc::clone(&stop));
+        let run = move || GlobalThread::new(run_shared, run_stop)?.run();
+        let (ended, handle) = spawn_thread(shared, "GlobalStreamThread".to_owned(), run)?;
+        Ok(Self { stop, ended, handle })
+    }
+}
+
+/// Runs a thread whose error, or panic, is the application's. The receiver gets a word at its end.
+fn spawn_thread(
+    shared: &Shared,
+    name: String,
+    run: impl FnOnce() -> Result<(), Error> + Send + 'static,
+) -> Result<(Receiver<()>, JoinHandle<()>), Error> {
+    let (end, ended) = sync_channel(1);
+    let status = Arc::clone(&shared.status);
+    let body = move || {
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        let result = catch_unwind(AssertUnwindSafe(run))
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Fatal, "a stream thread panicked")));
+        if let Err(error) = result {
+            tracing::error!(thread = name, error = error.report(), "stream thread ended");
+            status.thread_died(&name, error);
+        }
+        end.send(()).ok();
+    };
+    let handle = Builder::new().name(name).spawn(body).map_err(|error| {
+        Error::new(ErrorKind::Fatal, "no thread can be started").with_source(error)
+    })?;
+    Ok((ended, handle))
 }

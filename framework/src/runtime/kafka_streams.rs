@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::compatibility::check_start;
 use super::control::Control;
+use super::global::open_global_stores;
 use super::membership::{GroupMembership, Membership};
 use super::status::{State, Status};
 use super::stores::TaskStores;
@@ -121,7 +123,8 @@ impl KafkaStreams {
     /// the instance is on its way. Does nothing if it has been started before.
     ///
     /// # Errors
-    /// All topics that are missing or do not fit, together; a broker that does not answer; a state folder
+    /// A topology that does not fit the state that the application id has; all topics that are missing or do
+    /// not fit, together; a broker that does not answer; a state folder
     /// that another process uses; an HTTP address that is taken.
     pub fn start(&mut self) -> Result<(), Error> {
         if self.status.state() != State::Created {
@@ -140,8 +143,9 @@ impl KafkaStreams {
             self.http = Some(self.serve_http(address)?);
         }
         let admin: Arc<dyn Admin> = Arc::from(self.broker.admin()?);
-        let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
         let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
+        let fingerprint = Arc::new(check_start(&self.topology, config, &*admin, &directory)?);
+        let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
         let link = Arc::new(LinkSettings {
             application_id: config.application_id.clone(),
             scope: TaskScope::Subtopology,
@@ -162,8 +166,12 @@ impl KafkaStreams {
         let tasks = plan.tasks().iter().map(|task| (*task, partitions(*task))).collect();
         let membership: Arc<dyn Membership> =
             Arc::new(GroupMembership::join(member, plan.source_topics(), tasks)?);
+        let id = &config.application_id;
+        let globals = open_global_stores(&self.topology, id, &directory, &self.env, &*admin)?;
         let shared = Shared {
+            globals: Arc::new(globals),
             topology: Arc::clone(&self.topology),
+            fingerprint,
             config: Arc::clone(config),
             plan,
             broker: Arc::clone(&self.broker),

@@ -6,7 +6,9 @@
 mod active_task;
 mod assignments;
 pub(crate) mod commit;
+mod compatibility;
 mod control;
+pub(crate) mod global;
 mod kafka_streams;
 mod membership;
 mod restore;

@@ -1,14 +1,17 @@
 //! Restoring: a store reads its changelog from where its rows stand to where the changelog ended when the
-//! task began.
+//! task began. A store whose changelog is a source topic reads to where the group has committed: what comes
+//! behind is processed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::broker::{Admin, BrokerErrorKind, Consumer, Slot, StartOffset};
+use crate::broker::{Admin, BrokerErrorKind, Consumer, RecordBatch, Slot, StartOffset};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TopicPartition;
 use crate::record::Timestamp;
-use crate::runtime::task::StreamTask;
+use crate::runtime::task::{StreamTask, TaskStore};
 use crate::state::StorePosition;
+use crate::topology::source_changelog::SourceRows;
 
 /// How many changelog records go into a store at once.
 const BATCH_RECORDS: usize = 5000;
@@ -44,7 +47,8 @@ pub(crate) struct RestoreProgress {
 }
 
 impl TaskRestore {
-    /// Begins to restore a task's stores; those that are up to date need nothing.
+    /// Begins to restore a task's stores; those that are up to date need nothing. `committed` has the group's
+    /// offsets of the source topics that are changelogs.
     ///
     /// # Errors
     /// `TaskCorrupted` when the rows cannot be brought up to date: the changelog no longer, or not any
@@ -53,21 +57,28 @@ impl TaskRestore {
         task: &StreamTask,
         admin: &dyn Admin,
         consumer: &mut dyn Consumer,
+        committed: &BTreeMap<TopicPartition, i64>,
         now_ms: Timestamp,
     ) -> Result<Self, Error> {
         let stores = task.stores.iter().enumerate();
-        let logged: Vec<(usize, TopicPartition)> = stores
-            .filter_map(|(place, store)| Some((place, store.changelog.as_ref()?.partition.clone())))
-            .collect();
+        let logged: Vec<(usize, TopicPartition)> =
+            stores.filter_map(|(place, store)| Some((place, store.log()?.clone()))).collect();
         let partitions: Vec<TopicPartition> =
             logged.iter().map(|(_, partition)| partition.clone()).collect();
         let ends = admin.end_offsets(&partitions)?;
         let beginnings = admin.beginning_offsets(&partitions)?;
         let mut starts = Vec::new();
-        for (((place, partition), end), beginning) in logged.into_iter().zip(ends).zip(beginnings) {
+        for (((place, partition), log_end), beginning) in
+            logged.into_iter().zip(ends).zip(beginnings)
+        {
             let Some(store) = task.stores.get(place) else { continue };
+            let end = match &store.source {
+                Some(_) => committed.get(&partition).map_or(0, |offset| log_end.min(*offset)),
+                None => log_end,
+            };
             let position = store.built.managed.borrow().position()?;
-            let start = start_offset(position, beginning, end, now_ms).map_err(|reason| {
+            let log = LogRange { beginning, end: log_end, wanted: end };
+            let start = start_offset(position, log, now_ms).map_err(|reason| {
                 let message =
                     format!("store {} cannot be brought up to date: {reason}", store.name);
                 Error::new(ErrorKind::TaskCorrupted, message).in_task(task.id)
@@ -117,15 +128,12 @@ impl TaskRestore {
                 restoring.next_offset = restoring.next_offset.max(end);
                 continue;
             };
-            let records = batch.len();
-            restoring.next_offset = batch.record(records - 1).offset + 1;
-            let position =
-                StorePosition { next_offset: restoring.next_offset, written_at_ms: now_ms };
-            store.built.managed.borrow_mut().restore(&*batch, position)?;
-            self.restored += records as u64;
+            restoring.next_offset = batch.record(batch.len() - 1).offset + 1;
+            let records = restoring.apply(store, &*batch, now_ms)?;
+            self.restored += records;
             report(RestoreProgress {
                 store: restoring.store,
-                records: records as u64,
+                records,
                 remaining: (restoring.end_offset - restoring.next_offset).max(0),
             });
         }
@@ -154,13 +162,46 @@ impl TaskRestore {
     }
 }
 
+impl StoreRestore {
+    /// Applies records of the changelog, or of the source topic that stands for it; the answer is how many
+    /// were rows.
+    fn apply(
+        &mut self,
+        store: &TaskStore,
+        batch: &dyn RecordBatch,
+        now_ms: Timestamp,
+    ) -> Result<u64, Error> {
+        let mut managed = store.built.managed.borrow_mut();
+        let at = |next_offset| StorePosition { next_offset, written_at_ms: now_ms };
+        let Some(source) = &store.source else {
+            managed.restore(batch, at(self.next_offset))?;
+            return Ok(batch.len() as u64);
+        };
+        // Records behind the end have not been processed yet: they are no rows.
+        self.next_offset = self.next_offset.min(self.end_offset);
+        let Some(rows) = SourceRows::of(batch, &source.read, self.end_offset, now_ms) else {
+            return Ok(0);
+        };
+        managed.restore(&rows, at(self.next_offset))?;
+        Ok(rows.len() as u64)
+    }
+}
+
+/// What a changelog has, and how far it is wanted.
+#[derive(Debug, Clone, Copy)]
+struct LogRange {
+    beginning: i64,
+    end: i64,
+    wanted: i64,
+}
+
 /// Where to read from; an error says why the rows are of no use.
 fn start_offset(
     position: Option<StorePosition>,
-    beginning: i64,
-    end: i64,
+    log: LogRange,
     now_ms: Timestamp,
 ) -> Result<i64, String> {
+    let LogRange { beginning, end, wanted } = log;
     let Some(StorePosition { next_offset, written_at_ms }) = position else { return Ok(beginning) };
     if next_offset > end {
         return Err(format!("it stands at offset {next_offset}, but the changelog ends at {end}"));
@@ -171,7 +212,7 @@ fn start_offset(
         ));
     }
     let max_age = i64::try_from(MAX_AGE.as_millis()).unwrap_or(i64::MAX);
-    if next_offset < end && now_ms.saturating_sub(written_at_ms) > max_age {
+    if next_offset < wanted && now_ms.saturating_sub(written_at_ms) > max_age {
         return Err("it is older than the changelog keeps tombstones".to_owned());
     }
     Ok(next_offset)
@@ -189,12 +230,16 @@ mod tests {
         log: std::ops::Range<i64>,
     ) -> Result<i64, String> {
         let position = StorePosition { next_offset, written_at_ms };
-        start_offset(Some(position), log.start, log.end, 10 * DAY_MS)
+        start_offset(Some(position), range(log), 10 * DAY_MS)
+    }
+
+    fn range(log: std::ops::Range<i64>) -> LogRange {
+        LogRange { beginning: log.start, end: log.end, wanted: log.end }
     }
 
     #[test]
     fn a_new_store_reads_everything() {
-        assert_eq!(start_offset(None, 3, 9, 0), Ok(3));
+        assert_eq!(start_offset(None, range(3..9), 0), Ok(3));
     }
 
     #[test]
@@ -208,6 +253,13 @@ mod tests {
     fn a_store_off_its_changelog_is_of_no_use() {
         assert!(start(10, 10 * DAY_MS, 3..9).is_err());
         assert!(start(2, 10 * DAY_MS, 3..9).is_err());
+    }
+
+    #[test]
+    fn a_store_may_be_ahead_of_what_the_group_has_committed() {
+        let position = Some(StorePosition { next_offset: 7, written_at_ms: 0 });
+        let log = LogRange { beginning: 3, end: 9, wanted: 5 };
+        assert_eq!(start_offset(position, log, 10 * DAY_MS), Ok(7));
     }
 
     #[test]

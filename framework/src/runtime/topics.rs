@@ -14,6 +14,8 @@ use crate::topology::{NodeKind, StoreKind, TopicName, Topology, TopologyStore};
 pub(crate) struct TopicPlan {
     /// Partitions of each source topic.
     partitions: BTreeMap<String, i32>,
+    /// Partitions of each topic of a global store.
+    global: BTreeMap<String, i32>,
     /// Every task there is.
     tasks: Vec<TaskId>,
 }
@@ -22,6 +24,11 @@ impl TopicPlan {
     /// The number of partitions of a source topic; 0 for any other.
     pub(crate) fn partition_count(&self, topic: &str) -> i32 {
         self.partitions.get(topic).copied().unwrap_or(0)
+    }
+
+    /// The number of partitions of a global store's topic; 0 for any other.
+    pub(crate) fn global_partition_count(&self, topic: &str) -> i32 {
+        self.global.get(topic).copied().unwrap_or(0)
     }
 
     /// The source topics, to subscribe to.
@@ -56,6 +63,10 @@ pub(crate) fn prepare(
         let sources = subtopology.sources.iter().map(|topic| topic.resolve(&config.application_id));
         let known: Vec<(String, i32)> =
             sources.filter_map(|name| counts.get(&name).map(|count| (name, *count))).collect();
+        if subtopology.global {
+            plan.global.extend(known);
+            continue;
+        }
         if known.iter().map(|(_, count)| count).collect::<BTreeSet<_>>().len() > 1 {
             let list: Vec<_> =
                 known.iter().map(|(name, count)| format!("{name} has {count}")).collect();

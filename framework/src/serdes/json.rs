@@ -31,6 +31,9 @@ impl<T: Serialize + DeserializeOwned + 'static> Serde<T> for JsonSerde<T> {
     fn deserialize(&self, bytes: &[u8]) -> Result<T, SerdeError> {
         Ok(serde_json::from_slice(bytes)?)
     }
+    fn format(&self) -> Option<String> {
+        Some("json".to_owned())
+    }
 }
 
 /// A JSON serde for `T`, to pass to an option.

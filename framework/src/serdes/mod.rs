@@ -70,6 +70,12 @@ pub trait Serde<T>: Send + Sync + 'static {
         None
     }
 
+    /// A name for the bytes that it writes, which never changes while they stay the same. An application that
+    /// starts with a serde of another name for the same store is refused. `None`: nobody checks.
+    fn format(&self) -> Option<String> {
+        None
+    }
+
     /// About how many bytes of memory the value takes, for cache budgets. The default knows only the
     /// type's own size; override it for types that own much on the heap.
     fn memory_bytes(&self, value: &T) -> usize {

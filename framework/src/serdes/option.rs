@@ -34,6 +34,9 @@ impl<T: 'static> Serde<Option<T>> for OptionSerde<T> {
     fn null(&self) -> Option<Option<T>> {
         Some(None)
     }
+    fn format(&self) -> Option<String> {
+        self.0.format()
+    }
     fn memory_bytes(&self, value: &Option<T>) -> usize {
         value.as_ref().map_or(size_of::<Option<T>>(), |value| self.0.memory_bytes(value))
     }

@@ -18,6 +18,9 @@ impl Serde<String> for StringSerde {
     fn deserialize(&self, bytes: &[u8]) -> Result<String, SerdeError> {
         Ok(std::str::from_utf8(bytes)?.to_owned())
     }
+    fn format(&self) -> Option<String> {
+        Some("utf-8".to_owned())
+    }
     fn memory_bytes(&self, value: &String) -> usize {
         size_of::<String>() + value.capacity()
     }
@@ -36,6 +39,9 @@ impl Serde<Arc<str>> for StringSerde {
     }
     fn deserialize(&self, bytes: &[u8]) -> Result<Arc<str>, SerdeError> {
         Ok(std::str::from_utf8(bytes)?.into())
+    }
+    fn format(&self) -> Option<String> {
+        Some("utf-8".to_owned())
     }
     fn memory_bytes(&self, value: &Arc<str>) -> usize {
         size_of::<Arc<str>>() + value.len()
@@ -88,6 +94,9 @@ macro_rules! fixed {
                     Err(_) => Err(wrong_length(stringify!($type), size_of::<$type>(), bytes.len())),
                 }
             }
+            fn format(&self) -> Option<String> {
+                Some(stringify!($type).to_owned())
+            }
         }
 
         impl DefaultSerde for $type {
@@ -121,6 +130,9 @@ impl Serde<bool> for BoolSerde {
             [other] => Err(format!("bool takes the byte 0 or 1, not {other}").into()),
             _ => Err(wrong_length("bool", 1, bytes.len())),
         }
+    }
+    fn format(&self) -> Option<String> {
+        Some("bool".to_owned())
     }
 }
 

@@ -20,6 +20,11 @@ mod tests;
 const LOCK_FILE: &str = ".lock";
 const PROCESS_ID_FILE: &str = "process-id";
 const NEW_PROCESS_ID_FILE: &str = "process-id.new";
+/// What the rows in the tasks' folders belong to.
+const TOPOLOGY_FILE: &str = "topology.json";
+const NEW_TOPOLOGY_FILE: &str = "topology.json.new";
+/// The folder of the global stores.
+const GLOBAL_FOLDER: &str = "global";
 /// What a task's folder is called while its files are being deleted.
 const DELETED_SUFFIX: &str = ".deleted";
 
@@ -70,6 +75,21 @@ impl StateDirectory {
         self.process_id
     }
 
+    /// The description of the topology that last used the folder, if any.
+    pub fn topology(&self) -> Result<Option<String>, StateError> {
+        let path = self.path.join(TOPOLOGY_FILE);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path, READABLE)(error)),
+        }
+    }
+
+    /// Notes the topology that uses the folder; after a crash there is the old note or this one.
+    pub fn save_topology(&self, text: &str) -> Result<(), StateError> {
+        replace_file(&self.path, NEW_TOPOLOGY_FILE, TOPOLOGY_FILE, text)
+    }
+
     /// The folder of `task`, created if missing.
     pub fn task_folder(&self, task: TaskId) -> Result<PathBuf, StateError> {
         let folder = self.folder_of(task);
@@ -104,6 +124,19 @@ impl StateDirectory {
         }
         sync_folder(&self.path)?;
         remove(&doomed)
+    }
+
+    /// The folder of the global stores, created if missing.
+    pub(crate) fn global_folder(&self) -> Result<PathBuf, StateError> {
+        let folder = self.path.join(GLOBAL_FOLDER);
+        fs::create_dir_all(&folder).map_err(failed("create the folder", &folder, WRITABLE))?;
+        sync_folder(&self.path)?;
+        Ok(folder)
+    }
+
+    /// Deletes the global stores, which must be closed.
+    pub(crate) fn delete_global(&self) -> Result<(), StateError> {
+        remove(&self.path.join(GLOBAL_FOLDER))
     }
 
     /// Deletes the folders of tasks whose files have not changed for `delay`, and says which. Tasks for
@@ -189,13 +222,18 @@ fn process_id(folder: &Path) -> Result<Uuid, StateError> {
         Err(error) => return Err(failed("read", &path, READABLE)(error)),
     }
     let id = Uuid::new_v4();
-    let new = folder.join(NEW_PROCESS_ID_FILE);
-    fs::write(&new, format!("{id}\n"))
+    replace_file(folder, NEW_PROCESS_ID_FILE, PROCESS_ID_FILE, &format!("{id}\n"))?;
+    Ok(id)
+}
+
+/// Writes a file as a whole: after a crash it is the old one or the new one.
+fn replace_file(folder: &Path, new: &str, name: &str, text: &str) -> Result<(), StateError> {
+    let (new, path) = (folder.join(new), folder.join(name));
+    fs::write(&new, text)
         .and_then(|()| File::open(&new)?.sync_all())
         .and_then(|()| fs::rename(&new, &path))
         .map_err(failed("write", &path, WRITABLE))?;
-    sync_folder(folder)?;
-    Ok(id)
+    sync_folder(folder)
 }
 
 fn parse_task(name: &str) -> Option<TaskId> {

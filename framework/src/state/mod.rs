@@ -12,6 +12,7 @@ pub(crate) mod key_layout;
 mod model_tests;
 pub mod persistent;
 pub(crate) mod rows;
+pub(crate) mod shared_rows;
 pub(crate) mod stores;
 pub(crate) mod versioned;
 
@@ -114,6 +115,12 @@ pub trait RowStore: Debug + Send {
 
     /// About how many bytes they take, on disk and in memory.
     fn approximate_bytes(&self) -> u64;
+
+    /// How many times somebody else has changed the rows, where they are only read here; `None` where
+    /// they are written here, and by nobody else.
+    fn foreign_version(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Changes that become visible together, with the position they bring the store to. A batch that is

@@ -8,6 +8,7 @@
 //! only ever holds committed rows.
 
 mod duplicates;
+mod foreign;
 mod held_back;
 mod managed;
 mod row_bytes;
@@ -141,6 +142,8 @@ pub(crate) struct Rows<V> {
     backing: Box<dyn RowStore>,
     committing: Vec<Committing>,
     arena: Vec<u8>,
+    /// Of rows that another writes: the state of theirs that ours are of.
+    foreign: Option<u64>,
     /// Scratch for keys of the backing store.
     key_bytes: Vec<u8>,
 }
@@ -181,6 +184,7 @@ impl<V: Clone + 'static> Rows<V> {
             budget,
             layout,
             value_serde,
+            foreign: backing.foreign_version(),
             backing,
             committing: Vec::new(),
             arena: Vec::new(),
@@ -197,6 +201,9 @@ impl<V: Clone + 'static> Rows<V> {
     /// has a place too.
     #[inline]
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<RowId, Error> {
+        if self.foreign.is_some() {
+            self.refresh();
+        }
         let id = self.look_up(key)?;
         if self.ttl.is_some() {
             self.expire(id);
@@ -345,6 +352,7 @@ impl<V: Clone + 'static> Rows<V> {
         row: Option<Stamped<V>>,
         written_at: Timestamp,
     ) -> Result<(), Error> {
+        self.check_writable()?;
         let id = self.find(key)?;
         self.put(id, row, written_at);
         Ok(())
@@ -358,6 +366,7 @@ impl<V: Clone + 'static> Rows<V> {
         headers: Headers,
         written_at: Timestamp,
     ) -> Result<(), Error> {
+        self.check_writable()?;
         let id = self.find(key)?;
         self.put_headers(id, headers);
         self.put(id, row, written_at);

@@ -21,6 +21,9 @@ pub struct TopologyDescription {
 pub struct SubtopologyDescription {
     /// Its number.
     pub id: u32,
+    /// Whether it fills global stores: it has no tasks, each process runs it once.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub global: bool,
     /// Its nodes: those with most nodes behind them first, then by name.
     pub nodes: Vec<NodeDescription>,
 }
@@ -103,6 +106,7 @@ impl TopologyDescription {
             .iter()
             .map(|subtopology| SubtopologyDescription {
                 id: subtopology.id,
+                global: subtopology.global,
                 nodes: sorted(subtopology.nodes.clone()).into_iter().map(describe).collect(),
             })
             .collect();
@@ -126,11 +130,15 @@ impl fmt::Display for TopologyDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Topologies:\n ")?;
         for subtopology in &self.subtopologies {
-            writeln!(f, "  Sub-topology: {}", subtopology.id)?;
+            let global =
+                if subtopology.global { " for global store (will not generate tasks)" } else { "" };
+            writeln!(f, "  Sub-topology: {}{global}", subtopology.id)?;
             for node in &subtopology.nodes {
                 write!(f, "    {node}")?;
             }
-            f.write_str("\n")?;
+            if !subtopology.global {
+                f.write_str("\n")?;
+            }
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{NodeId, StoreId, Topology, TopologyStore};
+use super::{NodeId, StoreId, Topology, TopologyStore, UNCONNECTED};
 use crate::config::ChangelogUpdates;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
@@ -185,7 +185,10 @@ impl Linker<'_> {
     pub(crate) fn processor_node(&self) -> ProcessorNode {
         let node = self.topology.node(self.node);
         let children = node.children.iter();
-        let connected = self.stores.iter().filter(|store| node.stores.contains(&store.id));
+        let seen = |store: &&LinkedStore| {
+            node.stores.contains(&store.id) || self.topology.is_global(store.id)
+        };
+        let connected = self.stores.iter().filter(seen);
         ProcessorNode {
             id: ProcessorId(self.node.0),
             name: node.name.clone(),
@@ -264,7 +267,9 @@ pub(crate) fn processor<K: Data, V: Data, N: Node<K, V> + Lifecycle + 'static>(
 pub(crate) enum TaskScope {
     /// Those of the sub-topology that the task's id names.
     Subtopology,
-    /// All of them: the test driver runs every sub-topology in one task, as Kafka's does.
+    /// Those that fill global stores.
+    Global,
+    /// All others: the test driver runs every sub-topology in one task, as Kafka's does.
     Everything,
 }
 
@@ -275,13 +280,19 @@ pub(crate) fn link(
     settings: &LinkSettings,
     open_rows: &mut OpenRows<'_>,
 ) -> Result<LinkedTask, Error> {
-    let everything = settings.scope == TaskScope::Everything;
-    let belongs = |subtopology: u32| everything || subtopology == task.subtopology;
+    let global = settings.scope == TaskScope::Global;
+    let belongs = |subtopology: u32| match settings.scope {
+        TaskScope::Subtopology => subtopology == task.subtopology,
+        TaskScope::Global => topology.global_subtopology(subtopology),
+        TaskScope::Everything => {
+            subtopology != UNCONNECTED && !topology.global_subtopology(subtopology)
+        }
+    };
     let clock = RecordClock::default();
     let mut stores = Vec::new();
     for (index, store) in topology.stores.iter().enumerate() {
-        if belongs(store.subtopology) {
-            let id = StoreId(index);
+        let id = StoreId(index);
+        if belongs(store.subtopology) || topology.is_global(id) {
             let built = (store.supplier)(open_rows(id)?, settings.store(store, &clock))?;
             stores.push(LinkedStore { id, built });
         }
@@ -315,6 +326,8 @@ pub(crate) fn link(
     }
     linker.flushers.reverse();
     sources.reverse();
-    let Linker { stores, flushers, processors, .. } = linker;
+    let Linker { mut stores, flushers, processors, .. } = linker;
+    // Global stores are another task's, except in that task.
+    stores.retain(|store| global || !topology.is_global(store.id));
     Ok(LinkedTask { sources, processors, flushers, stores, clock })
 }

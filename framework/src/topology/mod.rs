@@ -2,19 +2,24 @@
 //!
 //! INVARIANT: in `nodes`, parents stand before their children.
 
+mod config;
 pub(crate) mod copartition;
 mod describe;
+pub(crate) mod fingerprint;
 pub(crate) mod link;
+pub(crate) mod source_changelog;
 mod subtopology;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use config::{TopologyConfig, TopologyOptimization, UnknownOptimization};
 pub use describe::TopologyDescription;
 pub use subtopology::Subtopology;
 pub(crate) use subtopology::assign as assign_subtopologies;
 
 use link::{NodeSupplier, StoreSupplier};
+use source_changelog::SourceChangelog;
 
 /// A node of a topology, by its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,6 +125,9 @@ impl TopologyStore {
     }
 }
 
+/// What stores write their keys and values as: names that serdes give.
+pub(crate) type StoreFormats = BTreeMap<StoreId, (Option<String>, Option<String>)>;
+
 /// A repartition topic of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RepartitionTopic {
@@ -138,6 +146,10 @@ pub(crate) struct RepartitionTopic {
 pub struct Topology {
     pub(crate) nodes: Vec<TopologyNode>,
     pub(crate) stores: Vec<TopologyStore>,
+    /// Stores that are restored from a source topic and have no changelog of their own.
+    pub(crate) source_changelogs: Vec<SourceChangelog>,
+    /// What stores write their keys and values as, where the serdes say so.
+    pub(crate) store_formats: StoreFormats,
     pub(crate) repartition_topics: Vec<RepartitionTopic>,
     pub(crate) copartition_groups: Vec<copartition::CopartitionGroup>,
     pub(crate) subtopologies: Vec<Subtopology>,
@@ -152,6 +164,11 @@ impl Topology {
     pub(crate) fn store(&self, id: StoreId) -> &TopologyStore {
         #[expect(clippy::indexing_slicing, reason = "a StoreId is made with its store")]
         &self.stores[id.0]
+    }
+
+    /// The source topic that a store is restored from, if it is.
+    pub(crate) fn source_changelog(&self, store: StoreId) -> Option<&SourceChangelog> {
+        self.source_changelogs.iter().find(|source| source.store == store)
     }
 
     /// Whether all tasks share the store, which has no task of its own.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kstream::{
-    Consumed, Grouped, KStream, KTable, Materialized, Named, Produced, Repartitioned,
-    StreamsBuilder, TimeWindows, Topology, TopologyErrors,
+    AutoOffsetReset, Consumed, Grouped, KStream, KTable, Materialized, Named, Produced,
+    Repartitioned, StreamsBuilder, TimeWindows, Topology, TopologyConfig, TopologyErrors,
 };
 
 /// The lines of a failed build's message.
@@ -150,4 +150,90 @@ fn streams_of_two_builders_cannot_be_merged() {
         stream.merge(&other.stream("other")).to("out");
     });
     assert!(report.contains("the streams come from different builders"), "{report}");
+}
+
+#[test]
+fn names_that_kafka_refuses_are_mistakes() {
+    let store = |name: &'static str| {
+        problem(move |builder| {
+            let stream: KStream<String, String> = builder.stream("in");
+            stream.group_by_key().count_with(Named::default(), Materialized::named(name));
+        })
+    };
+    assert!(store("a\0b").contains("store a\\u{0}b: the name contains '\\0'"), "{}", store("a\0b"));
+    assert!(store("a/b").contains("the name contains '/'"));
+    assert!(store("..").contains("must not be empty, `.` or `..`"));
+    assert!(store("").contains("must not be empty, `.` or `..`"));
+    let long: &'static str = "n".repeat(250).leak();
+    assert!(store(long).contains("the name has 250 characters; Kafka takes 249"));
+
+    let report = problem(|builder| {
+        let stream: KStream<String, String> = builder.stream("in put");
+        stream.filter_with(|_, _| true, "größer").to("out:put");
+        stream.repartition_with(Repartitioned::named("new\nline")).to("out");
+    });
+    for part in [
+        "topic in put: the name contains ' '",
+        "node größer: the name contains 'ö'",
+        "topic out:put: the name contains ':'",
+        "repartition topic new\\nline-repartition: the name contains '\\n'",
+    ] {
+        assert!(report.contains(part), "{part} is not in: {report}");
+    }
+}
+
+#[test]
+fn generated_names_are_mistakes_where_names_have_to_be_explicit() {
+    let strict = TopologyConfig::new().ensure_explicit_names(true);
+    let report = |build: fn(&StreamsBuilder)| {
+        let builder = StreamsBuilder::new();
+        build(&builder);
+        builder.build_with(&strict).map(drop).map_err(|errors| errors.to_string())
+    };
+    let unnamed = report(|builder| {
+        let stream: KStream<String, String> = builder.stream("in");
+        stream.group_by(|_, value| value.clone()).count();
+        stream.repartition().to("out");
+        let no_log = Materialized::<String, i64>::new().with_logging_disabled();
+        stream.group_by_key().count_with(Named::default(), no_log);
+    })
+    .unwrap_err();
+    assert!(unnamed.contains("the topology has 4 mistakes"), "{unnamed}");
+    for part in [
+        "store KSTREAM-AGGREGATE-STATE-STORE-0000000002: it and its changelog topic would get a generated name",
+        "repartition topic KSTREAM-AGGREGATE-STATE-STORE-0000000002-repartition: it would get a generated name",
+        "repartition topic KSTREAM-REPARTITION-0000000007-repartition: it would get a generated name",
+        ": it would get a generated name, which changes with the code in front of it; name it, for example",
+    ] {
+        assert!(unnamed.contains(part), "{part} is not in: {unnamed}");
+    }
+    // Nodes without a name and tables without a store are fine.
+    let named = report(|builder| {
+        let stream: KStream<String, String> = builder.stream("in");
+        let group = stream.group_by_with(|_, value| value.clone(), Grouped::named("group"));
+        group.count_with(Named::default(), Materialized::named("counts"));
+        stream.repartition_with(Repartitioned::named("mine")).filter(|_, _| true).to("out");
+        let table: KTable<String, String> = builder.table("table");
+        table.to_stream().to("rows");
+    });
+    assert_eq!(named, Ok(()));
+}
+
+#[test]
+fn a_topic_read_twice_starts_in_one_place() {
+    let report = problem(|builder| {
+        builder.stream::<String, String>("in").to("a");
+        let latest = Consumed::new().with_offset_reset(AutoOffsetReset::Latest);
+        builder.stream_with::<String, String>("in", latest).to("b");
+    });
+    assert!(
+        report.contains("topic in is read from Latest here and from Earliest by source KSTREAM-SOURCE-0000000000"),
+        "{report}"
+    );
+    let builder = StreamsBuilder::new();
+    for topic in ["a", "b"] {
+        let latest = Consumed::new().with_offset_reset(AutoOffsetReset::Latest);
+        builder.stream_with::<String, String>("in", latest).to(topic);
+    }
+    builder.build().unwrap();
 }

@@ -4,10 +4,12 @@
 
 mod app;
 mod close;
+mod compatibility;
 mod failures;
 mod faults;
 mod health;
 mod membership;
 mod restart;
 mod scaling;
+mod source_changelog;
 mod start;

@@ -302,7 +302,8 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
 
     /// The join of a stream with itself; none if the types say that it is none.
     fn self_join(&self, name: &str, stores: Stores) -> Option<NodeSupplier> {
-        if self.joiners.left.is_some() {
+        let meets_itself = self.windows.before_ms() >= 0 && self.windows.after_ms() >= 0;
+        if self.joiners.left.is_some() || !meets_itself {
             return None;
         }
         let joiner: Box<dyn Any> = Box::new(Arc::clone(&self.joiners.matched));

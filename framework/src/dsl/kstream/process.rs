@@ -71,8 +71,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         named: impl Into<Named>,
         stores: &[&str],
     ) -> KStream<KOut, VOut> {
-        let used =
-            UserStores::new(stores, supplier.stores().into_iter().map(|builder| builder.store));
+        let used = UserStores::new(stores, supplier.stores());
         let node = process_supplier(supplier);
         self.add_processor(named.into(), "KSTREAM-PROCESSOR-", true, node, used)
     }
@@ -136,8 +135,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         named: impl Into<Named>,
         stores: &[&str],
     ) -> KStream<K, VOut> {
-        let used =
-            UserStores::new(stores, supplier.stores().into_iter().map(|builder| builder.store));
+        let used = UserStores::new(stores, supplier.stores());
         let node = process_values_supplier(supplier);
         self.add_processor(named.into(), "KSTREAM-PROCESSVALUES-", false, node, used)
     }

@@ -39,6 +39,8 @@ impl<K: Data> KeptStore<K> {
         location: &'static Location<'static>,
     ) -> Self {
         let caching = materialized.caching;
+        let key_serde = Some(Arc::clone(by.key_serde));
+        let materialized = Materialized { key_serde, ..materialized };
         Self {
             id: add_store(plan, materialized, StoreKind::KeyValue, location),
             node: by.node.to_owned(),

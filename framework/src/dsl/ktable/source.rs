@@ -61,6 +61,7 @@ pub(crate) fn add_table_source<K: Data, I: Data + Into<Option<V>>, V: Data>(
     let node = plan.borrow_mut().add_node(vec![parent], kind, location);
     let value_serde = Arc::clone(&materialized.value_serde);
     let store_name = materialized.name.clone().filter(|_| queryable);
+    let materialized = Materialized { key_serde: Some(Arc::clone(&key_serde)), ..materialized };
     let make_store =
         Box::new(move |plan: &mut _| add_store(plan, materialized, StoreKind::KeyValue, location));
     let make_store = Cell::new(Some(make_store as _));

@@ -8,6 +8,7 @@ pub(crate) mod filter;
 pub(crate) mod flat_map;
 pub(crate) mod fold;
 pub(crate) mod foreign_key;
+pub(crate) mod global_table;
 pub(crate) mod held_back;
 pub(crate) mod join_window;
 pub(crate) mod kept_rows;

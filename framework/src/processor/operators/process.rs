@@ -10,7 +10,7 @@ use crate::processor::processor_context::{
 };
 use crate::processor::punctuation::ScheduleId;
 use crate::processor::{Data, Lifecycle, Node, Outlet};
-use crate::record::{FixedKeyRecord, Record, Timestamp};
+use crate::record::{FixedKeyRecord, Headers, Record, Timestamp};
 
 /// Gives records to a [`Processor`].
 pub(crate) struct Process<P, KIn, VIn, K, V> {
@@ -25,7 +25,7 @@ where
     P: Processor<KIn, VIn, K, V>,
 {
     fn process(&mut self, task: &mut TaskContext, record: Record<KIn, VIn>) -> Result<(), Error> {
-        let occasion = Occasion::At(record.timestamp);
+        let occasion = Occasion::At(record.timestamp, record.headers.clone());
         let mut context = ProcessorContext::new(task, &self.node, &self.next, occasion);
         let processed = self.processor.process(&mut context, record);
         processed.map_err(|error| failed(&self.node.name, error))
@@ -48,7 +48,7 @@ where
         schedule: ScheduleId,
         timestamp: Timestamp,
     ) -> Result<(), Error> {
-        let occasion = Occasion::At(timestamp);
+        let occasion = Occasion::At(timestamp, Headers::new());
         let mut context = ProcessorContext::new(task, &self.node, &self.next, occasion);
         let punctuated = self.processor.punctuate(&mut context, schedule, timestamp);
         punctuated.map_err(|error| failed(&self.node.name, error))
@@ -89,7 +89,8 @@ where
     P: FixedKeyProcessor<K, VIn, V>,
 {
     fn process(&mut self, task: &mut TaskContext, record: Record<K, VIn>) -> Result<(), Error> {
-        self.call(task, Occasion::At(record.timestamp), |processor, context| {
+        let occasion = Occasion::At(record.timestamp, record.headers.clone());
+        self.call(task, occasion, |processor, context| {
             processor.process(context, FixedKeyRecord::new(record))
         })
     }
@@ -109,7 +110,7 @@ where
         schedule: ScheduleId,
         timestamp: Timestamp,
     ) -> Result<(), Error> {
-        self.call(task, Occasion::At(timestamp), |processor, context| {
+        self.call(task, Occasion::At(timestamp, Headers::new()), |processor, context| {
             processor.punctuate(context, schedule, timestamp)
         })
     }

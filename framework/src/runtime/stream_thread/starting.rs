@@ -3,10 +3,13 @@
 //! What always holds: a task that was assigned is in `starting` or `running` until the next command; an
 //! error sends it back to the beginning, to be tried again, and never drops it.
 
+use std::collections::BTreeMap;
+
 use super::{ActiveTask, StreamThread};
 use crate::broker::StartOffset;
 use crate::error::{Error, ErrorKind};
-use crate::ids::TaskId;
+use crate::ids::{TaskId, TopicPartition};
+use crate::runtime::compatibility::check_takeover;
 use crate::runtime::restore::TaskRestore;
 use crate::runtime::status::TaskState;
 
@@ -34,6 +37,10 @@ pub(super) enum Stage {
 impl StreamThread {
     /// Brings starting tasks a step further; the answer is how much was done.
     pub(super) fn start_tasks(&mut self) -> Result<usize, Error> {
+        // Tasks read global stores from their first record on.
+        if !self.shared.globals.are_complete() {
+            return Ok(0);
+        }
         let mut done = 0;
         let mut waiting = std::mem::take(&mut self.starting).into_iter();
         let mut failed = None;
@@ -97,9 +104,24 @@ impl StreamThread {
     }
 
     fn begin_restore(&mut self, active: &ActiveTask) -> Result<TaskRestore, Error> {
+        let sources = active.task.source_changelogs();
+        let committed = self.committed(sources)?;
         let now_ms = self.shared.clock.now_ms();
         let consumer = &mut *self.restore_consumer;
-        TaskRestore::begin(&active.task, &*self.shared.admin, consumer, now_ms)
+        TaskRestore::begin(&active.task, &*self.shared.admin, consumer, &committed, now_ms)
+    }
+
+    /// The group's offsets of these partitions.
+    fn committed(
+        &self,
+        partitions: Vec<TopicPartition>,
+    ) -> Result<BTreeMap<TopicPartition, i64>, Error> {
+        if partitions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let committed = self.shared.membership.committed(&partitions, COMMITTED_TIMEOUT)?;
+        let offsets = partitions.into_iter().zip(committed);
+        Ok(offsets.filter_map(|(partition, offset)| Some((partition, offset?.offset))).collect())
     }
 
     /// A kept task goes on at once if nobody has written to its changelogs since. Otherwise it is opened
@@ -158,6 +180,13 @@ impl StreamThread {
             Err(error) if error.kind() == ErrorKind::Retriable => return Ok(Some(active)),
             Err(error) => return Err(error),
         };
+        for (queue, committed) in committed.iter().enumerate() {
+            let Some(committed) = committed else { continue };
+            if committed.metadata != active.task.offset_metadata {
+                check_takeover(&self.shared.fingerprint, &self.shared.config, committed)?;
+                active.task.recommit(queue, committed.offset);
+            }
+        }
         let resets = active.task.start_offsets(&self.shared.topology, &self.shared.link);
         let starts: Vec<_> = partitions
             .into_iter()

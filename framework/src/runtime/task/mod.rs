@@ -26,7 +26,8 @@ use crate::processor::punctuation::PunctuationType;
 use crate::record::Timestamp;
 use crate::state::StorePosition;
 use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, Processors, link};
-use crate::topology::{AutoOffsetReset, Topology};
+use crate::topology::source_changelog::ReadRow;
+use crate::topology::{AutoOffsetReset, TopicName, Topology};
 use partition_group::PartitionGroup;
 use punctuate::punctuate;
 
@@ -35,6 +36,22 @@ pub(crate) struct TaskStore {
     pub(crate) name: String,
     pub(crate) built: BuiltStore,
     pub(crate) changelog: Option<Changelog>,
+    /// The source topic that the store is restored from instead.
+    pub(crate) source: Option<StoreSource>,
+}
+
+impl TaskStore {
+    /// The partition that the store is restored from.
+    pub(crate) fn log(&self) -> Option<&TopicPartition> {
+        let source = self.source.as_ref().map(|source| &source.partition);
+        self.changelog.as_ref().map(|changelog| &changelog.partition).or(source)
+    }
+}
+
+/// A source partition that has the rows of a store.
+pub(crate) struct StoreSource {
+    pub(crate) partition: TopicPartition,
+    pub(crate) read: ReadRow,
 }
 
 /// The changelog partition of a store.
@@ -50,6 +67,8 @@ pub(crate) struct StreamTask {
     pub(crate) context: TaskContext,
     pub(crate) group: PartitionGroup,
     pub(crate) stores: Vec<TaskStore>,
+    /// What goes with every offset that is committed.
+    pub(crate) offset_metadata: String,
     processors: Processors,
     linked: Flushers,
     /// Whether there is anything to commit.
@@ -68,7 +87,8 @@ pub(crate) fn source_partitions(
     use crate::topology::link::TaskScope;
     let mut partitions = Vec::new();
     for subtopology in &topology.subtopologies {
-        if settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology {
+        let others = settings.scope == TaskScope::Subtopology && subtopology.id != task.subtopology;
+        if others || subtopology.global {
             continue;
         }
         for topic in &subtopology.sources {
@@ -107,17 +127,21 @@ impl StreamTask {
             .into_iter()
             .map(|linked| {
                 let store = topology.store(linked.id);
-                let changelog = store.changelog().map(|topic| Changelog {
-                    partition: TopicPartition::new(
-                        topic.resolve(&settings.application_id),
-                        id.partition,
-                    ),
-                    handle: None,
+                let partition = |topic: &TopicName| {
+                    TopicPartition::new(topic.resolve(&settings.application_id), id.partition)
+                };
+                let changelog = store
+                    .changelog()
+                    .map(|topic| Changelog { partition: partition(&topic), handle: None });
+                let source = topology.source_changelog(linked.id).map(|source| StoreSource {
+                    partition: partition(&source.topic),
+                    read: Arc::clone(&source.read),
                 });
-                TaskStore { name: store.name.clone(), built: linked.built, changelog }
+                TaskStore { name: store.name.clone(), built: linked.built, changelog, source }
             })
             .collect();
-        Ok(Self { id, context, group, stores, processors, linked: flushers, dirty: false })
+        let (linked, offset_metadata) = (flushers, String::new());
+        Ok(Self { id, context, group, stores, offset_metadata, processors, linked, dirty: false })
     }
 
     /// Processes up to `max_records`; the answer is how many there were. A panic in user code becomes an
@@ -169,6 +193,11 @@ impl StreamTask {
         self.dirty
     }
 
+    /// Whether a processor wants what has been processed to be committed soon.
+    pub(crate) fn commit_requested(&self) -> bool {
+        self.dirty && self.context.commit_requested
+    }
+
     /// Forwards what the record cache holds back. A panic in user code becomes an error.
     pub(crate) fn flush_caches(&mut self) -> Result<(), Error> {
         let flushed = guarded(|| {
@@ -215,11 +244,25 @@ impl StreamTask {
                 let partition = changelog.partition.partition;
                 producer.borrow().last_acked(changelog.handle?, partition)
             });
+            let next_offset = acked.map(|acked| acked + 1).or_else(|| self.consumed(store));
             let position =
-                acked.map(|acked| StorePosition { next_offset: acked + 1, written_at_ms: now_ms });
+                next_offset.map(|next_offset| StorePosition { next_offset, written_at_ms: now_ms });
             store.built.managed.borrow_mut().finish_commit(position, now_ms)?;
         }
         Ok(())
+    }
+
+    /// The offset behind the last processed record of the topic that has the store's rows.
+    fn consumed(&self, store: &TaskStore) -> Option<i64> {
+        let source = store.source.as_ref()?;
+        let mut queues = self.group.queues().iter();
+        queues.find(|queue| queue.partition == source.partition)?.consumed
+    }
+
+    /// The source partitions that stores are restored from.
+    pub(crate) fn source_changelogs(&self) -> Vec<TopicPartition> {
+        let sources = self.stores.iter().filter_map(|store| store.source.as_ref());
+        sources.map(|source| source.partition.clone()).collect()
     }
 
     /// The offsets to commit: behind the last processed record of each partition.
@@ -228,8 +271,17 @@ impl StreamTask {
     ) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> {
         self.group.queues().iter().filter_map(|queue| {
             let offset = queue.consumed?;
-            Some((queue.partition.clone(), CommittedOffset { offset, metadata: String::new() }))
+            let metadata = self.offset_metadata.clone();
+            Some((queue.partition.clone(), CommittedOffset { offset, metadata }))
         })
+    }
+
+    /// Commits a partition's offset again, as it is: what goes with it has changed.
+    pub(crate) fn recommit(&mut self, queue: usize, offset: i64) {
+        if let Some(queue) = self.group.queue_mut(queue) {
+            queue.consumed = Some(offset);
+            self.dirty = true;
+        }
     }
 
     /// Notes that everything processed so far is committed.

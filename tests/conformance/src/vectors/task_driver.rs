@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kstream::broker::{OutgoingRecord, RawRecord};
 use kstream::driver::TaskDriver;
-use kstream::{ChangelogUpdates, Headers, LogAndContinue, StreamsConfig};
+use kstream::{ChangelogUpdates, Headers, LogAndContinue, StreamsConfig, TopologyConfig};
 use kstream_test_utils::TopologyTestDriver;
 
 use super::topologies::Recipe;
@@ -16,10 +16,18 @@ use super::{Config, Driver, DriverError, DriverFactory, StepOutput, VectorRecord
 /// A factory of drivers for a topology.
 pub(super) fn factory(recipe: Recipe) -> DriverFactory {
     Box::new(move |config| {
+        let topology_config = topology_config(config)?;
         let (config, dead_letters) = streams_config(config)?;
-        let driver = TopologyTestDriver::with_config(recipe.topology()?, config)?;
+        let topology = recipe.topology(&topology_config)?;
+        let driver = TopologyTestDriver::with_config(topology, config)?;
         Ok(Box::new(BytesDriver::new(driver.task(), dead_letters)))
     })
+}
+
+/// The settings of a vector file that concern the building of its topology.
+fn topology_config(config: &Config) -> Result<TopologyConfig, DriverError> {
+    let optimization = config.get("topology.optimization").map_or("none", String::as_str);
+    Ok(TopologyConfig::new().optimization(optimization.parse()?))
 }
 
 /// The settings of a vector file; one that is not known here is an error. The second is the topic of
@@ -41,6 +49,7 @@ fn streams_config(config: &Config) -> Result<(StreamsConfig, Option<String>), Dr
             ("deserialization.exception.handler", Some("LogAndContinueExceptionHandler")) => {
                 result.deserialization_handler(LogAndContinue)
             }
+            ("topology.optimization", _) => result,
             // Here the types say it.
             ("default.key.serde" | "default.value.serde", Some("Serdes$StringSerde")) => result,
             _ => return Err(format!("setting {name} = {value} is not known").into()),

@@ -230,13 +230,14 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
             TimestampExtractor::Broker,
         );
         let node = RepartitionNode {
-        names,
-        partitions: None,
-        null_keys: NullKeys::default(),
-        filter: None,
-        sink,
-        source,
-    };
+            names,
+            partitions: None,
+            null_keys: NullKeys::default(),
+            filter: None,
+            sink,
+            source,
+            mergeable: None,
+        };
         self.plan.add_node(parents, GraphNodeKind::Repartition(node), self.location)
     }
 
@@ -348,6 +349,7 @@ fn unknown_topic(names: RepartitionNames) -> GraphNodeKind {
         filter: None,
         sink,
         source,
+        mergeable: None,
     };
     GraphNodeKind::Repartition(node)
 }

@@ -240,7 +240,8 @@ impl World {
     fn restore(&self, task: &StreamTask) {
         let admin = self.broker.admin().unwrap();
         let mut consumer = self.broker.consumer(ConsumerRole::Restore, "test").unwrap();
-        let mut restore = TaskRestore::begin(task, &*admin, &mut *consumer, 0).unwrap();
+        let mut restore =
+            TaskRestore::begin(task, &*admin, &mut *consumer, &BTreeMap::new(), 0).unwrap();
         while !restore.is_done() {
             restore.advance(task, &mut *consumer, 0, &mut |_| ()).unwrap();
         }

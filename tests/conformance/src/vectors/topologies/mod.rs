@@ -7,17 +7,19 @@ mod by_hand;
 mod cached;
 mod errors;
 mod foreign_keys;
+mod optimized;
 mod repartition;
 mod stateless;
 mod stream_joins;
 mod stream_table_joins;
+mod stores;
 mod suppression;
 mod table_joins;
 mod tables;
 mod typed;
 mod windows;
 
-use kstream::{StreamsBuilder, Topology, TopologyErrors, Windowed};
+use kstream::{StreamsBuilder, Topology, TopologyConfig, TopologyErrors, Windowed};
 
 use super::DriverFactory;
 use super::task_driver::factory;
@@ -39,12 +41,12 @@ pub(super) enum Recipe {
 
 impl Recipe {
     /// Makes it.
-    pub(super) fn topology(self) -> Result<Topology, TopologyErrors> {
+    pub(super) fn topology(self, config: &TopologyConfig) -> Result<Topology, TopologyErrors> {
         match self {
             Self::Dsl(build) => {
                 let builder = StreamsBuilder::new();
                 build(&builder);
-                builder.build()
+                builder.build_with(config)
             }
             Self::ByHand(build) => build(),
         }
@@ -57,6 +59,7 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         stateless::topology,
         stream_joins::topology,
         stream_table_joins::topology,
+        stores::topology,
         tables::topology,
         table_joins::topology,
         repartition::topology,
@@ -64,6 +67,7 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         windows::topology,
         cached::topology,
         errors::topology,
+        optimized::topology,
         typed::topology,
         suppression::topology,
         foreign_keys::topology,

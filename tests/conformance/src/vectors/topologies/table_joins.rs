@@ -63,9 +63,7 @@ fn left(builder: &StreamsBuilder) {
 
 fn outer(builder: &StreamsBuilder) {
     let (left, right) = sides(builder);
-    left.outer_join_materialized(&right, plus, "oj", Materialized::named("j"))
-        .to_stream()
-        .to("out");
+    left.outer_join_with(&right, plus, "oj").to_stream().to("out");
 }
 
 fn cache_join(builder: &StreamsBuilder) {

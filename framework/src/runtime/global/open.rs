@@ -1,0 +1,92 @@
+//! Global stores at start: on disk or in memory, and fit for their topics.
+
+use std::collections::BTreeMap;
+
+use super::GlobalStores;
+use super::positions::Positions;
+use crate::broker::Admin;
+use crate::error::Error;
+use crate::ids::TopicPartition;
+use crate::state::persistent::{StateEnv, TaskDb};
+use crate::state::{MemoryRows, RowStore, StateDirectory, StateError};
+use crate::topology::{StoreId, StoreType, Topology};
+
+/// The rows that say how far the topics have been read.
+const POSITIONS: &str = "@positions";
+
+/// Opens the global stores of a process. Rows that cannot be brought up to date are deleted.
+pub(crate) fn open_global_stores(
+    topology: &Topology,
+    application_id: &str,
+    directory: &StateDirectory,
+    env: &StateEnv,
+    admin: &dyn Admin,
+) -> Result<GlobalStores, Error> {
+    let open = || open_once(topology, application_id, directory, env);
+    let stores = match open() {
+        Ok(stores) => {
+            let Some(reason) = stores.unfit(admin)? else { return Ok(stores) };
+            reason
+        }
+        Err(StateError::Corrupted { reason, .. }) => reason,
+        Err(error) => return Err(error.into()),
+    };
+    tracing::warn!(reason = stores, "global stores on disk are deleted and read anew");
+    directory.delete_global()?;
+    Ok(open()?)
+}
+
+fn open_once(
+    topology: &Topology,
+    application_id: &str,
+    directory: &StateDirectory,
+    env: &StateEnv,
+) -> Result<GlobalStores, StateError> {
+    let mut kept: BTreeMap<StoreId, &str> = BTreeMap::new();
+    let mut topics = Vec::new();
+    for subtopology in topology.subtopologies.iter().filter(|subtopology| subtopology.global) {
+        let on_disk = |store: &StoreId| topology.store(*store).store_type == StoreType::Persistent;
+        if subtopology.stores.iter().all(on_disk) {
+            topics.extend(subtopology.sources.iter().map(|topic| topic.resolve(application_id)));
+            let stores = subtopology.stores.iter();
+            kept.extend(stores.map(|store| (*store, topology.store(*store).name.as_str())));
+        }
+    }
+    let memory = |_| -> Result<Box<dyn RowStore>, StateError> { Ok(Box::new(MemoryRows::new())) };
+    if kept.is_empty() {
+        return GlobalStores::open(topology, Positions::default(), &mut { memory });
+    }
+    let names: Vec<&str> = kept.values().copied().chain([POSITIONS]).collect();
+    let mut db = TaskDb::open(env, &directory.global_folder()?, &names)?;
+    let positions = match db.take_rows(POSITIONS) {
+        Some(rows) => Positions::open(Box::new(rows), topics)?,
+        None => Positions::default(),
+    };
+    GlobalStores::open(topology, positions, &mut |store| match kept
+        .get(&store)
+        .and_then(|name| db.take_rows(name))
+    {
+        Some(rows) => Ok(Box::new(rows)),
+        None => memory(store),
+    })
+}
+
+impl GlobalStores {
+    /// Why the rows are of no use: their topics no longer, or not any more, have the position.
+    fn unfit(&self, admin: &dyn Admin) -> Result<Option<String>, Error> {
+        let positions: Vec<(TopicPartition, i64)> = self.saved_positions();
+        let partitions: Vec<_> = positions.iter().map(|(partition, _)| partition.clone()).collect();
+        if partitions.is_empty() {
+            return Ok(None);
+        }
+        let ends = admin.end_offsets(&partitions)?;
+        let beginnings = admin.beginning_offsets(&partitions)?;
+        let mut all = positions.iter().zip(beginnings).zip(ends);
+        Ok(all.find_map(|(((partition, next), beginning), end)| {
+            let fits = (beginning..=end).contains(next);
+            (!fits).then(|| {
+                format!("{partition} was read up to {next}, but is there from {beginning} to {end}")
+            })
+        }))
+    }
+}

@@ -1,0 +1,223 @@
+//! Tables made of tables and of streams: what goes on, what is kept, what it is called.
+
+use kstream::{Consumed, Grouped, KStream, KTable, Materialized, Named, StreamsBuilder};
+
+use crate::harness::{Harness, Null, Text, config};
+
+fn numbers(builder: &StreamsBuilder) -> KTable<String, String> {
+    builder.table_with("in", Consumed::new(), Materialized::named("t"))
+}
+
+fn described(build: impl FnOnce(&StreamsBuilder)) -> String {
+    let builder = StreamsBuilder::new();
+    build(&builder);
+    builder.build().unwrap().describe().to_string()
+}
+
+#[test]
+fn filter_behind_a_stored_table_sends_no_useless_tombstones() {
+    let test = Harness::new(|builder| {
+        numbers(builder).filter(|_, value| value != "x").to_stream().to("out");
+    });
+    test.pipe("k", "x", 1);
+    test.pipe("k", "1", 2);
+    test.pipe("k", "x", 3);
+    test.pipe("k", Null, 4);
+    assert_eq!(test.out(), ["k=1@2", "k=null@3"]);
+}
+
+#[test]
+fn filter_behind_a_table_without_a_store_sends_a_tombstone_for_every_refusal() {
+    let test = Harness::new(|builder| {
+        let table: KTable<String, String> = builder.table("in");
+        table.filter(|_, value| value != "x").to_stream().to("out");
+    });
+    test.pipe("k", "x", 1);
+    test.pipe("k", Null, 2);
+    assert_eq!(test.out(), ["k=null@1", "k=null@2"]);
+    assert!(test.driver.task().borrow().changelog_topics().is_empty());
+}
+
+#[test]
+fn kept_tables_have_their_rows_in_their_stores() {
+    let test = Harness::new(|builder| {
+        let kept = numbers(builder)
+            .filter_not_materialized(|_, value| value == "x", "f", Materialized::named("f"))
+            .map_values_materialized(
+                |key, value| key.clone() + &value,
+                "m",
+                Materialized::named("m"),
+            );
+        assert_eq!(kept.queryable_store_name(), Some("m"));
+    });
+    test.pipe("k", "x", 1);
+    test.pipe("l", "2", 2);
+    assert_eq!(test.rows::<String>("t"), ["k=x@1", "l=2@2"]);
+    assert_eq!(test.rows::<String>("f"), ["l=2@2"]);
+    assert_eq!(test.rows::<String>("m"), ["l=l2@2"]);
+    assert_eq!(test.read_from::<String>("app-f-changelog"), ["l=2@2"]);
+}
+
+#[test]
+fn value_that_is_mapped_to_none_deletes_the_row() {
+    let test = Harness::new(|builder| {
+        let parse = |_: &String, value: String| value.parse::<i64>().ok();
+        let store = Materialized::named("m");
+        let parsed =
+            numbers(builder).filter_map_values_materialized(parse, Named::default(), store);
+        parsed.to_stream().to("out");
+    });
+    test.pipe("k", "1", 1);
+    test.pipe("k", "one", 2);
+    assert_eq!(test.out_numbers(), ["k=1@1", "k=null@2"]);
+    assert!(test.rows::<i64>("m").is_empty());
+}
+
+#[test]
+fn options_without_a_store_name_make_no_store_but_use_a_number_up() {
+    let description = described(|builder| {
+        let table: KTable<String, String> = builder.table("in");
+        let kept = table.filter_materialized(|_, _| true, Named::default(), Materialized::new());
+        assert_eq!(kept.queryable_store_name(), None);
+    });
+    assert!(
+        description.contains("Processor: KTABLE-FILTER-0000000004 (stores: [])"),
+        "{description}"
+    );
+}
+
+#[test]
+fn source_gets_its_store_when_its_rows_are_read() {
+    let description = described(|builder| {
+        let left: KTable<String, String> = builder.table("left");
+        let right: KTable<String, String> = builder.table("right");
+        left.filter(|_, _| true).join(&right, |left, right| left.clone() + right);
+    });
+    let source = "Processor: KTABLE-SOURCE-0000000002 (stores: [left-STATE-STORE-0000000000])";
+    assert!(description.contains(source), "{description}");
+    let join = "Processor: KTABLE-JOINOTHER-0000000009 (stores: [left-STATE-STORE-0000000000])";
+    assert!(description.contains(join), "{description}");
+}
+
+#[test]
+fn stream_of_values_or_of_nullable_values_becomes_a_table() {
+    let test = Harness::new(|builder| {
+        let stream: KStream<Text, Text> = builder.stream("in");
+        let table: KTable<Text, String> = stream.to_table_with("t", Materialized::named("t"));
+        table.to_stream().to("out");
+        let lengths = stream
+            .filter_not(|_, value| value.is_none())
+            .map_values(|value| value.map_or(0, |value| i64::try_from(value.len()).unwrap()));
+        let lengths: KTable<Text, i64> = lengths.to_table();
+        lengths.to_stream().to("lengths");
+    });
+    test.pipe("k", "abc", 1);
+    test.pipe(Null, "lost", 2);
+    test.pipe("k", Null, 3);
+    assert_eq!(test.out(), ["k=abc@1", "k=null@3"]);
+    assert_eq!(test.read_from::<i64>("lengths"), ["k=3@1"]);
+    assert_eq!(test.driver.dropped_records(), 2);
+}
+
+#[test]
+fn stream_with_new_keys_becomes_a_table_behind_a_repartition_topic() {
+    let test = Harness::new(|builder| {
+        let stream: KStream<Text, Text> = builder.stream("in");
+        let rekeyed = stream.select_key(|_, value| value.clone());
+        let table: KTable<Text, String> = rekeyed.to_table();
+        table.to_stream().to("out");
+    });
+    test.pipe("k", "a", 1);
+    test.pipe("k", Null, 2);
+    assert_eq!(test.out(), ["a=a@1"]);
+    let topics = test.driver.task().borrow().repartition_topics();
+    assert_eq!(topics, ["app-KSTREAM-TOTABLE-0000000002-repartition"]);
+}
+
+#[test]
+fn table_as_a_stream_with_other_keys() {
+    let test = Harness::new(|builder| {
+        let key = |key: &String, value: &Text| key.clone() + value.as_deref().unwrap_or("-");
+        numbers(builder).to_stream_with_key(key).to("out");
+    });
+    test.pipe("k", "1", 1);
+    test.pipe("k", Null, 2);
+    assert_eq!(test.out(), ["k1=1@1", "k-=null@2"]);
+}
+
+#[test]
+fn row_that_moves_leaves_its_old_group_before_it_comes_into_the_new_one() {
+    let test = Harness::new(|builder| {
+        let group = numbers(builder)
+            .group_by_with(|key, value| (value, key.clone()), Grouped::named("by-value"));
+        let append = |_: &String, key: String, all: String| format!("{all}+{key}");
+        let remove = |_: &String, key: String, all: String| format!("{all}-{key}");
+        group.aggregate(String::new, append, remove).to_stream().to("out");
+        // A named group has one repartition topic.
+        group.count().to_stream().to("counts");
+    });
+    test.pipe("k", "x", 5);
+    test.pipe("k", "x", 4);
+    test.pipe("k", "y", 3);
+    test.pipe("k", Null, 2);
+    test.pipe("k", Null, 1);
+    let moves = ["x=+k@5", "x=+k-k+k@5", "x=+k-k+k-k@5", "y=+k@3", "y=+k-k@3"];
+    assert_eq!(test.out(), moves);
+    assert_eq!(test.read_from::<i64>("counts"), ["x=1@5", "x=1@5", "x=0@5", "y=1@3", "y=0@3"]);
+    assert_eq!(test.driver.task().borrow().repartition_topics(), ["app-by-value-repartition"]);
+}
+
+#[test]
+fn row_without_a_new_key_or_value_is_in_no_group() {
+    let test = Harness::new(|builder| {
+        let unless = |value: &str, other: &str| (value != other).then(|| value.to_owned());
+        let group =
+            numbers(builder).group_by(move |_, value| (unless(&value, "n"), unless(&value, "z")));
+        group.count().to_stream().to("out");
+    });
+    test.pipe("k", "n", 1);
+    test.pipe("k", "a", 2);
+    test.pipe("k", "z", 3);
+    assert_eq!(test.out_numbers(), ["a=1@2", "a=0@2"]);
+}
+
+#[test]
+fn table_joined_with_what_it_was_made_of() {
+    for bytes in [0, 1 << 20] {
+        let test = Harness::with_config(config().statestore_cache_max_bytes(bytes), |builder| {
+            let table = numbers(builder);
+            let doubled = table.map_values(|value| value.clone() + &value);
+            table.join(&doubled, |one, two| format!("{one}/{two}")).to_stream().to("out");
+        });
+        test.pipe("k", "1", 1);
+        test.pipe("k", "2", 2);
+        // Either side of the join sees each update.
+        assert_eq!(test.out(), ["k=1/11@1", "k=1/11@1", "k=2/22@2", "k=2/22@2"]);
+    }
+}
+
+#[test]
+fn joined_rows_have_the_headers_of_the_update_and_the_higher_timestamp() {
+    let test = Harness::new(|builder| {
+        let left: KTable<String, String> = builder.table("left");
+        let right: KTable<String, String> = builder.table("right");
+        left.join(&right, |left, right| left.clone() + right).to_stream().to("out");
+    });
+    test.pipe_to("left", "k", "1", 9);
+    test.pipe_to("right", "k", "2", 3);
+    test.pipe_to("left", "k", Null, 4);
+    test.pipe_to("right", "k", "3", 10);
+    assert_eq!(test.out(), ["k=12@9", "k=null@4"]);
+}
+
+#[test]
+fn store_of_a_join_is_called_by_number_where_the_user_names_none() {
+    let description = described(|builder| {
+        let left: KTable<String, String> = builder.table("left");
+        let right: KTable<String, String> = builder.table("right");
+        let sum = |left: &String, right: &String| left.clone() + right;
+        left.join_materialized(&right, sum, Named::default(), Materialized::new());
+    });
+    let merge = "KTABLE-MERGE-0000000007 (stores: [KTABLE-MERGE-STATE-STORE-0000000006])";
+    assert!(description.contains(merge), "{description}");
+}
