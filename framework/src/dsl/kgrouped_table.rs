@@ -12,7 +12,7 @@ use super::options::{Grouped, Materialized, Named};
 use super::stores::add_table_store;
 use super::streams_builder::source_supplier;
 use crate::graph::{
-    GraphNodeId, GraphNodeKind, Plan, RepartitionNames, RepartitionNode, SharedPlan,
+    GraphNodeId, GraphNodeKind, NullKeys, Plan, RepartitionNames, RepartitionNode, SharedPlan,
 };
 use crate::processor::operators::aggregate::Aggregate;
 use crate::processor::operators::fold::{Fold, Update};
@@ -319,6 +319,7 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
         let kind = GraphNodeKind::Repartition(RepartitionNode {
             names,
             partitions: None,
+            null_keys: NullKeys::default(),
             filter: None,
             sink,
             source,

@@ -1,7 +1,11 @@
 //! A stream of records, and the operators on it.
 
+mod as_of_joins;
+mod distinct;
 mod global_join;
 pub(crate) mod process;
+mod stream_joins;
+mod table_joins;
 mod to_table;
 
 use std::marker::PhantomData;

@@ -157,6 +157,7 @@ fn repartition_counts(
             topic.topic.resolve(id)
         ));
     }
+    topology.agree_on_partitions(id, &mut counts, problems);
     counts
 }
 

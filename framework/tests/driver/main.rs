@@ -4,11 +4,13 @@
 #![expect(clippy::indexing_slicing, reason = "helpers of tests fail like tests")]
 
 mod aggregate;
+mod as_of_joins;
 mod bad_records;
 mod branch;
 mod build_errors;
 mod cogroup;
 mod count_windows;
+mod distinct;
 mod emit_final;
 mod filter;
 mod flat_map;
@@ -32,6 +34,9 @@ mod repartition;
 mod session_windows;
 mod sketches;
 mod sliding_windows;
+mod stream_join_models;
+mod stream_joins;
+mod stream_table_joins;
 mod suppress;
 mod suppress_models;
 mod table;

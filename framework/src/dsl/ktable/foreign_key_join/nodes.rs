@@ -12,7 +12,7 @@ use crate::dsl::ktable::source::{TableSourceSpec, add_table_source};
 use crate::dsl::ktable::suppress::{NO_VALUE_SERDE, no_value_serde};
 use crate::dsl::streams_builder::source_supplier;
 use crate::error::Error;
-use crate::graph::{GraphNodeId, GraphNodeKind, Plan, RepartitionNames, RepartitionNode};
+use crate::graph::{GraphNodeId, GraphNodeKind, NullKeys, Plan, RepartitionNames, RepartitionNode};
 use crate::processor::Data;
 use crate::processor::operators::foreign_key::response_join::ResponseJoin;
 use crate::processor::operators::foreign_key::subscription_receive::{
@@ -225,6 +225,7 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
         let node = RepartitionNode {
             names,
             partitions: None,
+            null_keys: NullKeys::default(),
             filter: None,
             sink,
             source,
@@ -353,7 +354,14 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
 fn unknown_topic(names: RepartitionNames) -> GraphNodeKind {
     let supplier: NodeSupplier = Arc::new(|_| Err(no_value_serde()));
     let (sink, source) = (Arc::clone(&supplier), supplier);
-    let node =
-        RepartitionNode { names, partitions: None, filter: None, sink, source, mergeable: None };
+    let node = RepartitionNode {
+        names,
+        partitions: None,
+        null_keys: NullKeys::default(),
+        filter: None,
+        sink,
+        source,
+        mergeable: None,
+    };
     GraphNodeKind::Repartition(node)
 }
