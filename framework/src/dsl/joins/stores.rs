@@ -28,7 +28,7 @@ impl<V: Data> JoinStoreSpec<V> {
         let Self { name, kind, store_type, logging, topic_configs, value_serde, headers } = self;
         let layout = match kind {
             StoreKind::Window { retention_ms } => KeyLayout::windowed(retention_ms),
-            StoreKind::KeyValue | StoreKind::Session { .. } => KeyLayout::Plain,
+            _ => KeyLayout::Plain,
         };
         TopologyStore {
             name,

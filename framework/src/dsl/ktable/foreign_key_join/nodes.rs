@@ -159,12 +159,14 @@ impl<K: Data, V: Data> KTable<K, V> {
         let versioned = (self.table.versioned, other.table.versioned);
         let mut adding = Adding { plan: &mut plan, location, serdes: &serdes, versioned };
         let registered = adding.registration(self.node, &names, &join);
+        adding.plan.copartition(vec![registered, other.node]);
         let subscriptions = adding.store(names.store.clone());
         let answering = vec![
             adding.subscription_answers(registered, &names, &subscriptions, foreign_view),
             adding.change_answers(other.node, &names, &subscriptions),
         ];
         let responses = adding.responses(answering, names.response);
+        adding.plan.copartition(vec![responses, self.node]);
         let parent = adding.resolver(responses, names.resolver, &join, primary_view);
         drop(plan);
         let ForeignKeyJoin { mut materialized, .. } = join;
