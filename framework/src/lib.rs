@@ -60,6 +60,7 @@ pub use dsl::{
     ValueTransformerWithKeySupplier, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
     Windowing,
 };
+pub use dsl::{Distinct, StreamJoined};
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
@@ -80,8 +81,8 @@ pub use processor::value_transformer::{TransformContext, ValueTransformerWithKey
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{
-    CountWindow, CountWindowed, CountWindows, SessionWindows, SlidingWindows, TimeWindows,
-    UnlimitedWindows, Window, Windowed,
+    AsOf, CountWindow, CountWindowed, CountWindows, JoinWindows, SessionWindows, SlidingWindows,
+    TimeWindows, UnlimitedWindows, Window, Windowed,
 };
 pub use topology::{
     AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,

@@ -8,6 +8,7 @@ mod branched_kstream;
 mod cogrouped_kstream;
 mod count_windowed_kstream;
 mod global_ktable;
+mod joins;
 mod kgrouped_stream;
 mod kgrouped_table;
 mod kstream;
@@ -40,6 +41,7 @@ pub use options::{
     Materialized, Named, Printed, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed,
     TableJoined,
 };
+pub use options::{Distinct, StreamJoined};
 pub use processor_supplier::{
     FixedKeyProcessorSupplier, ProcessorSupplier, ValueTransformerWithKeySupplier,
 };
