@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kstream::aggregates::{DistinctSketch, QuantileSketch, TopK};
-use kstream::serdes::{DefaultSerde, Serde};
+use kstream::serdes::DefaultSerde;
 use kstream::{KStream, Materialized, Named, StreamsBuilder, TimeWindows, Topology};
 use kstream_test_utils::TopologyTestDriver;
 use proptest::prelude::*;

@@ -88,6 +88,7 @@ impl Life {
             record_cache: false,
             budget: RowBudget { cached_bytes: 1 << 20 },
             changelog_updates: ChangelogUpdates::default(),
+            dsl_store_format: crate::config::DslStoreFormat::default(),
         };
         let collector = RecordCollector::new(Rc::clone(&producer), None);
         let context = TaskContext::new(TASK, 0, collector, Arc::new(FailOnBadRecord));
@@ -98,7 +99,14 @@ impl Life {
         .unwrap();
         let admin = broker.admin().unwrap();
         let mut consumer = broker.consumer(ConsumerRole::Restore, "test").unwrap();
-        let mut restore = TaskRestore::begin(&task, &*admin, &mut *consumer, 0).unwrap();
+        let mut restore = TaskRestore::begin(
+            &task,
+            &*admin,
+            &mut *consumer,
+            &std::collections::BTreeMap::new(),
+            0,
+        )
+        .unwrap();
         while !restore.is_done() {
             restore.advance(&task, &mut *consumer, 0, &mut |_| ()).unwrap();
         }
