@@ -5,6 +5,7 @@
 
 mod branched;
 mod consumed;
+mod emit_strategy;
 mod grouped;
 mod joined;
 mod materialized;
@@ -16,6 +17,7 @@ mod table_joined;
 
 pub use branched::Branched;
 pub use consumed::Consumed;
+pub use emit_strategy::EmitStrategy;
 pub use grouped::Grouped;
 pub use joined::Joined;
 pub use materialized::Materialized;
