@@ -80,6 +80,9 @@ pub use topology::{
     TopologyOptimization, UnknownOptimization,
 };
 
+#[doc = include_str!("../docs/kafka-streams.md")]
+pub mod kafka_streams {}
+
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
