@@ -37,7 +37,7 @@ pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{
     Branched, BufferConfig, Consumed, Eager, EagerBufferConfig, EmitStrategy, Grouped, Joined,
-    Materialized, Named, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed,
+    Materialized, Named, Printed, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed,
     TableJoined,
 };
 pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
@@ -53,4 +53,3 @@ pub use time_windowed_cogrouped_kstream::TimeWindowedCogroupedKStream;
 pub use time_windowed_kstream::TimeWindowedKStream;
 pub use time_windowing::{CogroupWindowing, Windowing};
 pub use topology_builder::{ParentNode, StoreSource, TopologyBuilder};
-pub use topology_builder::{ParentNode, TopologyBuilder};

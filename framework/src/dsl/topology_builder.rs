@@ -14,7 +14,7 @@ use super::kstream::process::{process_supplier, process_values_supplier};
 use super::options::{Consumed, Produced};
 use super::processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
 use super::state_store::AnyStoreBuilder;
-use super::streams_builder::{Topics, source_supplier};
+use super::streams_builder::{Reading, Topics};
 use crate::error::TopologyErrors;
 use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode, UserStores};
 use crate::processor::Data;
@@ -150,9 +150,10 @@ impl TopologyBuilder {
         consumed: Consumed<K, V>,
     ) -> ParentNode<K, V> {
         let location = Location::caller();
-        let Consumed { key_serde, value_serde, reset, timestamps, .. } = consumed;
+        let Consumed { key_serde, value_serde, reset, timestamps, handler, .. } = consumed;
         let topics = topics.into_topics();
-        let supplier = source_supplier(name.to_owned(), key_serde, value_serde, timestamps);
+        let reading = Reading { timestamps, handler };
+        let supplier = reading.supplier(name.to_owned(), key_serde, value_serde);
         let types = TypeId::of::<(K, V)>();
         let mut plan = self.plan.borrow_mut();
         let report = |problem: &str| (format!("source {name}"), problem.to_owned());
@@ -239,7 +240,8 @@ impl TopologyBuilder {
         }
         let (name, topic) = (name.to_owned(), topic.to_owned());
         let sink = SinkSpec { name: name.clone(), topic: topic.clone(), internal: false };
-        let supplier = sink.supplier(produced.key_serde, produced.value_serde);
+        let Produced { key_serde, value_serde, partitioner, .. } = produced;
+        let supplier = sink.supplier_with(key_serde, value_serde, partitioner);
         plan.add_node(parents, GraphNodeKind::Sink { name, topic, supplier }, location);
     }
 
@@ -306,11 +308,11 @@ impl TopologyBuilder {
         supplier: impl ProcessorSupplier<K, V, Infallible, Infallible>,
     ) {
         let StoreSource { name, topic, consumed } = source;
-        let Consumed { key_serde, value_serde, timestamps, .. } = consumed;
+        let Consumed { key_serde, value_serde, timestamps, handler, .. } = consumed;
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         let parts = GlobalStore {
-            source: source_supplier(name.clone(), key_serde, value_serde, timestamps),
+            source: Reading { timestamps, handler }.supplier(name.clone(), key_serde, value_serde),
             source_name: name,
             topic,
             types: TypeId::of::<(K, V)>(),

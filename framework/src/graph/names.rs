@@ -61,7 +61,9 @@ impl Plan {
             GraphNodeKind::Processor { stores, .. } => Some(stores),
             GraphNodeKind::Source(_)
             | GraphNodeKind::GlobalSource(_)
+            | GraphNodeKind::PatternSource(_)
             | GraphNodeKind::Sink { .. }
+            | GraphNodeKind::RoutingSink { .. }
             | GraphNodeKind::Repartition(_) => None,
         });
         stores.flatten().copied().collect()
@@ -85,7 +87,9 @@ impl Plan {
                     check("source", &source.name);
                     source.topics.iter().for_each(|topic| check("topic", topic));
                 }
+                GraphNodeKind::PatternSource(source) => check("source", &source.name),
                 GraphNodeKind::Processor { name, .. } => check("node", name),
+                GraphNodeKind::RoutingSink { name, .. } => check("sink", name),
                 GraphNodeKind::Sink { name, topic, .. } => {
                     check("sink", name);
                     check("topic", topic);

@@ -9,6 +9,7 @@ pub(crate) mod flat_map;
 pub(crate) mod fold;
 pub(crate) mod foreign_key;
 pub(crate) mod global_table;
+pub(crate) mod guard;
 pub(crate) mod held_back;
 pub(crate) mod kept_rows;
 pub(crate) mod late;

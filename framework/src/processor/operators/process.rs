@@ -57,6 +57,10 @@ where
     fn close(&mut self) {
         self.processor.close();
     }
+
+    fn name(&self) -> &str {
+        &self.node.name
+    }
 }
 
 /// Gives records to a [`FixedKeyProcessor`].
@@ -117,6 +121,10 @@ where
 
     fn close(&mut self) {
         self.processor.close();
+    }
+
+    fn name(&self) -> &str {
+        &self.node.name
     }
 }
 
