@@ -43,6 +43,18 @@ const CASES: &[Case] = &[
         says: &["`Page` has no default serde", "`Grouped::with`"],
     },
     Case {
+        name: "tables with other keys joined",
+        code: "let builder = StreamsBuilder::new();
+            let prices: KTable<String, i64> = builder.table(\"prices\");
+            let stock: KTable<u64, i64> = builder.table(\"stock\");
+            prices.join(&stock, |price, stock| price * stock);",
+        says: &[
+            "`KTable<u64, i64>` cannot be joined by key here",
+            "it is no table with keys of type `String`",
+            "a table with `group_by`; or join tables with `join_on_foreign_key`",
+        ],
+    },
+    Case {
         name: "topics that are none",
         code: "let sizes: KStream<String, i64> = StreamsBuilder::new().stream(7);",
         says: &["names no topics", "the name of one topic, or the names of several as an array"],

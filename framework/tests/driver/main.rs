@@ -39,6 +39,7 @@ mod session_windows;
 mod sink_topics;
 mod sketches;
 mod sliding_windows;
+mod stores;
 mod suppress;
 mod suppress_models;
 mod table;

@@ -29,6 +29,7 @@ pub(crate) mod table_join_merge;
 pub(crate) mod table_rows;
 pub(crate) mod table_select;
 pub(crate) mod table_source;
+pub(crate) mod table_transform;
 pub(crate) mod to_stream;
 pub(crate) mod versioned_aggregate;
 pub(crate) mod window_keys;

@@ -1,7 +1,7 @@
 //! Rows that wait in a buffer, and a crash while they go.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,14 +90,8 @@ impl Life {
         .unwrap();
         let admin = broker.admin().unwrap();
         let mut consumer = broker.consumer(ConsumerRole::Restore, "test").unwrap();
-        let mut restore = TaskRestore::begin(
-            &task,
-            &*admin,
-            &mut *consumer,
-            &std::collections::BTreeMap::new(),
-            0,
-        )
-        .unwrap();
+        let mut restore =
+            TaskRestore::begin(&task, &*admin, &mut *consumer, &BTreeMap::new(), 0).unwrap();
         while !restore.is_done() {
             restore.advance(&task, &mut *consumer, 0, &mut |_| ()).unwrap();
         }
