@@ -55,7 +55,7 @@ pub use dsl::{
     KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode, Printed,
     ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
     SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, StoreSource, Stores,
-    StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined,
+    StreamByKey, StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableByKey, TableJoined,
     TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
     ValueTransformerWithKeySupplier, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
     Windowing,
@@ -88,6 +88,9 @@ pub use topology::{
     AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,
     TopologyOptimization, UnknownOptimization,
 };
+
+#[doc = include_str!("../docs/kafka-streams.md")]
+pub mod kafka_streams {}
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]
