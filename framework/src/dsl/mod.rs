@@ -53,4 +53,3 @@ pub use time_windowed_cogrouped_kstream::TimeWindowedCogroupedKStream;
 pub use time_windowed_kstream::TimeWindowedKStream;
 pub use time_windowing::{CogroupWindowing, Windowing};
 pub use topology_builder::{ParentNode, StoreSource, TopologyBuilder};
-pub use topology_builder::{ParentNode, TopologyBuilder};
