@@ -37,10 +37,12 @@ pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{
     Branched, BufferConfig, Consumed, Eager, EagerBufferConfig, EmitStrategy, Grouped, Joined,
-    Materialized, Named, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed,
+    Materialized, Named, Printed, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed,
     TableJoined,
 };
-pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
+pub use processor_supplier::{
+    FixedKeyProcessorSupplier, ProcessorSupplier, ValueTransformerWithKeySupplier,
+};
 pub use session_windowed_cogrouped_kstream::SessionWindowedCogroupedKStream;
 pub use session_windowed_kstream::SessionWindowedKStream;
 pub use state_store::AnyStoreBuilder;

@@ -5,6 +5,7 @@
 mod app;
 mod close;
 mod compatibility;
+mod edges;
 mod failures;
 mod faults;
 mod final_results;

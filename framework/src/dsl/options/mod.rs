@@ -10,6 +10,7 @@ mod grouped;
 mod joined;
 mod materialized;
 mod named;
+mod printed;
 mod produced;
 mod repartitioned;
 pub(crate) mod suppressed;
@@ -22,6 +23,7 @@ pub use grouped::Grouped;
 pub use joined::Joined;
 pub use materialized::Materialized;
 pub use named::Named;
+pub use printed::Printed;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
 pub use suppressed::{
