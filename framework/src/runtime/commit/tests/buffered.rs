@@ -1,16 +1,14 @@
 //! Rows that wait in a buffer, and a crash while they go.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::world::{LazyProducer, Unsent, deliver};
 use crate::broker::memory::MemoryBroker;
-use crate::broker::{
-    Broker, ConsumerRole, OutgoingRecord, Producer, ProducerSettings, StartOffset,
-};
+use crate::broker::{Broker, ConsumerRole, OutgoingRecord, ProducerSettings, StartOffset};
 use crate::config::StreamsConfig;
 use crate::dsl::{BufferConfig, KTable, StreamsBuilder, Suppressed};
 use crate::error::{Error, ErrorKind};
@@ -92,7 +90,8 @@ impl Life {
         .unwrap();
         let admin = broker.admin().unwrap();
         let mut consumer = broker.consumer(ConsumerRole::Restore, "test").unwrap();
-        let mut restore = TaskRestore::begin(&task, &*admin, &mut *consumer, 0).unwrap();
+        let mut restore =
+            TaskRestore::begin(&task, &*admin, &mut *consumer, &BTreeMap::new(), 0).unwrap();
         while !restore.is_done() {
             restore.advance(&task, &mut *consumer, 0, &mut |_| ()).unwrap();
         }
