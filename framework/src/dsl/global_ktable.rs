@@ -134,7 +134,11 @@ impl StreamsBuilder {
             key_serde: Some(Arc::clone(&store_key_serde)),
             ..materialized
         };
-        let materialized = materialized.with_logging_disabled().with_caching_disabled();
+        let mut materialized = materialized.with_logging_disabled().with_caching_disabled();
+        if materialized.history.take().is_some() {
+            let problem = "a global table keeps no history; remove it".to_owned();
+            plan.report(format!("store {store_name}"), problem, location);
+        }
         let store = add_store(&mut plan, materialized, StoreKind::KeyValue, location);
         let (source_name, processor_name) = global_names(&mut plan, name);
         let nullable: ArcSerde<Option<V>> = Arc::new(OptionSerde::new(value_serde));

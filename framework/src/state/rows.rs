@@ -221,7 +221,7 @@ impl<V: Clone + 'static> Rows<V> {
     #[inline]
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<RowId, Error> {
         if self.foreign.is_some() {
-            self.refresh();
+            self.refresh()?;
         }
         let id = self.look_up(key)?;
         if self.ttl.is_some() {

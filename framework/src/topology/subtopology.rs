@@ -32,7 +32,7 @@ impl Subtopology {
     }
 }
 
-/// Gives every node and store its sub-topology. Numbers follow the order of the first nodes, as in
+/// Gives every node and store its sub-topology. They are numbered in the order of their first nodes, as in
 /// Kafka Streams.
 pub(crate) fn assign(topology: &mut Topology, global_sources: &[NodeId]) {
     let mut group: Vec<usize> = (0..topology.nodes.len()).collect();

@@ -67,6 +67,9 @@ impl<V: Clone + 'static> Rows<V> {
         reverse: bool,
         visit: &mut VisitRowWithHeaders<'_, V>,
     ) -> Result<(), Error> {
+        if self.foreign.is_some() {
+            self.refresh()?;
+        }
         let Some((first, last)) = self.layout.segments(times) else { return Ok(()) };
         let (mut lower, mut upper) = (Vec::new(), Vec::new());
         let mut next = if reverse { last } else { first };
