@@ -1,5 +1,6 @@
 //! Stores driven by commands in record values.
 
+mod headers_format;
 mod key_value;
 mod session;
 mod versioned;
@@ -14,7 +15,8 @@ use kstream::{
 use super::{Build, Text};
 
 pub(super) fn topology(name: &str) -> Option<Build> {
-    key_value::topology(name)
+    headers_format::topology(name)
+        .or_else(|| key_value::topology(name))
         .or_else(|| window::topology(name))
         .or_else(|| session::topology(name))
         .or_else(|| versioned::topology(name))
