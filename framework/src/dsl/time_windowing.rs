@@ -65,6 +65,12 @@ impl TimeWindowing {
 /// [`SessionWindows`] and [`CountWindows`].
 ///
 /// It says what [`KGroupedStream::windowed_by`] gives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no windows that a stream is grouped by",
+    label = "no windows for `windowed_by`",
+    note = "use `TimeWindows`, `SlidingWindows`, `UnlimitedWindows`, `SessionWindows` or `CountWindows`; `JoinWindows` \
+            belong to joins"
+)]
 pub trait Windowing: sealed::Sealed {
     /// What a grouped stream becomes.
     type Stream<K, V>;

@@ -273,8 +273,11 @@ impl TopologyBuilder {
         }
     }
 
-    /// Adds a store that a processor fills from a topic and that others, connected to it, read. It has no
-    /// changelog of its own.
+    /// Adds a store that a processor fills from a topic, without changing what it takes over, and that others,
+    /// connected to it, read.
+    ///
+    /// **Shape**: one store per task, without a changelog of its own: a task that moves takes keys and values from
+    /// the topic as they are, not through the processor.
     ///
     /// # Source
     /// `Topology.addReadOnlyStateStore` (KIP-813).
@@ -286,13 +289,17 @@ impl TopologyBuilder {
         processor_name: &str,
         supplier: impl ProcessorSupplier<K, V, Infallible, Infallible>,
     ) {
-        let AnyStoreBuilder { store, problem } = builder.into();
+        let location = Location::caller();
         let StoreSource { name, topic, consumed } = source;
-        let source = self.add_source_with(&name, topic, consumed);
+        let source = self.add_source_with(&name, topic.as_str(), consumed);
         self.add_processor(processor_name, supplier, &[&source]);
+        let AnyStoreBuilder { store, problem } = builder.into();
         let store = TopologyStore { logging: false, ..store };
-        let store = AnyStoreBuilder { store, problem };
-        self.add_state_store(store, &[processor_name]);
+        let name = store.name.clone();
+        let mut plan = self.plan.borrow_mut();
+        let store = plan.add_built(AnyStoreBuilder { store, problem }, location);
+        plan.restore_from_source(store, &topic);
+        plan.connect_by_name(processor_name, &name, location);
     }
 
     /// Adds a store that every process keeps whole; a processor fills it from a topic, and all others can read it.

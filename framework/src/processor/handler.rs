@@ -19,7 +19,7 @@ pub use dead_letter::DeadLetter;
 pub use deserialization::DeserializationHandler;
 pub(crate) use processing::panic_of;
 pub use processing::{ProcessingHandler, UserPanic};
-pub use production::{ProducedRecord, ProductionHandler, RecordPart};
+pub use production::{ProducedRecord, ProductionHandler, RecordPart, SerializationFailure};
 pub(crate) use settle::{Failure, panicked};
 
 use crate::broker::BrokerError;
@@ -201,12 +201,10 @@ impl ProductionHandler for LogAndContinue {
     fn handle_serialization(
         &self,
         context: &ErrorContext<'_>,
-        _: &str,
         _: &FailedRecord<'_>,
-        _: RecordPart,
-        error: &SerdeError,
+        failure: &SerializationFailure<'_>,
     ) -> HandlerResponse {
-        Self::log(context, &**error);
+        Self::log(context, &**failure.error);
         HandlerResponse::resume()
     }
 }

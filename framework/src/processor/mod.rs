@@ -13,11 +13,13 @@ pub(crate) mod failed_node;
 pub(crate) mod handler;
 pub(crate) mod operators;
 pub(crate) mod processor_context;
+pub(crate) mod progress;
 pub(crate) mod punctuation;
 pub(crate) mod stream_partitioner;
 pub(crate) mod timestamp_extractor;
 pub(crate) mod topic_name_extractor;
 pub(crate) mod value_getter;
+pub(crate) mod value_transformer;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -5,7 +5,7 @@
 //! checked here and never again.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,8 +18,10 @@ use crate::processor::operators::guard::Guard;
 use crate::processor::operators::source::RawNode;
 use crate::processor::operators::table_rows::TableRows;
 use crate::processor::processor_context::ProcessorNode;
+use crate::processor::progress::Progress;
 use crate::processor::timestamp_extractor::BuiltInTimestampExtractor;
 use crate::processor::{Data, Edge, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
+use crate::record::Timestamp;
 use crate::state::RowStore;
 use crate::state::buffer::TimeOrderedBuffer;
 use crate::state::handle::RecordClock;
@@ -102,6 +104,8 @@ pub(crate) struct LinkedTask {
     /// Nodes that hold records back, in the order a record meets them.
     pub(crate) flushers: Vec<Rc<RefCell<dyn Flush>>>,
     pub(crate) stores: Vec<LinkedStore>,
+    /// What operators remember from run to run.
+    pub(crate) progress: Progress,
     /// Set to the timestamp of each record that a processor works on.
     pub(crate) clock: RecordClock,
 }
@@ -113,7 +117,10 @@ pub(crate) struct Linker<'a> {
     ports: Vec<Option<Box<dyn Any>>>,
     stores: Vec<LinkedStore>,
     flushers: Vec<Rc<RefCell<dyn Flush>>>,
+    /// What nodes of this task share beside stores, by the store that it goes with.
+    shared: Vec<(StoreId, Rc<dyn Any>)>,
     processors: Processors,
+    progress: Progress,
     settings: &'a LinkSettings,
 }
 
@@ -185,6 +192,11 @@ impl Linker<'_> {
         self.settings.timestamps
     }
 
+    /// What an operator remembers from run to run, by the name of its store.
+    pub(crate) fn progress(&mut self, store: StoreId) -> Rc<Cell<Timestamp>> {
+        self.progress.of(&self.topology.store(store).name)
+    }
+
     /// The application id.
     pub(crate) fn application_id(&self) -> &str {
         &self.settings.application_id
@@ -243,6 +255,19 @@ impl Linker<'_> {
         let child = &self.topology.node(child).name;
         let message = format!("{node} forwards {types}, which {child} does not take");
         Error::new(ErrorKind::Config, message)
+    }
+
+    /// What the nodes of this task that ask for the same store and type share; made for the first.
+    pub(crate) fn shared<T: Default + 'static>(&mut self, of: StoreId) -> Rc<T> {
+        let found = self.shared.iter().filter(|(store, _)| *store == of);
+        let mut found = found.filter_map(|(_, shared)| Rc::clone(shared).downcast::<T>().ok());
+        if let Some(shared) = found.next() {
+            return shared;
+        }
+        drop(found);
+        let made = Rc::new(T::default());
+        self.shared.push((of, Rc::<T>::clone(&made)));
+        made
     }
 
     /// The node as a processor's context shows it.
@@ -329,6 +354,18 @@ pub(crate) fn flushing_node<K: Data, V: Data, N: Node<K, V> + Flush + 'static>(
     })
 }
 
+/// A supplier of a user's processor that may hold records back until the task commits.
+pub(crate) fn flushing_processor<K: Data, V: Data, N: Node<K, V> + Flush + Lifecycle + 'static>(
+    make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
+) -> NodeSupplier {
+    Arc::new(move |linker| {
+        let node = Rc::new(RefCell::new(make(linker)?));
+        linker.flushers.push(Rc::<RefCell<N>>::clone(&node));
+        linker.processors.insert(ProcessorId(linker.node.0), Rc::<RefCell<N>>::clone(&node));
+        Ok(linker.port(node))
+    })
+}
+
 /// A supplier of a user's processor.
 pub(crate) fn processor<K: Data, V: Data, N: Node<K, V> + Lifecycle + 'static>(
     make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
@@ -387,6 +424,8 @@ pub(crate) fn link(
         stores,
         flushers: Vec::new(),
         processors: Processors::new(),
+        progress: Progress::default(),
+        shared: Vec::new(),
         settings,
     };
     let mut sources = Vec::new();
@@ -407,8 +446,8 @@ pub(crate) fn link(
     }
     linker.flushers.reverse();
     sources.reverse();
-    let Linker { mut stores, flushers, processors, .. } = linker;
+    let Linker { mut stores, flushers, processors, progress, .. } = linker;
     // Global stores are another task's, except in that task.
     stores.retain(|store| global || !topology.is_global(store.id));
-    Ok(LinkedTask { sources, processors, flushers, stores, clock })
+    Ok(LinkedTask { sources, processors, flushers, stores, progress, clock })
 }

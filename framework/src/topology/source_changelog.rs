@@ -78,6 +78,14 @@ pub(crate) fn read_row<K: 'static, V: 'static>(
     })
 }
 
+/// Takes a topic's records as they are: their bytes are those of the store's rows.
+pub(crate) fn raw_row() -> ReadRow {
+    Arc::new(|raw, _| {
+        let (key, value) = (raw.key?.to_vec(), raw.value.map(<[u8]>::to_vec));
+        Some(SourceRow { key, value, timestamp: raw.timestamp })
+    })
+}
+
 /// Rows in the place of the records that they were made of.
 #[derive(Debug)]
 pub(crate) struct SourceRows(Vec<(i64, SourceRow)>);

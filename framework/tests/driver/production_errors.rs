@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use kstream::broker::BrokerError;
-use kstream::serdes::{ArcSerde, DefaultSerde, Serde, SerdeError};
+use kstream::serdes::{ArcSerde, Serde, SerdeError};
 use kstream::{
     ErrorContext, FailedRecord, HandlerResponse, KStream, LogAndContinue, Produced, ProducedRecord,
-    ProductionHandler, RecordPart, StreamsBuilder, StreamsConfig,
+    ProductionHandler, RecordPart, SerializationFailure, StreamsBuilder, StreamsConfig,
 };
 use kstream_test_utils::TestError;
 
@@ -132,13 +132,11 @@ impl ProductionHandler for ValuesOnly {
     fn handle_serialization(
         &self,
         _: &ErrorContext<'_>,
-        topic: &str,
         record: &FailedRecord<'_>,
-        part: RecordPart,
-        _: &SerdeError,
+        failure: &SerializationFailure<'_>,
     ) -> HandlerResponse {
-        assert_eq!((topic, record.key::<u8>()), ("out", None), "keys are text");
-        match part {
+        assert_eq!((failure.topic, record.key::<u8>()), ("out", None), "keys are text");
+        match failure.part {
             RecordPart::Key => HandlerResponse::fail(),
             RecordPart::Value => HandlerResponse::resume(),
         }
@@ -151,5 +149,4 @@ fn handler_sees_which_part_was_refused() {
     let test = Harness::with_config(config, picky);
     test.pipe("k", "x", 0);
     assert!(refusal(&test, "x", "v").contains("key"));
-    let _ = String::default_serde();
 }

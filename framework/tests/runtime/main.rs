@@ -8,6 +8,7 @@ mod compatibility;
 mod edges;
 mod failures;
 mod faults;
+mod final_results;
 mod foreign_key;
 mod global;
 mod health;

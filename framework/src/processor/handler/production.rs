@@ -24,16 +24,14 @@ pub trait ProductionHandler: Debug + Send + Sync + 'static {
         HandlerResponse::fail()
     }
 
-    /// Called when a serde refuses a key or a value on its way to `topic`; fails by default.
+    /// Called when a serde refuses a key or a value; fails by default.
     fn handle_serialization(
         &self,
         context: &ErrorContext<'_>,
-        topic: &str,
         record: &FailedRecord<'_>,
-        part: RecordPart,
-        error: &SerdeError,
+        failure: &SerializationFailure<'_>,
     ) -> HandlerResponse {
-        let _ = (context, topic, record, part, error);
+        let _ = (context, record, failure);
         HandlerResponse::fail()
     }
 }
@@ -52,6 +50,18 @@ pub struct ProducedRecord<'a> {
     pub timestamp: Timestamp,
     /// Headers.
     pub headers: &'a Headers,
+}
+
+/// What a serde refused on its way to a topic.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SerializationFailure<'a> {
+    /// The topic that the record was meant for.
+    pub topic: &'a str,
+    /// The part of the record.
+    pub part: RecordPart,
+    /// What the serde says.
+    pub error: &'a SerdeError,
 }
 
 /// The part of a record that a serde refused.

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::dead_letter::default_letter;
 use super::{
     DeadLetter, Decision, ErrorContext, FailedRecord, HandlerResponse, ProducedRecord, RecordPart,
-    UserPanic, panic_of,
+    SerializationFailure, UserPanic, panic_of,
 };
 use crate::broker::{BrokerError, RawRecord};
 use crate::error::{Error, ErrorKind};
@@ -94,7 +94,7 @@ impl TaskContext {
             || handler.handle(&context, &error),
             |topic| default_letter(topic, &context, "kstream::serdes::SerdeError", &*error),
         )?;
-        self.settle(settlement, DropReason::Deserialization, || {
+        self.settle(&settlement, DropReason::Deserialization, || {
             let message =
                 "the record cannot be read; skip such records with a handler that resumes";
             Error::new(ErrorKind::BadRecord, message).with_source(error).at_node(node)
@@ -128,7 +128,7 @@ impl TaskContext {
             || handler.handle(&context, Some(record), error),
             |topic| default_letter(topic, &context, type_name, error),
         )?;
-        self.settle(settlement, DropReason::Processing, || failure.into_error().at_node(node))
+        self.settle(&settlement, DropReason::Processing, || failure.into_error().at_node(node))
     }
 
     /// Runs a punctuation of a node; the processing handler decides about its failure. There is no record, and
@@ -169,7 +169,7 @@ impl TaskContext {
             || handler.handle(&context, None, error),
             |topic| default_letter(topic, &context, type_name, error),
         )?;
-        self.settle(settlement, DropReason::Processing, || failure.into_error().at_node(node))
+        self.settle(&settlement, DropReason::Processing, || failure.into_error().at_node(node))
     }
 
     /// Decides about a record that a sink's serdes refuse; `Ok`: it is dropped.
@@ -200,10 +200,13 @@ impl TaskContext {
         };
         let settlement = ask(
             self.collector.dead_letter_topic(),
-            || handler.handle_serialization(&context, topic, record, part, &error),
+            || {
+                let failure = SerializationFailure { topic, part, error: &error };
+                handler.handle_serialization(&context, record, &failure)
+            },
             |topic| default_letter(topic, &context, "kstream::serdes::SerdeError", &*error),
         )?;
-        self.settle(settlement, DropReason::Production, || fail(error))
+        self.settle(&settlement, DropReason::Production, || fail(error))
     }
 
     /// Decides about a record that the broker refuses. `Ok(true)`: it is to be sent once more; `Ok(false)`: it
@@ -240,13 +243,13 @@ impl TaskContext {
         if settlement.decision == Decision::Retry && error.is_retriable() {
             return Ok(true);
         }
-        self.settle(settlement, DropReason::Production, || Error::from(error).at_node(node))?;
+        self.settle(&settlement, DropReason::Production, || Error::from(error).at_node(node))?;
         Ok(false)
     }
 
     fn settle(
         &mut self,
-        settlement: Settlement,
+        settlement: &Settlement,
         reason: DropReason,
         fail: impl FnOnce() -> Error,
     ) -> Result<(), Error> {

@@ -131,7 +131,7 @@ where
 /// An error of a processor as one of ours; one that comes from a node further down keeps that node's
 /// name.
 #[cold]
-fn failed(node: &str, error: ProcessorError) -> Error {
+pub(crate) fn failed(node: &str, error: ProcessorError) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error.at_node(node),
         Err(error) => Error::new(ErrorKind::BadRecord, "the processor failed")

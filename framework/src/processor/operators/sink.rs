@@ -47,12 +47,14 @@ impl<K: Data, V: Data> Node<K, V> for Sink<K, V> {
         let topic = self.topic.of(task, &record)?;
         let key = match nullable(&*self.key_serde, &record.key, &mut self.key_bytes) {
             Ok(key) => key,
-            Err(error) => return refused(&self.name, topic, task, &record, RecordPart::Key, error),
+            Err(error) => {
+                return refused((&self.name, topic), task, &record, RecordPart::Key, error);
+            }
         };
         let value = match nullable(&*self.value_serde, &record.value, &mut self.value_bytes) {
             Ok(value) => value,
             Err(error) => {
-                return refused(&self.name, topic, task, &record, RecordPart::Value, error);
+                return refused((&self.name, topic), task, &record, RecordPart::Value, error);
             }
         };
         let outgoing =
@@ -109,7 +111,7 @@ impl<K, V> SinkTopic<K, V> {
                     headers: &record.headers,
                 };
                 let name = extractor.extract(&record.key, &record.value, &context);
-                look_up(&task.collector, handles, name)
+                look_up(&task.collector, handles, &name)
             }
         }
     }
@@ -118,13 +120,13 @@ impl<K, V> SinkTopic<K, V> {
 fn look_up<'a>(
     collector: &RecordCollector,
     handles: &'a mut FxHashMap<String, TopicHandle>,
-    name: String,
+    name: &str,
 ) -> Result<Target<'a>, Error> {
-    if !handles.contains_key(&name) {
-        let handle = collector.topic(&name)?;
-        handles.insert(name.clone(), handle);
+    if !handles.contains_key(name) {
+        let handle = collector.topic(name)?;
+        handles.insert(name.to_owned(), handle);
     }
-    match handles.get_key_value(&name) {
+    match handles.get_key_value(name) {
         Some((name, handle)) => Ok(Target { name, handle: *handle }),
         None => Err(Error::new(ErrorKind::Fatal, "a topic that was looked up is gone")),
     }
@@ -166,8 +168,7 @@ pub(crate) fn nullable<'a, T: 'static>(
 
 #[cold]
 fn refused<K: Data, V: Data>(
-    node: &str,
-    topic: Target<'_>,
+    (node, topic): (&str, Target<'_>),
     task: &mut TaskContext,
     record: &Record<K, V>,
     part: RecordPart,

@@ -26,6 +26,7 @@ use crate::processor::failed_node::take_failed_node;
 use crate::processor::handler::{panic_of, panicked};
 #[cfg(feature = "__test-utils")]
 use crate::processor::operators::source::RawNode;
+use crate::processor::progress::Progress;
 use crate::processor::punctuation::PunctuationType;
 use crate::record::Timestamp;
 use crate::state::StorePosition;
@@ -75,6 +76,8 @@ pub(crate) struct StreamTask {
     pub(crate) stores: Vec<TaskStore>,
     /// What goes with every offset that is committed.
     pub(crate) offset_metadata: String,
+    /// What operators remember; it goes with the offsets too.
+    pub(crate) progress: Progress,
     #[cfg(feature = "__test-utils")]
     sources: Sources,
     processors: Processors,
@@ -122,7 +125,7 @@ impl StreamTask {
         open_rows: &mut OpenRows<'_>,
     ) -> Result<Self, Error> {
         let id = context.task;
-        let LinkedTask { sources, processors, flushers, stores, clock } =
+        let LinkedTask { sources, processors, flushers, stores, progress, clock } =
             link(topology, id, settings, open_rows)?;
         let mut context = context;
         context.record_clock = clock;
@@ -160,6 +163,7 @@ impl StreamTask {
             #[cfg(feature = "__test-utils")]
             sources,
             offset_metadata: String::new(),
+            progress,
             processors,
             linked: flushers,
             dirty: false,
@@ -292,9 +296,10 @@ impl StreamTask {
     pub(crate) fn consumed_offsets(
         &self,
     ) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> {
-        self.group.queues().iter().filter_map(|queue| {
+        let metadata = self.progress.offset_metadata(&self.offset_metadata);
+        self.group.queues().iter().filter_map(move |queue| {
             let offset = queue.consumed?;
-            let metadata = self.offset_metadata.clone();
+            let metadata = metadata.clone();
             Some((queue.partition.clone(), CommittedOffset { offset, metadata }))
         })
     }

@@ -68,9 +68,9 @@ fn streams_config(config: &Config) -> Result<(StreamsConfig, Option<String>), Dr
             ("default.timestamp.extractor", Some(name)) => {
                 result.default_timestamp_extractor(timestamp_extractor(name)?)
             }
-            ("topology.optimization", _) => result,
-            // Here the types say it.
-            ("default.key.serde" | "default.value.serde", Some("Serdes$StringSerde")) => result,
+            // The topology has it, or here the types say it.
+            ("topology.optimization", _)
+            | ("default.key.serde" | "default.value.serde", Some("Serdes$StringSerde")) => result,
             _ => return Err(format!("setting {name} = {value} is not known").into()),
         };
     }

@@ -2,10 +2,9 @@
 
 use std::error::Error;
 
-use kstream::serdes::SerdeError;
 use kstream::{
     DeadLetter, ErrorContext, FailedRecord, HandlerResponse, ProcessingHandler, ProductionHandler,
-    RecordPart,
+    RecordPart, SerializationFailure,
 };
 
 use super::{Text, shown};
@@ -23,7 +22,7 @@ impl ProcessingHandler for DlqHandler {
         record: Option<&FailedRecord<'_>>,
         error: &(dyn Error + Send + Sync + 'static),
     ) -> HandlerResponse {
-        let value = record.and_then(|record| record.value::<Text>()).cloned().flatten();
+        let value = record.and_then(FailedRecord::value::<Text>).cloned().flatten();
         let topic = context.metadata.topic.as_deref().unwrap_or("null");
         let text = format!("{}|{topic}|{error}|{}", context.node, shown(&value));
         let key = context.raw_key.map(<[u8]>::to_vec);
@@ -40,17 +39,15 @@ impl ProductionHandler for ProductionContinue {
     fn handle_serialization(
         &self,
         context: &ErrorContext<'_>,
-        topic: &str,
         record: &FailedRecord<'_>,
-        part: RecordPart,
-        _: &SerdeError,
+        failure: &SerializationFailure<'_>,
     ) -> HandlerResponse {
         let key = record.key::<Text>().map_or("null", shown);
-        let origin = match part {
+        let origin = match failure.part {
             RecordPart::Key => "KEY",
             RecordPart::Value => "VALUE",
         };
-        let text = format!("{origin}|{topic}");
+        let text = format!("{origin}|{}", failure.topic);
         let letter = DeadLetter::new(LETTERS, Some(key.into()), Some(text.into_bytes()));
         HandlerResponse::resume().with_dead_letters([letter.with_timestamp(context.timestamp)])
     }

@@ -34,7 +34,8 @@ fn value_time() -> TimestampExtractor<Text, Text> {
     TimestampExtractor::new(|record: &ConsumedRecord<'_, Text, Text>, partition_time| {
         let Some(value) = record.value else { return partition_time };
         let number = value.rsplit_once('@').map(|(_, number)| number.parse());
-        number.map_or(record.timestamp, |number| number.expect("a number behind the @"))
+        // What is no number is dropped, as if it were negative.
+        number.map_or(record.timestamp, |number| number.unwrap_or(-1))
     })
 }
 
