@@ -37,7 +37,5 @@ fn build(builder: &StreamsBuilder) {
         .select_key(|key, _| window_text(key))
         .map_values(text)
         .to("out-session");
-    stream
-        .join_table(&table, |value, row| Some(format!("{}+{row}", shown(value))))
-        .to("out-join");
+    stream.join_table(&table, |value, row| Some(format!("{}+{row}", shown(value)))).to("out-join");
 }
