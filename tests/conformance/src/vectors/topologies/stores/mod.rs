@@ -80,8 +80,8 @@ fn process<S: StateStoreHandle>(
 }
 
 /// The record with a text as its value.
-fn answer(record: TextRecord, text: impl Into<String>) -> Answer {
-    Ok(Some(record.with_value(Some(text.into()))))
+fn answer(record: TextRecord, text: impl Into<String>) -> Option<TextRecord> {
+    Some(record.with_value(Some(text.into())))
 }
 
 /// Java's text of an optional value.
