@@ -134,6 +134,10 @@ impl StreamsBuilder {
             key_serde: Some(Arc::clone(&store_key_serde)),
             ..materialized
         };
+        if materialized.history.is_some() {
+            let problem = "a global table keeps no history; remove it from its options";
+            plan.report(format!("store {store_name}"), problem.to_owned(), location);
+        }
         let materialized = materialized.with_logging_disabled().with_caching_disabled();
         let store = add_store(&mut plan, materialized, StoreKind::KeyValue, location);
         let (source_name, processor_name) = global_names(&mut plan, name);
@@ -256,7 +260,10 @@ pub(super) fn add_global(
     builder: AnyStoreBuilder,
     location: &'static Location<'static>,
 ) -> StoreId {
-    let AnyStoreBuilder { store, problem } = builder;
+    let AnyStoreBuilder { store, mut problem } = builder;
+    if let StoreKind::Versioned { .. } = store.kind {
+        problem.get_or_insert_with(|| "a versioned store cannot be global".to_owned());
+    }
     let store = TopologyStore { logging: false, caching: false, ..store };
     plan.add_built(AnyStoreBuilder { store, problem }, location)
 }
