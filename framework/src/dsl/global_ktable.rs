@@ -260,7 +260,10 @@ pub(super) fn add_global(
     builder: AnyStoreBuilder,
     location: &'static Location<'static>,
 ) -> StoreId {
-    let AnyStoreBuilder { store, problem } = builder;
+    let AnyStoreBuilder { store, mut problem } = builder;
+    if let StoreKind::Versioned { .. } = store.kind {
+        problem.get_or_insert_with(|| "a versioned store cannot be global".to_owned());
+    }
     let store = TopologyStore { logging: false, caching: false, ..store };
     plan.add_built(AnyStoreBuilder { store, problem }, location)
 }
