@@ -32,6 +32,7 @@ pub struct StreamsConfig {
     pub(crate) statestore_uncommitted_max_bytes: usize,
     pub(crate) statestore_row_cache_max_bytes: usize,
     pub(crate) changelog_updates: ChangelogUpdates,
+    pub(crate) dsl_store_format: DslStoreFormat,
     pub(crate) rocksdb_memory_bytes: usize,
     pub(crate) replication_factor: i32,
     pub(crate) session_timeout: Duration,
@@ -56,6 +57,17 @@ pub enum ChangelogUpdates {
     Every,
 }
 
+/// What the stores of tables and aggregations keep of the records that write their rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DslStoreFormat {
+    /// Values and timestamps.
+    #[default]
+    Default,
+    /// Headers as well, as far as Kafka Streams 4.3 does so: the changelog records of deletions have the
+    /// headers of the record that deletes.
+    Headers,
+}
+
 const MIB: usize = 1 << 20;
 
 impl StreamsConfig {
@@ -71,6 +83,7 @@ impl StreamsConfig {
             statestore_uncommitted_max_bytes: 64 * MIB,
             statestore_row_cache_max_bytes: 32 * MIB,
             changelog_updates: ChangelogUpdates::default(),
+            dsl_store_format: DslStoreFormat::default(),
             rocksdb_memory_bytes: 256 * MIB,
             replication_factor: -1,
             session_timeout: Duration::from_secs(10),
@@ -137,6 +150,16 @@ impl StreamsConfig {
     #[must_use]
     pub fn changelog_updates(mut self, updates: ChangelogUpdates) -> Self {
         self.changelog_updates = updates;
+        self
+    }
+
+    /// What the stores of tables and aggregations keep of the records that write their rows.
+    ///
+    /// # Source
+    /// `dsl.store.format` (KIP-1271).
+    #[must_use]
+    pub fn dsl_store_format(mut self, format: DslStoreFormat) -> Self {
+        self.dsl_store_format = format;
         self
     }
 

@@ -27,6 +27,7 @@ use crate::state::key_layout::{
     session_bounds, session_record_key, window_record_key, window_start,
 };
 use crate::state::rows::{RowBudget, Rows};
+use crate::state::versioned::VersionedRows;
 use crate::time::{Clock, ManualClock};
 use crate::topology::link::{LinkSettings, TaskScope};
 use crate::topology::{NodeKind, StoreKind, Topology};
@@ -85,6 +86,7 @@ impl TaskDriver {
             record_cache: config.statestore_cache_max_bytes > 0,
             budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
             changelog_updates: config.changelog_updates,
+            dsl_store_format: config.dsl_store_format,
         };
         let driving = Driving { config: &config, producer: &producer };
         let stores = memory_stores(&topology)?;
@@ -247,16 +249,28 @@ impl TaskDriver {
             let message = format!("there is no store {store}; there are: {}", names.join(", "));
             return Err(Error::new(ErrorKind::Config, message));
         };
+        let mut result = Vec::new();
+        if let Some(rows) = live.built.rows.downcast_ref::<Rc<RefCell<VersionedRows<V>>>>() {
+            rows.borrow_mut().scan_latest(&mut |key, found| {
+                result.push(StoredRow {
+                    key: key.to_vec(),
+                    window_start: None,
+                    value: found.value.clone(),
+                    timestamp: found.from,
+                });
+                true
+            })?;
+            return Ok(result);
+        }
         let Some(rows) = live.built.rows.downcast_ref::<Rc<RefCell<Rows<V>>>>() else {
             let wanted = std::any::type_name::<V>();
             let message = format!("store {store} does not hold values of type {wanted}");
             return Err(Error::new(ErrorKind::Config, message));
         };
         let kind = plan.kind;
-        let mut result = Vec::new();
         rows.borrow_mut().for_each_row(&mut |key, row| {
             let (record_key, window_start) = match kind {
-                StoreKind::KeyValue => (key, None),
+                StoreKind::KeyValue | StoreKind::Versioned { .. } => (key, None),
                 StoreKind::Window { .. } => (window_record_key(key), Some(window_start(key))),
                 StoreKind::Session { .. } => (session_record_key(key), Some(session_bounds(key).0)),
             };

@@ -47,14 +47,14 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::{ChangelogUpdates, StreamsConfig};
+pub use config::{ChangelogUpdates, DslStoreFormat, StreamsConfig};
 pub use dsl::{
-    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager,
+    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager, EagerBufferConfig,
     FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
     KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode,
     ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder, Stores,
-    StreamsBuilder, Strict, Suppressed, TableJoined, TimeWindowedKStream, Topics, TopologyBuilder,
-    VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
+    StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined, TimeWindowedKStream,
+    Topics, TopologyBuilder, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
 };
 pub use dsl::{Distinct, StreamJoined};
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};

@@ -9,19 +9,19 @@ use super::kstream::SinkSpec;
 use super::ktable::origin::SendOld;
 use super::ktable::{KTable, Table};
 use super::options::{Grouped, Materialized, Named};
-use super::stores::add_store;
+use super::stores::add_table_store;
 use super::streams_builder::source_supplier;
 use crate::graph::{
     GraphNodeId, GraphNodeKind, NullKeys, Plan, RepartitionNames, RepartitionNode, SharedPlan,
 };
 use crate::processor::operators::aggregate::Aggregate;
 use crate::processor::operators::fold::{Fold, Update};
+use crate::processor::operators::versioned_aggregate::VersionedAggregate;
 use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::processor::{Change, Data};
 use crate::serdes::change::ChangeSerde;
 use crate::serdes::{ArcSerde, DefaultSerde};
-use crate::topology::StoreKind;
-use crate::topology::link::flushing_node;
+use crate::topology::link::{flushing_node, node};
 
 /// Rows of a table grouped by a new key, ready to be aggregated.
 ///
@@ -236,26 +236,42 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
         let (caching, send_old) = (materialized.caching, SendOld::default());
         let row_serde = Arc::clone(&materialized.value_serde);
         materialized.name = Some(store_name);
-        materialized.key_serde = Some(Arc::clone(&key_serde));
-        let store = add_store(&mut plan, materialized, StoreKind::KeyValue, location);
+        let versioned = materialized.history.is_some();
+        let store = add_table_store(&mut plan, materialized, &key_serde, location);
         let table = Table::stored(store, Arc::clone(&key_serde), row_serde, send_old.clone())
-            .with_store_name(user_name.as_deref());
+            .with_store_name(user_name.as_deref())
+            .with_history(versioned);
         let node_name = name.clone();
-        let supplier = flushing_node(move |linker| {
-            Ok(Aggregate {
-                name: node_name.clone(),
-                key_serde: Arc::clone(&key_serde),
-                value_serde: Arc::clone(&change_serde),
-                fold: Fold {
+        let supplier = if versioned {
+            node(move |linker| {
+                Ok(VersionedAggregate {
+                    name: node_name.clone(),
+                    key_serde: Arc::clone(&key_serde),
+                    value_serde: Arc::clone(&change_serde),
                     update: Arc::clone(&update),
-                    rows: linker.rows(store)?,
-                    caching: caching && linker.record_cache(),
+                    rows: linker.versioned_rows(store)?,
                     send_old: send_old.is_enabled(),
-                },
-                next: linker.outlet()?,
-                key_bytes: Vec::new(),
+                    next: linker.outlet()?,
+                    key_bytes: Vec::new(),
+                })
             })
-        });
+        } else {
+            flushing_node(move |linker| {
+                Ok(Aggregate {
+                    name: node_name.clone(),
+                    key_serde: Arc::clone(&key_serde),
+                    value_serde: Arc::clone(&change_serde),
+                    fold: Fold {
+                        update: Arc::clone(&update),
+                        rows: linker.rows(store)?,
+                        caching: caching && linker.record_cache(),
+                        send_old: send_old.is_enabled(),
+                    },
+                    next: linker.outlet()?,
+                    key_bytes: Vec::new(),
+                })
+            })
+        };
         let kind = GraphNodeKind::Processor { name, supplier, stores: vec![store] };
         let node = plan.add_node(vec![parent], kind, location);
         drop(plan);

@@ -104,6 +104,13 @@ impl<K: Data, V: Data> Table<K, V> {
         self
     }
 
+    /// Whether its store keeps its history.
+    #[must_use]
+    pub(crate) fn with_history(mut self, versioned: bool) -> Self {
+        self.versioned = versioned;
+        self
+    }
+
     #[must_use]
     pub(crate) fn with_grace_ms(mut self, grace_ms: Option<i64>) -> Self {
         self.grace_ms = grace_ms;

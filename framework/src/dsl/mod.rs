@@ -28,8 +28,8 @@ pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{Distinct, StreamJoined};
 pub use options::{
-    Branched, BufferConfig, Consumed, Eager, Grouped, Joined, Materialized, Named, Produced,
-    Repartitioned, Strict, Suppressed, TableJoined,
+    Branched, BufferConfig, Consumed, Eager, EagerBufferConfig, Grouped, Joined, Materialized,
+    Named, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed, TableJoined,
 };
 pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
 pub use state_store::AnyStoreBuilder;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{GraphNodeId, GraphNodeKind, Plan};
-use crate::topology::StoreId;
+use crate::topology::{StoreId, StoreKind};
 use crate::topology::link::NodeSupplier;
 
 /// Whether a repartition lets null keys through; decided when the plan is complete, read when tasks are
@@ -58,6 +58,14 @@ impl Plan {
             GraphNodeKind::Processor { name, .. } | GraphNodeKind::Sink { name, .. } => name,
             GraphNodeKind::Repartition(repartition) => &repartition.names.source,
         })
+    }
+
+    /// How much history a versioned store keeps, in milliseconds; `None` for other stores.
+    pub(crate) fn history_ms(&self, store: StoreId) -> Option<i64> {
+        match self.stores.get(store.0)?.kind {
+            StoreKind::Versioned { history_ms } => Some(history_ms),
+            StoreKind::KeyValue | StoreKind::Window { .. } | StoreKind::Session { .. } => None,
+        }
     }
 
     /// The last repartition of this node for a join.

@@ -113,4 +113,14 @@ pub(crate) trait Lifecycle {
 pub(crate) struct Change<V> {
     pub(crate) new: Option<V>,
     pub(crate) old: Option<V>,
+    /// False of an update that came too late to be the row's latest: only tables that keep their history
+    /// have such.
+    pub(crate) is_latest: bool,
+}
+
+impl<V> Change<V> {
+    /// An update that is the row's latest.
+    pub(crate) fn latest(new: Option<V>, old: Option<V>) -> Self {
+        Self { new, old, is_latest: true }
+    }
 }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 use crate::processor::context::TaskContext;
+use crate::processor::operators::table_rows::stamped;
 use crate::record::Timestamp;
 use crate::serdes::{ArcSerde, SerdeError};
 use crate::state::rows::{Rows, Stamped};
+use crate::state::versioned::VersionedRows;
 
 /// Reads the rows of a table.
 pub(crate) trait ValueGetter<K, V> {
@@ -67,6 +69,45 @@ impl<K, V: Clone + 'static> ValueGetter<K, V> for StoredGetter<K, V> {
         self.key_bytes.clear();
         (self.store_key)(key, &mut self.key_bytes).map_err(unwritable)?;
         Ok(self.rows.borrow_mut().get(&self.key_bytes)?.cloned())
+    }
+}
+
+/// Reads a table from its versioned store.
+pub(crate) struct VersionedGetter<K, V> {
+    store_key: StoreKey<K>,
+    rows: Rc<RefCell<VersionedRows<V>>>,
+    key_bytes: Vec<u8>,
+}
+
+impl<K, V> VersionedGetter<K, V> {
+    pub(crate) fn new(store_key: StoreKey<K>, rows: Rc<RefCell<VersionedRows<V>>>) -> Self {
+        Self { store_key, rows, key_bytes: Vec::new() }
+    }
+
+    fn write_key(&mut self, key: &K) -> Result<(), Error> {
+        self.key_bytes.clear();
+        (self.store_key)(key, &mut self.key_bytes).map_err(unwritable)
+    }
+}
+
+impl<K, V: Clone + 'static> ValueGetter<K, V> for VersionedGetter<K, V> {
+    fn get(&mut self, _: &mut TaskContext, key: &K) -> Result<Option<Stamped<V>>, Error> {
+        self.write_key(key)?;
+        Ok(self.rows.borrow_mut().get(&self.key_bytes)?.map(stamped))
+    }
+
+    fn get_as_of(
+        &mut self,
+        _: &mut TaskContext,
+        key: &K,
+        at: Timestamp,
+    ) -> Result<Option<Stamped<V>>, Error> {
+        self.write_key(key)?;
+        Ok(self.rows.borrow_mut().get_as_of(&self.key_bytes, at)?.map(stamped))
+    }
+
+    fn is_versioned(&self) -> bool {
+        true
     }
 }
 

@@ -152,6 +152,7 @@ impl KafkaStreams {
             record_cache: config.statestore_cache_max_bytes > 0,
             budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
             changelog_updates: config.changelog_updates,
+            dsl_store_format: config.dsl_store_format,
         });
         let member = self.broker.group_member(&GroupSettings {
             group_id: config.application_id.clone(),

@@ -195,13 +195,18 @@ fn internal_topics(
     topics
 }
 
-/// How long Kafka Streams keeps a window's changelog beyond its retention
-/// (`windowstore.changelog.additional.retention.ms`).
+/// How long Kafka Streams keeps the changelog of a window beyond its retention
+/// (`windowstore.changelog.additional.retention.ms`), and that of a version beyond the history.
 const ADDITIONAL_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
 
 fn changelog_configs(store: &TopologyStore) -> BTreeMap<String, String> {
     let mut configs = match store.kind {
         StoreKind::KeyValue => owned(&[("cleanup.policy", "compact")]),
+        // Compaction must leave what a restore needs to tell the history.
+        StoreKind::Versioned { history_ms } => {
+            let lag = history_ms.saturating_add(ADDITIONAL_RETENTION_MS).to_string();
+            owned(&[("cleanup.policy", "compact"), ("min.compaction.lag.ms", &lag)])
+        }
         StoreKind::Window { retention_ms } | StoreKind::Session { retention_ms } => {
             let retention = retention_ms.saturating_add(ADDITIONAL_RETENTION_MS).to_string();
             owned(&[("cleanup.policy", "compact,delete"), ("retention.ms", &retention)])

@@ -67,7 +67,7 @@ impl<V: 'static> Serde<Change<V>> for ChangeSerde<V> {
             }
         };
         let read = |bytes: Option<&[u8]>| bytes.map(|bytes| self.0.deserialize(bytes)).transpose();
-        Ok(Change { new: read(new)?, old: read(old)? })
+        Ok(Change::latest(read(new)?, read(old)?))
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn bytes(new: Option<&str>, old: Option<&str>) -> Vec<u8> {
-        let change = Change { new: new.map(str::to_owned), old: old.map(str::to_owned) };
+        let change = Change::latest(new.map(str::to_owned), old.map(str::to_owned));
         let mut bytes = Vec::new();
         serde().serialize(&change, &mut bytes).unwrap();
         bytes
@@ -144,9 +144,9 @@ mod tests {
     fn updates_that_say_whether_they_are_the_latest_are_read() {
         let read = |bytes: &[u8]| serde().deserialize(bytes).unwrap();
         let (a, b) = (Some("a".to_owned()), Some("b".to_owned()));
-        assert_eq!(read(b"a\x01\x03"), Change { new: None, old: a.clone() });
-        assert_eq!(read(b"a\x00\x04"), Change { new: a.clone(), old: None });
-        assert_eq!(read(b"\x02ab\x01\x05"), Change { new: a, old: b });
+        assert_eq!(read(b"a\x01\x03"), Change::latest(None, a.clone()));
+        assert_eq!(read(b"a\x00\x04"), Change::latest(a.clone(), None));
+        assert_eq!(read(b"\x02ab\x01\x05"), Change::latest(a, b));
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         #[test]
         fn updates_come_back(new in prop::option::of(".{0,200}"), old in prop::option::of(".{0,9}")) {
             prop_assume!(new.is_some() || old.is_some());
-            let change = Change { new, old };
+            let change = Change::latest(new, old);
             let mut bytes = b"before".to_vec();
             serde().serialize(&change, &mut bytes).unwrap();
             prop_assert_eq!(serde().deserialize(&bytes[6..]).unwrap(), change);

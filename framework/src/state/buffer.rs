@@ -124,14 +124,13 @@ impl TimeOrderedBuffer {
         };
         let bytes = counted_bytes(&key, row);
         self.bytes = self.bytes + bytes - before;
-        self.unlogged_bytes += bytes;
         let written = matches!(self.unlogged, Unlogged::Writes(_)).then(|| {
             self.scratch.clear();
             row.write(&mut self.scratch);
             self.scratch.extend_from_slice(&0_i64.to_be_bytes());
             self.scratch.as_slice().into()
         });
-        self.note(key, written);
+        self.note(key, written, bytes);
     }
 
     /// The row that comes out next.
@@ -144,7 +143,8 @@ impl TimeOrderedBuffer {
         let Some((place, row)) = self.rows.pop_first() else { return };
         self.forget(&place.key, &row);
         self.gave_out = true;
-        self.note(place.key, None);
+        let bytes = place.key.len();
+        self.note(place.key, None, bytes);
     }
 
     /// What those downstream know of a row that waits: `None` if no such row does.
@@ -179,16 +179,20 @@ impl TimeOrderedBuffer {
         self.bytes -= counted_bytes(key, row);
     }
 
-    /// Notes a change for the changelog.
-    fn note(&mut self, key: Rc<[u8]>, written: Option<Box<[u8]>>) {
+    /// Notes a change for the changelog; it takes about so many bytes of memory.
+    fn note(&mut self, key: Rc<[u8]>, written: Option<Box<[u8]>>, bytes: usize) {
         match &mut self.unlogged {
             Unlogged::Nothing => {}
             Unlogged::Keys { keys, set, .. } => {
                 if set.insert(Rc::clone(&key)) {
                     keys.push(key);
+                    self.unlogged_bytes += bytes;
                 }
             }
-            Unlogged::Writes(writes) => writes.push((key, written)),
+            Unlogged::Writes(writes) => {
+                writes.push((key, written));
+                self.unlogged_bytes += bytes;
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ pub mod persistent;
 pub(crate) mod rows;
 pub(crate) mod shared_rows;
 pub(crate) mod stores;
+#[cfg(test)]
+pub(crate) mod test_changelog;
 pub(crate) mod versioned;
 
 use std::fmt::Debug;

@@ -98,8 +98,21 @@ pub(crate) enum RowHeaders {
     Dropped,
     /// They go to the changelog, and are not kept.
     Logged,
+    /// Those of deletions go to the changelog, and are not kept.
+    OfDeletions,
     /// They belong to the row.
     Kept,
+}
+
+impl RowHeaders {
+    /// Whether the changelog record of a row, or of a deletion, has headers.
+    fn logs(self, is_row: bool) -> bool {
+        match self {
+            Self::Dropped => false,
+            Self::Logged | Self::Kept => true,
+            Self::OfDeletions => !is_row,
+        }
+    }
 }
 
 /// How one store treats its rows, whatever their type.
@@ -311,8 +324,7 @@ impl<V: Clone + 'static> Rows<V> {
         }
         if let Some(log) = &mut self.log {
             let row = slot.row.as_ref();
-            let headers =
-                if self.header_use == RowHeaders::Dropped { None } else { Some(&slot.headers) };
+            let headers = self.header_use.logs(row.is_some()).then_some(&slot.headers);
             let before = log.bytes();
             log.append(id.0, row, written_at, headers, &self.value_serde);
             self.uncommitted_bytes += log.bytes() - before;
@@ -324,6 +336,14 @@ impl<V: Clone + 'static> Rows<V> {
     pub(crate) fn put_headers(&mut self, id: RowId, headers: Headers) {
         if let Some(slot) = self.slots.get_mut(id.0 as usize) {
             slot.headers = headers;
+        }
+    }
+
+    /// [`Rows::put_headers`] where the changelog gets the headers of deletions.
+    #[inline]
+    pub(crate) fn put_deletion_headers(&mut self, id: RowId, headers: &Headers) {
+        if self.header_use == RowHeaders::OfDeletions {
+            self.put_headers(id, headers.clone());
         }
     }
 

@@ -174,6 +174,7 @@ impl StorePrint {
             StoreKind::KeyValue => ("key-value", None),
             StoreKind::Window { retention_ms } => ("window", Some(retention_ms)),
             StoreKind::Session { retention_ms } => ("session", Some(retention_ms)),
+            StoreKind::Versioned { history_ms } => ("versioned", Some(history_ms)),
         };
         let (key, value) = topology.store_formats.get(&id).cloned().unwrap_or_default();
         Self { kind: kind.to_owned(), changelog, key, value, retention_ms }

@@ -10,17 +10,19 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{NodeId, StoreId, Topology, TopologyStore, UNCONNECTED};
-use crate::config::ChangelogUpdates;
+use super::{NodeId, StoreId, StoreKind, Topology, TopologyStore, UNCONNECTED};
+use crate::config::{ChangelogUpdates, DslStoreFormat};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::operators::source::RawNode;
+use crate::processor::operators::table_rows::TableRows;
 use crate::processor::processor_context::ProcessorNode;
 use crate::processor::{Data, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
 use crate::state::RowStore;
 use crate::state::buffer::TimeOrderedBuffer;
 use crate::state::handle::RecordClock;
 use crate::state::rows::{ManagedStore, RowBudget, Rows};
+use crate::state::versioned::VersionedRows;
 
 /// Builds one instance of a node for one task.
 pub(crate) type NodeSupplier =
@@ -37,6 +39,8 @@ pub(crate) struct StoreSettings {
     pub(crate) budget: RowBudget,
     /// Whether its changelog gets every update instead of the latest per key.
     pub(crate) log_every_update: bool,
+    /// What the stores of tables and aggregations keep.
+    pub(crate) dsl_format: DslStoreFormat,
     /// For the handle: the time of a write.
     pub(crate) clock: RecordClock,
 }
@@ -124,6 +128,8 @@ pub(crate) struct LinkSettings {
     pub(crate) budget: RowBudget,
     /// What changelogs of stores without record cache get.
     pub(crate) changelog_updates: ChangelogUpdates,
+    /// What the stores of tables and aggregations keep.
+    pub(crate) dsl_store_format: DslStoreFormat,
 }
 
 impl LinkSettings {
@@ -133,6 +139,7 @@ impl LinkSettings {
         StoreSettings {
             budget: self.budget,
             log_every_update: every && store.logging && !cached,
+            dsl_format: self.dsl_store_format,
             clock: clock.clone(),
         }
     }
@@ -200,6 +207,23 @@ impl Linker<'_> {
                 })
                 .collect(),
         }
+    }
+
+    /// The rows of a table's store, with or without their history.
+    pub(crate) fn table_rows<V: 'static>(&self, store: StoreId) -> Result<TableRows<V>, Error> {
+        if let StoreKind::Versioned { .. } = self.topology.store(store).kind {
+            self.versioned_rows(store).map(TableRows::Versioned)
+        } else {
+            self.rows(store).map(TableRows::Latest)
+        }
+    }
+
+    /// The versioned rows of a store that the node is connected to.
+    pub(crate) fn versioned_rows<V: 'static>(
+        &self,
+        store: StoreId,
+    ) -> Result<Rc<RefCell<VersionedRows<V>>>, Error> {
+        self.built_store(store, std::any::type_name::<V>())
     }
 
     /// The typed rows of a store that the node is connected to.

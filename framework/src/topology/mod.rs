@@ -98,6 +98,7 @@ pub(crate) enum StoreKind {
     KeyValue,
     Window { retention_ms: i64 },
     Session { retention_ms: i64 },
+    Versioned { history_ms: i64 },
 }
 
 /// The sub-topology of a store that no node is connected to.

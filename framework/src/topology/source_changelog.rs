@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn records_become_rows_as_when_they_were_first_read() {
-        let read = reader(TimestampExtractor::record(|key, value, broker| {
+        let read = reader(TimestampExtractor::record(|key: &i32, value: &Option<i64>, broker| {
             i64::from(*key) + value.unwrap_or(0) + broker
         }));
         let (key, value) = (5_i32.to_be_bytes(), 20_i64.to_be_bytes());

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 /// What a store or changelog does with a value.
 #[track_caller]
-fn written_and_read<T: DefaultSerde>(value: &T) -> T {
+fn written_and_read<T: DefaultSerde + 'static>(value: &T) -> T {
     let serde = T::default_serde();
     let mut bytes = Vec::new();
     serde.serialize(value, &mut bytes).unwrap();

@@ -19,7 +19,7 @@ use crate::serdes::ArcSerde;
 use crate::state::rows::RowHeaders;
 use crate::time::windows::AsOf;
 use crate::topology::link::{Linker, NodeSupplier, node};
-use crate::topology::{StoreId, StoreKind};
+use crate::topology::StoreId;
 
 /// A join call.
 pub(crate) struct AsOfJoinCall<'a, K, L, R, O> {
@@ -123,7 +123,7 @@ impl<K: Data, L: Data, R: Data, O: Data> AsOfJoinCall<'_, K, L, R, O> {
         let joined = &self.joined;
         let rights = JoinStoreSpec {
             name: names.rights.clone(),
-            kind: StoreKind::Window { retention_ms: self.as_of.retention_ms() },
+            retention_ms: Some(self.as_of.retention_ms()),
             store_type: joined.other_store.as_ref().map_or(joined.store_type, |s| s.store_type),
             logging: joined.logging,
             topic_configs: joined.topic_configs.clone(),

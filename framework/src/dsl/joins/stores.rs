@@ -14,7 +14,8 @@ use crate::topology::{StoreKind, StoreType, TopologyStore};
 /// A store of a join; the record cache never holds its updates back.
 pub(crate) struct JoinStoreSpec<V> {
     pub(crate) name: String,
-    pub(crate) kind: StoreKind,
+    /// How long a window store keeps rows, in milliseconds; `None` for a key-value store.
+    pub(crate) retention_ms: Option<i64>,
     pub(crate) store_type: StoreType,
     pub(crate) logging: bool,
     pub(crate) topic_configs: BTreeMap<String, String>,
@@ -25,10 +26,12 @@ pub(crate) struct JoinStoreSpec<V> {
 
 impl<V: Data> JoinStoreSpec<V> {
     pub(crate) fn store(self) -> TopologyStore {
-        let Self { name, kind, store_type, logging, topic_configs, value_serde, headers } = self;
-        let layout = match kind {
-            StoreKind::Window { retention_ms } => KeyLayout::windowed(retention_ms),
-            StoreKind::KeyValue | StoreKind::Session { .. } => KeyLayout::Plain,
+        let Self { name, retention_ms, store_type, logging, topic_configs, value_serde, headers } = self;
+        let (kind, layout) = match retention_ms {
+            Some(retention_ms) => {
+                (StoreKind::Window { retention_ms }, KeyLayout::windowed(retention_ms))
+            }
+            None => (StoreKind::KeyValue, KeyLayout::Plain),
         };
         TopologyStore {
             name,

@@ -24,7 +24,7 @@ use crate::serdes::ArcSerde;
 use crate::state::rows::RowHeaders;
 use crate::time::windows::JoinWindows;
 use crate::topology::link::{Linker, NodeSupplier, node};
-use crate::topology::{StoreId, StoreKind, StoreType};
+use crate::topology::{StoreId, StoreType};
 
 /// A join call.
 pub(crate) struct StreamJoinCall<'a, K, L, R, O> {
@@ -173,7 +173,7 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
         topic_configs.insert("cleanup.policy".to_owned(), "delete".to_owned());
         JoinStoreSpec {
             name,
-            kind: StoreKind::Window { retention_ms: self.windows.retention_ms() },
+            retention_ms: Some(self.windows.retention_ms()),
             store_type,
             logging: self.joined.logging,
             topic_configs,
@@ -203,7 +203,7 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
         let (left, right) = (&joined.value_serde, &joined.other_value_serde);
         Some(JoinStoreSpec {
             name,
-            kind: StoreKind::KeyValue,
+            retention_ms: None,
             store_type,
             logging: joined.logging,
             topic_configs: joined.topic_configs.clone(),

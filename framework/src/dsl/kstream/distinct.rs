@@ -14,7 +14,6 @@ use crate::processor::Data;
 use crate::processor::operators::distinct::{DistinctRecords, DistinctTimes, IdSelector};
 use crate::serdes::DefaultSerde;
 use crate::state::rows::RowHeaders;
-use crate::topology::StoreKind;
 use crate::topology::link::node;
 
 impl<K: Data, V: Data> KStream<K, V> {
@@ -107,7 +106,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         }
         let store = JoinStoreSpec {
             name: options.store_name.clone().unwrap_or(generated),
-            kind: StoreKind::Window { retention_ms: times.retention_ms() },
+            retention_ms: Some(times.retention_ms()),
             store_type: options.store_type,
             logging: options.logging,
             topic_configs: std::collections::BTreeMap::new(),

@@ -47,6 +47,7 @@ impl<K: Data, P: Data> KTable<K, P> {
         }
         let name = plan.name_or(named.0, prefix);
         let inherits = materialized.is_none();
+        let own_history = materialized.as_ref().is_some_and(|options| options.history.is_some());
         let own_serdes = materialized.as_ref().map(|materialized| {
             (materialized.key_serde.clone(), Arc::clone(&materialized.value_serde))
         });
@@ -79,7 +80,7 @@ impl<K: Data, P: Data> KTable<K, P> {
             key_serde,
             value_serde: own_value_serde.or(value_serde),
             store_name: store_name.as_deref().map(Into::into),
-            versioned: inherits && self.table.versioned,
+            versioned: if inherits { self.table.versioned } else { own_history },
             grace_ms: self.table.grace_ms,
         };
         KTable::new(Rc::clone(&self.plan), node, table)

@@ -61,11 +61,13 @@ impl<K: Data, V: Data> KTable<K, V> {
         let selector: Selector<K, V, K2, V2> = Arc::new(selector);
         let (key_serde, value_serde) =
             (Arc::clone(&grouped.key_serde), Arc::clone(&grouped.value_serde));
+        let versioned = self.table.versioned;
         let supplier = node(move |linker| {
             Ok(TableSelect {
                 selector: Arc::clone(&selector),
                 key_serde: Arc::clone(&key_serde),
                 value_serde: Arc::clone(&value_serde),
+                versioned,
                 next: linker.outlet()?,
             })
         });

@@ -231,9 +231,12 @@ impl<K: Data, V: Data> KTable<K, V> {
         }
         let names = JoinNames::new(&mut plan, &named);
         let send_old = SendOld::default();
-        let sides = Sides { needs, combine: Arc::clone(&combine), send_old: send_old.clone() };
+        let versioned = (self.table.versioned, other.table.versioned);
+        let sides =
+            Sides { needs, combine: Arc::clone(&combine), send_old: send_old.clone(), versioned };
         let (parents, nodes) =
             ((self.node, other.node), (names.this.as_str(), names.other.as_str()));
+        plan.copartition(vec![self.node, other.node]);
         let [this, that] = sides.add(&mut plan, parents, nodes, views, location);
         let own_serdes =
             materialized.as_ref().map(|m| (m.key_serde.clone(), Arc::clone(&m.value_serde)));
@@ -241,6 +244,7 @@ impl<K: Data, V: Data> KTable<K, V> {
         let key_serde =
             own_key_serde.flatten().unwrap_or_else(|| Arc::clone(&self.table.key_serde));
         let store_name = materialized.as_ref().and_then(|materialized| materialized.name.clone());
+        let versioned = materialized.as_ref().is_some_and(|options| options.history.is_some());
         let kept = materialized.map(|options| {
             let by = KeptBy { node: &names.merge, key_serde: &key_serde, send_old: &send_old };
             KeptStore::add(&mut plan, options, &by, location)
@@ -261,6 +265,7 @@ impl<K: Data, V: Data> KTable<K, V> {
         let table = Table {
             value_serde,
             store_name: store_name.as_deref().map(Into::into),
+            versioned,
             grace_ms: self.table.grace_ms.max(other.table.grace_ms),
             ..Table::new(Rc::new(origin), key_serde)
         };
@@ -320,6 +325,8 @@ struct Sides<L, R, V> {
     needs: Side,
     combine: Combine<L, R, V>,
     send_old: SendOld,
+    /// Whether they keep their history.
+    versioned: (bool, bool),
 }
 
 impl<L: Data, R: Data, V: Data> Sides<L, R, V> {
@@ -341,11 +348,12 @@ impl<L: Data, R: Data, V: Data> Sides<L, R, V> {
         };
         let right_required = self.needs == Side::Both;
         let stores = right.stores.clone();
-        let this = side(right, self.combine, right_required, self.send_old.clone());
+        let this =
+            side(right, self.combine, right_required, self.send_old.clone(), self.versioned.0);
         let this = add(parents.0, names.0, stores, this);
         let left_required = self.needs != Side::Either;
         let stores = left.stores.clone();
-        let other = side(left, reverse, left_required, self.send_old);
+        let other = side(left, reverse, left_required, self.send_old, self.versioned.1);
         [this, add(parents.1, names.1, stores, other)]
     }
 }
@@ -355,6 +363,7 @@ fn side<K: Data, V1: Data, V2: Data, V: Data>(
     combine: Combine<V1, V2, V>,
     other_required: bool,
     send_old: SendOld,
+    versioned: bool,
 ) -> NodeSupplier {
     node(move |linker| {
         Ok(TableJoin {
@@ -362,6 +371,7 @@ fn side<K: Data, V1: Data, V2: Data, V: Data>(
             combine: Arc::clone(&combine),
             other_required,
             send_old: send_old.is_enabled(),
+            versioned,
             next: linker.outlet()?,
         })
     })

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::origin::SendOld;
 use crate::dsl::options::Materialized;
-use crate::dsl::stores::add_store;
+use crate::dsl::stores::add_table_store;
 use crate::error::Error;
 use crate::graph::Plan;
 use crate::processor::Data;
 use crate::processor::operators::kept_rows::KeptRows;
 use crate::serdes::ArcSerde;
+use crate::topology::StoreId;
 use crate::topology::link::Linker;
-use crate::topology::{StoreId, StoreKind};
 
 /// The store of a table as the node that keeps it sees it.
 pub(super) struct KeptStore<K> {
@@ -42,7 +42,7 @@ impl<K: Data> KeptStore<K> {
         let key_serde = Some(Arc::clone(by.key_serde));
         let materialized = Materialized { key_serde, ..materialized };
         Self {
-            id: add_store(plan, materialized, StoreKind::KeyValue, location),
+            id: add_table_store(plan, materialized, by.key_serde, location),
             node: by.node.to_owned(),
             key_serde: Arc::clone(by.key_serde),
             caching,
@@ -55,7 +55,7 @@ impl<K: Data> KeptStore<K> {
         Ok(KeptRows {
             node: self.node.clone(),
             key_serde: Arc::clone(&self.key_serde),
-            rows: linker.rows(self.id)?,
+            rows: linker.table_rows(self.id)?,
             caching: self.caching && linker.record_cache(),
             send_old: self.send_old.is_enabled(),
             key_bytes: Vec::new(),

@@ -13,7 +13,8 @@ use crate::error::Error;
 use crate::graph::{GraphNodeId, Plan};
 use crate::processor::Data;
 use crate::processor::operators::table_join::{Combine, JoinedGetter};
-use crate::processor::value_getter::{BoxedGetter, StoreKey, StoredGetter};
+use crate::processor::operators::table_rows::TableRows;
+use crate::processor::value_getter::{BoxedGetter, StoreKey, StoredGetter, VersionedGetter};
 use crate::topology::StoreId;
 use crate::topology::link::Linker;
 
@@ -46,9 +47,11 @@ impl<K: Data, V: Data> TableView<K, V> {
     /// A table that is read from its store.
     pub(crate) fn of_store(store: StoreId, store_key: StoreKey<K>) -> Self {
         let getter = move |linker: &Linker<'_>| {
-            let rows = linker.rows::<V>(store)?;
-            let getter: BoxedGetter<K, V> =
-                Box::new(StoredGetter::new(Arc::clone(&store_key), rows));
+            let store_key = Arc::clone(&store_key);
+            let getter: BoxedGetter<K, V> = match linker.table_rows::<V>(store)? {
+                TableRows::Latest(rows) => Box::new(StoredGetter::new(store_key, rows)),
+                TableRows::Versioned(rows) => Box::new(VersionedGetter::new(store_key, rows)),
+            };
             Ok(getter)
         };
         Self { stores: vec![store], getter: Arc::new(getter) }

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use super::origin::{LateStore, SendOld, SourceTable};
 use super::{KTable, Table};
 use crate::dsl::options::Materialized;
-use crate::dsl::stores::add_store;
+use crate::dsl::stores::add_table_store;
 use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan};
 use crate::processor::Data;
 use crate::processor::operators::table_source::{TableSource, TableStore};
 use crate::processor::value_getter::plain_store_key;
 use crate::serdes::ArcSerde;
-use crate::topology::StoreKind;
 use crate::topology::link::flushing_node;
 
 /// The node that turns records into updates of a table.
@@ -43,7 +42,7 @@ pub(crate) fn add_table_source<K: Data, I: Data + Into<Option<V>>, V: Data>(
     let supplier = flushing_node::<K, I, _>(move |linker| {
         let store = match linked_store.get() {
             Some(id) => Some(TableStore {
-                rows: linker.rows::<V>(*id)?,
+                rows: linker.table_rows::<V>(*id)?,
                 caching: caching && linker.record_cache(),
                 send_old: linked_send_old.is_enabled(),
             }),
@@ -61,9 +60,10 @@ pub(crate) fn add_table_source<K: Data, I: Data + Into<Option<V>>, V: Data>(
     let node = plan.borrow_mut().add_node(vec![parent], kind, location);
     let value_serde = Arc::clone(&materialized.value_serde);
     let store_name = materialized.name.clone().filter(|_| queryable);
-    let materialized = Materialized { key_serde: Some(Arc::clone(&key_serde)), ..materialized };
+    let versioned = queryable && materialized.history.is_some();
+    let store_serde = Arc::clone(&key_serde);
     let make_store =
-        Box::new(move |plan: &mut _| add_store(plan, materialized, StoreKind::KeyValue, location));
+        Box::new(move |plan: &mut _| add_table_store(plan, materialized, &store_serde, location));
     let make_store = Cell::new(Some(make_store as _));
     let store_key = plain_store_key(&key_serde);
     let origin = Rc::new(SourceTable { node, store, make_store, store_key, send_old });
@@ -72,6 +72,7 @@ pub(crate) fn add_table_source<K: Data, I: Data + Into<Option<V>>, V: Data>(
     }
     let table = Table::new(origin, key_serde)
         .with_value_serde(value_serde)
-        .with_store_name(store_name.as_deref());
+        .with_store_name(store_name.as_deref())
+        .with_history(versioned);
     KTable::new(Rc::clone(plan), node, table)
 }

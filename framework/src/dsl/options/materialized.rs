@@ -22,9 +22,15 @@ pub struct Materialized<K, V> {
     pub(crate) topic_configs: BTreeMap<String, String>,
     pub(crate) caching: bool,
     pub(crate) retention: Option<Duration>,
+    /// How long its windows are; 0 if it has none.
+    pub(crate) window_ms: i64,
+    pub(crate) history: Option<Duration>,
+    pub(crate) ttl: Option<Duration>,
 }
 
-debug_by_name!(Materialized<K, V> { name, store_type, logging, topic_configs, caching, retention });
+debug_by_name!(Materialized<K, V> {
+    name, store_type, logging, topic_configs, caching, retention, history, ttl
+});
 
 impl<K, V: DefaultSerde> Materialized<K, V> {
     /// A generated store name, the group's key serde, and the value's default serde.
@@ -35,6 +41,11 @@ impl<K, V: DefaultSerde> Materialized<K, V> {
     /// This store name; the changelog is `<application id>-<name>-changelog`.
     pub fn named(name: impl Into<String>) -> Self {
         Self::new().with_name(name)
+    }
+
+    /// A versioned store of this name; see [`Materialized::with_history_retention`].
+    pub fn versioned(name: impl Into<String>, history_retention: Duration) -> Self {
+        Self::named(name).with_history_retention(history_retention)
     }
 }
 
@@ -61,6 +72,9 @@ impl<K, V> Materialized<K, V> {
             topic_configs: BTreeMap::new(),
             caching: true,
             retention: None,
+            window_ms: 0,
+            history: None,
+            ttl: None,
         }
     }
 
@@ -111,6 +125,52 @@ impl<K, V> Materialized<K, V> {
     #[must_use]
     pub fn with_retention(mut self, retention: Duration) -> Self {
         self.retention = Some(retention);
+        self
+    }
+
+    /// Keeps the table's history: what each key was worth when, for so long behind the highest timestamp. Joins of
+    /// streams with the table then see the row as it was at the time of their record. For tables without
+    /// windows, with a name; not with the record cache, which is off.
+    ///
+    /// **Time**: a row's timestamp is when it becomes valid. Updates that come out of order are put where
+    /// they belong, and go on to filters and streams; joins of tables and groups only take a row's latest. An
+    /// update further back than the history is dropped, though its changelog has it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use kstream::{Consumed, KTable, Materialized, StreamsBuilder};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let history = Materialized::versioned("price-history", Duration::from_secs(3600));
+    /// let prices: KTable<String, i64> = builder.table_with("prices", Consumed::new(), history);
+    /// prices.to_stream().to("updates");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, i64>("prices");
+    /// input.pipe_at("tea".to_owned(), 3, 2000)?;
+    /// input.pipe_at("tea".to_owned(), 2, 1000)?;
+    /// let rows = driver.store_rows::<String, i64>("price-history")?;
+    /// assert_eq!(rows[0].value, 3, "the update that came late is not the latest");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Source
+    /// `Materialized.as(Stores.persistentVersionedKeyValueStore(name, historyRetention))` (KIP-889, KIP-914).
+    #[must_use]
+    pub fn with_history_retention(mut self, history_retention: Duration) -> Self {
+        self.history = Some(history_retention);
+        self
+    }
+
+    /// Rows live for so long in event time: one whose timestamp is further than this behind the task's
+    /// stream time is gone for everybody who reads the table, is soon removed from disk, and is deleted from the
+    /// changelog by a tombstone. No update tells those downstream. For tables without windows; Kafka Streams
+    /// has nothing like it.
+    #[must_use]
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
         self
     }
 }

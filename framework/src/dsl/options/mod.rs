@@ -27,7 +27,9 @@ pub use produced::Produced;
 pub use repartitioned::Repartitioned;
 pub(crate) use stream_joined::JoinStore;
 pub use stream_joined::StreamJoined;
-pub use suppressed::{BufferConfig, Eager, Strict, Suppressed};
+pub use suppressed::{
+    BufferConfig, Eager, EagerBufferConfig, Strict, StrictBufferConfig, Suppressed,
+};
 pub use table_joined::TableJoined;
 
 /// Hides serdes in `Debug` output.

@@ -28,6 +28,12 @@ pub struct BufferConfig<M> {
     mode: PhantomData<M>,
 }
 
+/// A buffer that never gives out an update early.
+pub type StrictBufferConfig = BufferConfig<Strict>;
+
+/// A buffer that gives out its oldest updates early when it is full.
+pub type EagerBufferConfig = BufferConfig<Eager>;
+
 /// A buffer's bounds and changelog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BufferSettings {
@@ -86,14 +92,8 @@ impl<M> BufferConfig<M> {
     /// The same without bounds.
     #[must_use]
     pub fn with_no_bound(self) -> BufferConfig<Strict> {
-        let bounds = (u64::MAX, u64::MAX);
-        let (max_records, max_bytes) = bounds;
-        BufferConfig::of(BufferSettings {
-            max_records,
-            max_bytes,
-            emit_early: false,
-            ..self.settings
-        })
+        let (max_records, max_bytes, emit_early) = (u64::MAX, u64::MAX, false);
+        BufferConfig::of(BufferSettings { max_records, max_bytes, emit_early, ..self.settings })
     }
 
     /// The application stops with an error when the buffer is full.

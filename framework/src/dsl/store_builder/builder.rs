@@ -5,25 +5,21 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::supplier::{
     Keep, KeyValueBytesStoreSupplier, SessionBytesStoreSupplier, VersionedBytesStoreSupplier,
     WindowBytesStoreSupplier,
 };
 use crate::dsl::AnyStoreBuilder;
-use crate::error::Error;
+use crate::dsl::stores::{RowKind, build_rows, built, milliseconds, versioned_supplier};
 use crate::processor::Data;
 use crate::serdes::ArcSerde;
-use crate::state::key_layout::KeyLayout;
-use crate::state::rows::{ManagedStore, RowHeaders, Rows, RowsOptions, TimeToLive};
+use crate::state::rows::{RowHeaders, Rows};
 use crate::state::stores::{KeyValueRows, LruRows, StoreCore, WindowOptions};
-use crate::state::versioned::VersionedRows;
 use crate::state::{
-    KeyValueStore, RowStore, SessionStore, StateStoreHandle, StoredAs, VersionedKeyValueStore,
-    WindowStore,
+    KeyValueStore, SessionStore, StateStoreHandle, StoredAs, VersionedKeyValueStore, WindowStore,
 };
-use crate::topology::link::{BuiltStore, StoreSettings, StoreSupplier};
+use crate::topology::link::StoreSupplier;
 use crate::topology::{StoreKind, StoreType, TopologyStore};
 
 /// A store to be added to a topology: its name, type and serdes, its changelog, and whether the record cache
@@ -158,55 +154,6 @@ struct Head {
     problem: Option<String>,
 }
 
-/// What kind of rows a store has.
-#[derive(Clone, Copy)]
-struct RowKind {
-    store: StoreKind,
-    headers: RowHeaders,
-    ttl_ms: Option<i64>,
-}
-
-/// Milliseconds, as far as they fit.
-pub(super) fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The rows of a store in its task.
-fn build_rows<V: Data>(
-    backing: Box<dyn RowStore>,
-    value_serde: &ArcSerde<V>,
-    kind: RowKind,
-    settings: &StoreSettings,
-) -> Result<Rows<V>, Error> {
-    let layout = match kind.store {
-        StoreKind::KeyValue => KeyLayout::Plain,
-        StoreKind::Window { retention_ms } => KeyLayout::windowed(retention_ms),
-        StoreKind::Session { retention_ms } => KeyLayout::sessions(retention_ms),
-    };
-    let options = RowsOptions {
-        layout,
-        budget: settings.budget,
-        headers: kind.headers,
-        log_every_update: settings.log_every_update,
-    };
-    let rows = Rows::new(backing, Arc::clone(value_serde), options)?;
-    Ok(match kind.ttl_ms {
-        Some(ttl_ms) => {
-            rows.with_time_to_live(TimeToLive { ttl_ms, clock: settings.clock.clone() })
-        }
-        None => rows,
-    })
-}
-
-/// A store that is linked, with the handle for its processors.
-fn built<R: ManagedStore + 'static, S: StateStoreHandle>(
-    rows: Rc<RefCell<R>>,
-    handle: S,
-) -> BuiltStore {
-    let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<R>>::clone(&rows);
-    BuiltStore { managed, rows: Box::new(rows), handle: Some(Rc::new(handle)) }
-}
-
 pub(super) fn key_value<K: Data, V: Data, F: StoredAs<V>>(
     supplier: KeyValueBytesStoreSupplier,
     key_serde: ArcSerde<K>,
@@ -285,28 +232,8 @@ pub(super) fn versioned<K: Data, V: Data>(
     value_serde: ArcSerde<V>,
 ) -> StoreBuilder<VersionedKeyValueStore<K, V>> {
     let VersionedBytesStoreSupplier { name, store_type, history_retention } = supplier;
-    let supplier = versioned_supplier(&name, history_retention, Some(key_serde), value_serde);
-    StoreBuilder::new(Head { name, kind: StoreKind::KeyValue, store_type, problem: None }, supplier)
-}
-
-/// Builds a versioned store, with a handle if its key serde is known.
-pub(crate) fn versioned_supplier<K: Data, V: Data>(
-    name: &str,
-    history_retention: Duration,
-    key_serde: Option<ArcSerde<K>>,
-    value_serde: ArcSerde<V>,
-) -> StoreSupplier {
     let history_ms = milliseconds(history_retention);
-    let name: Arc<str> = name.into();
-    Arc::new(move |backing, settings| {
-        let rows =
-            VersionedRows::new(backing, Arc::clone(&value_serde), history_ms, settings.budget)?;
-        let rows = Rc::new(RefCell::new(rows));
-        let managed: Rc<RefCell<dyn ManagedStore>> = Rc::<RefCell<VersionedRows<V>>>::clone(&rows);
-        let handle = key_serde.as_ref().map(|key_serde| {
-            let core = StoreCore::new(Arc::clone(&name), Arc::clone(key_serde), settings.clock);
-            Rc::new(VersionedKeyValueStore::new(core, Rc::clone(&rows))) as Rc<dyn std::any::Any>
-        });
-        Ok(BuiltStore { managed, rows: Box::new(rows), handle })
-    })
+    let supplier = versioned_supplier(&name, history_ms, Some(key_serde), value_serde);
+    let kind = StoreKind::Versioned { history_ms };
+    StoreBuilder::new(Head { name, kind, store_type, problem: None }, supplier)
 }

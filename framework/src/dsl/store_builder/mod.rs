@@ -16,7 +16,6 @@ use crate::state::{
 use crate::topology::StoreType;
 
 pub use builder::StoreBuilder;
-pub(crate) use builder::versioned_supplier;
 use supplier::Keep;
 pub use supplier::{
     KeyValueBytesStoreSupplier, SessionBytesStoreSupplier, VersionedBytesStoreSupplier,

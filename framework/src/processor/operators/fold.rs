@@ -49,11 +49,14 @@ impl<K: Data, V: Data, A: Data> Fold<K, V, A> {
         let before = if self.send_old { old.clone() } else { None };
         let new = (self.update)(key, value, old).filter(|new| !rows.is_null(new));
         let forwarded = (has_children && !self.caching).then(|| new.clone());
+        if new.is_none() {
+            rows.put_deletion_headers(id, &headers);
+        }
         rows.put(id, new.map(|value| Stamped { value, timestamp }), written_at);
         if self.caching {
             rows.hold_back(id, headers, before);
             return Ok(None);
         }
-        Ok(forwarded.map(|new| Folded { value: Change { new, old: before }, timestamp, headers }))
+        Ok(forwarded.map(|new| Folded { value: Change::latest(new, before), timestamp, headers }))
     }
 }

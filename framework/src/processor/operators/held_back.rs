@@ -23,7 +23,7 @@ pub(crate) fn forward_held_back<K: Data, V: Data>(
         // Not borrowed while the update goes downstream: a node there may use the same store.
         let Some(update) = rows.borrow_mut().release(&pending, index) else { continue };
         let key = read_key(&update.key).map_err(|error| unreadable_key(node, error))?;
-        let value = Change { new: update.new, old: update.old };
+        let value = Change::latest(update.new, update.old);
         let (timestamp, headers) = (update.timestamp, update.headers);
         next.forward(task, Record { key, value, timestamp, headers })?;
     }

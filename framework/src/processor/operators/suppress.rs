@@ -75,7 +75,7 @@ impl<K: Data, V: Data> Node<K, Change<V>> for Suppress<K, V> {
 
 impl<K: Data, V: Data> Suppress<K, V> {
     fn hold_back(&mut self, task: &TaskContext, record: Record<K, Change<V>>) -> Result<(), Error> {
-        let Record { key, value: Change { new, old }, timestamp, headers } = record;
+        let Record { key, value: Change { new, old, .. }, timestamp, headers } = record;
         let UpdateBytes { key: key_bytes, old: old_bytes, new: new_bytes } = &mut self.bytes;
         key_bytes.clear();
         self.key_serde
@@ -123,7 +123,8 @@ impl<K: Data, V: Data> Suppress<K, V> {
             let value = bytes.map(|bytes| self.value_serde.deserialize(bytes)).transpose();
             value.map_err(|error| unreadable_value(&self.name, error))
         };
-        let value = Change { new: value(row.new.get())?, old: value(row.old.get())? };
+        // KAFKA: the old value is that of the last update, which those downstream need not have seen.
+        let value = Change::latest(value(row.new.get())?, value(row.old.get())?);
         let origin = row.origin.clone();
         let (timestamp, headers) = (origin.timestamp, origin.headers.clone());
         Ok((Record { key, value, timestamp, headers }, origin))

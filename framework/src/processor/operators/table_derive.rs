@@ -1,6 +1,6 @@
 //! A table that comes from another row by row: `filter`, `filter_not`, `map_values`.
 
-use super::kept_rows::KeptRows;
+use super::kept_rows::{Kept, KeptRows};
 use crate::error::Error;
 use crate::processor::context::TaskContext;
 use crate::processor::value_getter::Derive;
@@ -26,6 +26,7 @@ impl<K: Data, P: Data, V: Data> Node<K, Change<P>> for TableDerive<K, P, V> {
         record: Record<K, Change<P>>,
     ) -> Result<(), Error> {
         let Record { key, value: change, timestamp, headers } = record;
+        let mut is_latest = change.is_latest;
         let mut new = change.new.and_then(|value| (self.derive)(&key, value));
         let old = match (&mut self.kept, self.send_old) {
             (_, false) => None,
@@ -38,12 +39,13 @@ impl<K: Data, P: Data, V: Data> Node<K, Change<P>> for TableDerive<K, P, V> {
         if self.skips_absent && self.send_old && old.is_none() && new.is_none() {
             return Ok(());
         }
-        if let Some(kept) = &mut self.kept
-            && !kept.put(&key, new.as_ref(), timestamp, &headers)?
-        {
-            return Ok(());
+        if let Some(kept) = &mut self.kept {
+            match kept.put(task, &key, new.as_ref(), timestamp, &headers)? {
+                Kept::Forward { is_latest: latest } => is_latest = latest,
+                Kept::Quiet => return Ok(()),
+            }
         }
-        let value = Change { new, old };
+        let value = Change { new, old, is_latest };
         self.next.forward(task, Record { key, value, timestamp, headers })
     }
 }

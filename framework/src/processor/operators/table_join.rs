@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::processor::context::TaskContext;
+use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::value_getter::{BoxedGetter, ValueGetter};
 use crate::processor::{Change, Data, Node, Outlet};
 use crate::record::Record;
@@ -21,6 +21,8 @@ pub(crate) struct TableJoin<K, V1, V2, V> {
     pub(crate) other_required: bool,
     /// Whether updates carry the value that they replace.
     pub(crate) send_old: bool,
+    /// Whether this side keeps its history: then only latest updates are joined.
+    pub(crate) versioned: bool,
     pub(crate) next: Outlet<K, Change<V>>,
 }
 
@@ -31,6 +33,11 @@ impl<K: Data, V1: Data, V2: Data, V: Data> Node<K, Change<V1>> for TableJoin<K, 
         record: Record<K, Change<V1>>,
     ) -> Result<(), Error> {
         let Record { key, value: change, timestamp, headers } = record;
+        if self.versioned && !change.is_latest {
+            // What has been joined of this row is newer.
+            task.drop_record(DropReason::Late);
+            return Ok(());
+        }
         let other = self.other.get(task, &key)?;
         let nothing_here = change.new.is_none() && change.old.is_none();
         if other.is_none() && (self.other_required || nothing_here) {
@@ -40,7 +47,7 @@ impl<K: Data, V1: Data, V2: Data, V: Data> Node<K, Change<V1>> for TableJoin<K, 
         let other = other.as_ref().map(|other| &other.value);
         let new = (self.combine)(change.new.as_ref(), other);
         let old = self.send_old.then(|| (self.combine)(change.old.as_ref(), other)).flatten();
-        let value = Change { new, old };
+        let value = Change { new, old, is_latest: change.is_latest };
         self.next.forward(task, Record { key, value, timestamp, headers })
     }
 }

@@ -1,6 +1,6 @@
 //! Where both sides of a join of two tables come together.
 
-use super::kept_rows::KeptRows;
+use super::kept_rows::{Kept, KeptRows};
 use crate::error::Error;
 use crate::processor::context::TaskContext;
 use crate::processor::{Change, Data, Flush, Node, Outlet};
@@ -23,8 +23,9 @@ impl<K: Data, V: Data> Node<K, Change<V>> for TableJoinMerge<K, V> {
             if new.as_ref().is_some_and(|value| kept.is_null(value)) {
                 *new = None;
             }
-            if !kept.put(&record.key, new.as_ref(), record.timestamp, &record.headers)? {
-                return Ok(());
+            match kept.put(task, &record.key, new.as_ref(), record.timestamp, &record.headers)? {
+                Kept::Forward { is_latest } => record.value.is_latest = is_latest,
+                Kept::Quiet => return Ok(()),
             }
         }
         self.next.forward(task, record)

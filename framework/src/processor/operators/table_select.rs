@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::processor::context::TaskContext;
+use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Node, Outlet};
 use crate::record::Record;
 use crate::serdes::ArcSerde;
@@ -17,6 +17,8 @@ pub(crate) struct TableSelect<K, V, K2, V2> {
     pub(crate) selector: Selector<K, V, K2, V2>,
     pub(crate) key_serde: ArcSerde<K2>,
     pub(crate) value_serde: ArcSerde<V2>,
+    /// Whether the table keeps its history: then only latest updates count.
+    pub(crate) versioned: bool,
     pub(crate) next: Outlet<K2, Change<V2>>,
 }
 
@@ -37,23 +39,28 @@ impl<K: Data, V: Data, K2: Data + PartialEq, V2: Data> Node<K, Change<V>>
         record: Record<K, Change<V>>,
     ) -> Result<(), Error> {
         let Record { key, value: change, timestamp, headers } = record;
+        if self.versioned && !change.is_latest {
+            // What the group has of this row is newer.
+            task.drop_record(DropReason::Late);
+            return Ok(());
+        }
         // KAFKA: the new pair is selected first, though the old one goes on first.
         let new = self.select(&key, change.new);
         let old = self.select(&key, change.old);
         let (old, new) = match (old, new) {
             (Some((old_key, old)), Some((key, new))) if old_key == key => {
-                let value = Change { new: Some(new), old: Some(old) };
+                let value = Change::latest(Some(new), Some(old));
                 return self.next.forward(task, Record { key, value, timestamp, headers });
             }
             pairs => pairs,
         };
         if let Some((key, old)) = old {
-            let value = Change { new: None, old: Some(old) };
+            let value = Change::latest(None, Some(old));
             let headers = headers.clone();
             self.next.forward(task, Record { key, value, timestamp, headers })?;
         }
         if let Some((key, new)) = new {
-            let value = Change { new: Some(new), old: None };
+            let value = Change::latest(Some(new), None);
             self.next.forward(task, Record { key, value, timestamp, headers })?;
         }
         Ok(())

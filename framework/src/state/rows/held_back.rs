@@ -1,6 +1,6 @@
 //! What the record cache holds back: rows whose update waits for the next flush.
 
-use super::{RowHeaders, RowId, Rows};
+use super::{RowId, Rows};
 use crate::record::{Headers, Timestamp};
 
 /// Stale places are cleared away when they are this many times as many as the rows held back.
@@ -89,7 +89,7 @@ impl<V: Clone + 'static> Rows<V> {
         let existed = std::mem::take(&mut slot.flags.existed);
         slot.flags.pending = false;
         let old = self.replaced.remove(&id);
-        let headers = if self.header_use == RowHeaders::Kept {
+        let headers = if self.header_use.logs(slot.row.is_some()) {
             slot.headers.clone()
         } else {
             std::mem::take(&mut slot.headers)

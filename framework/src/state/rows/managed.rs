@@ -65,8 +65,8 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             if !slot.flags.dirty {
                 continue;
             }
-            let headers =
-                if self.header_use == RowHeaders::Dropped { &no_headers } else { &slot.headers };
+            let logs_headers = self.header_use.logs(slot.row.is_some());
+            let headers = if logs_headers { &slot.headers } else { &no_headers };
             let stored_headers = (self.header_use == RowHeaders::Kept).then_some(&slot.headers);
             let from = self.arena.len();
             let (value, timestamp) = match &slot.row {
@@ -103,7 +103,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
                 slot.flags.dirty = false;
                 slot.flags.listed = false;
                 slot.flags.existed &= slot.flags.pending;
-                if self.header_use == RowHeaders::Logged {
+                if matches!(self.header_use, RowHeaders::Logged | RowHeaders::OfDeletions) {
                     slot.headers = Headers::new();
                 }
             }

@@ -78,6 +78,11 @@ impl<V: Clone + 'static> VersionedRows<V> {
         })
     }
 
+    /// Whether a value is one that the store keeps as "no value".
+    pub(crate) fn is_null(&self, value: &V) -> bool {
+        self.value_serde.is_null(value)
+    }
+
     /// What is before this time has fallen out of the history.
     fn horizon(&self) -> Timestamp {
         self.observed.saturating_sub(self.history_ms)

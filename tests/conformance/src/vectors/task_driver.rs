@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use kstream::broker::{OutgoingRecord, RawRecord};
 use kstream::driver::TaskDriver;
-use kstream::{ChangelogUpdates, Headers, LogAndContinue, StreamsConfig, TopologyConfig};
+use kstream::{
+    ChangelogUpdates, DslStoreFormat, Headers, LogAndContinue, StreamsConfig, TopologyConfig,
+};
 use kstream_test_utils::TopologyTestDriver;
 
 use super::topologies::Recipe;
@@ -41,6 +43,9 @@ fn streams_config(config: &Config) -> Result<(StreamsConfig, Option<String>), Dr
         result = match (name.as_str(), value.rsplit('.').next()) {
             ("statestore.cache.max.bytes", _) => {
                 result.statestore_cache_max_bytes(value.parse::<usize>()?)
+            }
+            ("dsl.store.format", Some("HEADERS")) => {
+                result.dsl_store_format(DslStoreFormat::Headers)
             }
             ("errors.dead.letter.queue.topic.name", _) => {
                 dead_letters = Some(value.clone());

@@ -172,7 +172,8 @@ impl<K: Data, V: Data> KTable<K, V> {
             foreign_key: Arc::clone(&other.table.key_serde),
             foreign_value: other.table.value_serde.clone(),
         };
-        let mut adding = Adding { plan: &mut plan, location, serdes: &serdes };
+        let versioned = (self.table.versioned, other.table.versioned);
+        let mut adding = Adding { plan: &mut plan, location, serdes: &serdes, versioned };
         let registered = adding.registration(self.node, &names, &join);
         let subscriptions = Subscriptions::add(
             adding.plan,
@@ -184,6 +185,9 @@ impl<K: Data, V: Data> KTable<K, V> {
         let answering =
             adding.answers(registered, other.node, &names, &subscriptions, foreign_view);
         let responses = adding.responses(answering, names.response);
+        // Each topic is read in step with the table that its keys belong to.
+        adding.plan.copartition(vec![registered, other.node]);
+        adding.plan.copartition(vec![responses, self.node]);
         let resolver = adding.resolver(responses, names.resolver, &join, primary_view);
         let key_serde =
             materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&self.table.key_serde));
@@ -199,6 +203,8 @@ struct Adding<'a, K, V, KO, VO> {
     plan: &'a mut Plan,
     location: &'static Location<'static>,
     serdes: &'a Serdes<K, V, KO, VO>,
+    /// Whether the primary and the foreign table keep their history.
+    versioned: (bool, bool),
 }
 
 impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
@@ -249,6 +255,7 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
         join: &ForeignKeyJoin<K, V, KO, VO, VR>,
     ) -> GraphNodeId {
         let (name, left) = (names.send.clone(), join.left);
+        let (versioned, _) = self.versioned;
         let extractor = Arc::clone(&join.extractor);
         let foreign_key_serde = Arc::clone(&self.serdes.foreign_key);
         let value_serde = self.serdes.value.clone();
@@ -259,6 +266,7 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
                 foreign_key_serde: Arc::clone(&foreign_key_serde),
                 value_serde: value_serde.clone().ok_or_else(no_value_serde)?,
                 left,
+                versioned,
                 next: linker.outlet()?,
                 bytes: [Vec::new(), Vec::new()],
             })
@@ -294,9 +302,11 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
         });
         let join = self.node(receive, names.join.clone(), supplier, stores);
         let (name, linked) = (names.foreign_join.clone(), subscriptions.clone());
+        let (_, versioned) = self.versioned;
         let supplier = node(move |linker| {
             let store = linked.link(linker)?;
-            Ok(ForeignTableJoin::<K, KO, VO> { name: name.clone(), store, next: linker.outlet()? })
+            let (name, next) = (name.clone(), linker.outlet()?);
+            Ok(ForeignTableJoin::<K, KO, VO> { name, versioned, store, next })
         });
         let foreign_join = self.node(foreign, names.foreign_join.clone(), supplier, store);
         vec![join, foreign_join]

@@ -97,6 +97,8 @@ impl<K: Data, KO: Data, VO: Data> Node<Option<KO>, Subscription<K>>
 /// Tells all who want to know that a foreign row has changed.
 pub(crate) struct ForeignTableJoin<K, KO, VO> {
     pub(crate) name: String,
+    /// Whether the foreign table keeps its history: then only a row's latest is joined.
+    pub(crate) versioned: bool,
     pub(crate) store: SubscriptionStore<K, KO>,
     pub(crate) next: Outlet<K, Response<VO>>,
 }
@@ -108,6 +110,11 @@ impl<K: Data, KO: Data, VO: Data> Node<KO, Change<VO>> for ForeignTableJoin<K, K
         record: Record<KO, Change<VO>>,
     ) -> Result<(), Error> {
         let Record { key, value, timestamp, headers } = record;
+        if self.versioned && !value.is_latest {
+            // What the primary side knows of this row is newer.
+            task.drop_record(DropReason::Late);
+            return Ok(());
+        }
         let SubscriptionStore { rows, foreign_key_serde, bytes, .. } = &mut self.store;
         write_combined_key::<KO, K>((&**foreign_key_serde, &key), None, bytes)
             .map_err(|error| unwritable_key(&self.name, error))?;

@@ -24,6 +24,8 @@ pub(crate) struct SubscriptionSend<K, V, KO> {
     pub(crate) value_serde: ArcSerde<V>,
     /// Whether every primary row has a result.
     pub(crate) left: bool,
+    /// Whether the primary table keeps its history: then only a row's latest is joined.
+    pub(crate) versioned: bool,
     pub(crate) next: Outlet<Option<KO>, Subscription<K>>,
     pub(crate) bytes: [Vec<u8>; 2],
 }
@@ -34,7 +36,12 @@ impl<K: Data, V: Data, KO: Data> Node<K, Change<V>> for SubscriptionSend<K, V, K
         task: &mut TaskContext,
         record: Record<K, Change<V>>,
     ) -> Result<(), Error> {
-        let Change { new, old } = &record.value;
+        let Change { new, old, is_latest } = &record.value;
+        if self.versioned && !is_latest {
+            // What the foreign side knows of this row is newer.
+            task.drop_record(DropReason::Late);
+            return Ok(());
+        }
         if new.is_none() && old.is_none() {
             return Ok(());
         }
@@ -55,7 +62,7 @@ impl<K: Data, V: Data, KO: Data> Node<K, Change<V>> for SubscriptionSend<K, V, K
         };
         let mut send = |key: Option<KO>, instruction| {
             let primary_key = record.key.clone();
-            let primary_partition = Some(task.partition);
+            let primary_partition = Some(task.task.partition);
             let value = Subscription { hash, instruction, primary_key, primary_partition };
             let (timestamp, headers) = (record.timestamp, record.headers.clone());
             self.next.forward(task, Record { key, value, timestamp, headers })

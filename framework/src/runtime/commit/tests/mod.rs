@@ -1,5 +1,6 @@
 //! A crash at every step of a commit, and what is found afterwards.
 
+mod buffered;
 mod world;
 
 use std::cell::RefCell;

@@ -16,7 +16,7 @@ use crate::broker::{
     Broker, BrokerError, Consumer, ConsumerRole, OutgoingRecord, Producer, ProducerSettings,
     StartOffset, TopicHandle,
 };
-use crate::config::ChangelogUpdates;
+use crate::config::{ChangelogUpdates, DslStoreFormat};
 use crate::dsl::{KStream, Materialized, StreamsBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
@@ -60,11 +60,12 @@ pub(super) type Unsent = Arc<Mutex<Vec<Sent>>>;
 
 #[derive(Debug)]
 pub(super) struct Sent {
-    topic: TopicHandle,
+    pub(super) topic: TopicHandle,
     partition: i32,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     timestamp: Option<i64>,
+    headers: Headers,
 }
 
 /// A producer that sends when it is flushed.
@@ -75,14 +76,14 @@ pub(super) struct LazyProducer {
 }
 
 /// Sends the first `count` records kept.
-fn deliver(inner: &mut dyn Producer, unsent: &Unsent, count: usize) {
+pub(super) fn deliver(inner: &mut dyn Producer, unsent: &Unsent, count: usize) {
     for sent in unsent.lock().unwrap().drain(..).take(count) {
         let record = OutgoingRecord {
             partition: sent.partition,
             key: sent.key.as_deref(),
             value: sent.value.as_deref(),
             timestamp: sent.timestamp,
-            headers: &Headers::new(),
+            headers: &sent.headers,
         };
         inner.send(sent.topic, record).unwrap();
     }
@@ -104,6 +105,7 @@ impl Producer for LazyProducer {
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.map(<[u8]>::to_vec),
             timestamp: record.timestamp,
+            headers: record.headers.clone(),
         });
         Ok(())
     }
@@ -205,6 +207,7 @@ impl World {
             record_cache: true,
             budget: RowBudget { cached_bytes: 1 << 20 },
             changelog_updates: ChangelogUpdates::default(),
+            dsl_store_format: DslStoreFormat::default(),
         };
         let collector = RecordCollector::new(Rc::clone(&producer), None);
         let handler = Arc::new(FailOnBadRecord);

@@ -1,5 +1,7 @@
 //! Foreign-key joins.
 
+use std::time::Duration;
+
 use kstream::{Consumed, Grouped, KTable, Materialized, Named, StreamsBuilder, TableJoined};
 
 use super::Build;
@@ -9,6 +11,7 @@ pub(super) fn topology(name: &str) -> Option<Build> {
         "foreign-key-inner" => inner,
         "foreign-key-left" => left,
         "foreign-key-unnamed" => unnamed,
+        "foreign-key-versioned" => versioned,
         "headers-tables" => headers,
         _ => return None,
     })
@@ -63,6 +66,18 @@ fn unnamed(builder: &StreamsBuilder) {
         if value == "self" { key.clone() } else { first_letter(value) }
     };
     left.join_on_foreign_key(&right, foreign_key, |left, right| join(left, Some(right)))
+        .to_stream()
+        .to("out");
+}
+
+fn versioned(builder: &StreamsBuilder) {
+    let kept = |topic, store| {
+        let materialized = Materialized::versioned(store, Duration::from_millis(200));
+        builder.table_with(topic, Consumed::new(), materialized)
+    };
+    let (left, right): (Table, Table) = (kept("left", "vl"), kept("right", "vr"));
+    let joiner = |left: &String, right: &String| join(left, Some(right));
+    left.join_on_foreign_key_with(&right, foreign_key, joiner, TableJoined::named("fk"))
         .to_stream()
         .to("out");
 }

@@ -3,12 +3,23 @@
 use std::time::Duration;
 
 use kstream::state::{PutOutcome, VersionedKeyValueStore, VersionedRecord};
-use kstream::{Stores, StreamsBuilder};
+use kstream::{
+    Consumed, KStream, KTable, Materialized, Named, Stores, StreamsBuilder, TableJoined,
+};
 
-use super::{Answer, Build, TextRecord, answer, commands};
+use super::super::tables::tail;
+use super::{Answer, Build, Text, TextRecord, answer, commands};
 
 pub(super) fn topology(name: &str) -> Option<Build> {
-    (name == "store-versioned").then_some(build as Build)
+    Some(match name {
+        "store-versioned" => build,
+        "versioned-table" => table,
+        "versioned-aggregate" => aggregate,
+        "versioned-group" => group,
+        "versioned-join" => join,
+        "foreign-key-versioned" => foreign_key_join,
+        _ => return None,
+    })
 }
 
 fn build(builder: &StreamsBuilder) {
@@ -45,4 +56,77 @@ fn code(outcome: PutOutcome) -> i64 {
 fn text(found: Option<VersionedRecord<String>>) -> String {
     let none = || "none".to_owned();
     found.map_or_else(none, |found| format!("{}@{}-inf", found.value, found.timestamp))
+}
+
+/// A topic as a versioned table; keys may be null.
+fn versioned(
+    builder: &StreamsBuilder,
+    topic: &str,
+    store: &str,
+    history_ms: u64,
+) -> KTable<Text, String> {
+    let history = Duration::from_millis(history_ms);
+    builder.table_with(topic, Consumed::new(), Materialized::versioned(store, history))
+}
+
+fn table(builder: &StreamsBuilder) {
+    let table = versioned(builder, "in", "vt", 100);
+    let even = |_: &Text, value: &String| {
+        value.bytes().last().is_some_and(|digit| digit.is_ascii_digit() && digit % 2 == 0)
+    };
+    table.filter(even).to_stream().to("out");
+    table.to_stream().to("out-all");
+}
+
+fn aggregate(builder: &StreamsBuilder) {
+    let stream: KStream<Text, Text> = builder.stream("in");
+    let append = |_: &Text, value: Text, all: String| match value.as_deref() {
+        Some("clear") => None,
+        value => Some(all + value.unwrap_or_default()),
+    };
+    let history = Materialized::versioned("va", Duration::from_millis(100));
+    stream
+        .group_by_key()
+        .aggregate_with(String::new, append, Named::default(), history)
+        .to_stream()
+        .to("out");
+}
+
+fn group(builder: &StreamsBuilder) {
+    let pair = |_: &Text, value: String| {
+        let first: String = value.chars().take(1).collect();
+        (first, value)
+    };
+    versioned(builder, "in", "vt", 200)
+        .group_by(pair)
+        .aggregate_with(
+            String::new,
+            |_, value: String, all: String| tail(&format!("{all}+{value}")),
+            |_, value: String, all: String| tail(&format!("{all}-{value}")),
+            Named::default(),
+            Materialized::named("a"),
+        )
+        .to_stream()
+        .to("out");
+}
+
+fn join(builder: &StreamsBuilder) {
+    let left = versioned(builder, "left", "vl", 200);
+    let right = versioned(builder, "right", "vr", 100);
+    let joined = |left: &String, right: &String| format!("{left}+{right}");
+    left.join_materialized(&right, joined, Named::default(), Materialized::named("j"))
+        .to_stream()
+        .to("out");
+}
+
+fn foreign_key_join(builder: &StreamsBuilder) {
+    let left: KTable<Text, String> = versioned(builder, "left", "vl", 200);
+    let history = Duration::from_millis(200);
+    let right: KTable<String, String> =
+        builder.table_with("right", Consumed::new(), Materialized::versioned("vr", history));
+    let key = |_: &Text, value: &String| value.split(':').next().map(str::to_owned);
+    let joined = |left: &String, right: &String| format!("{left}+{right}");
+    left.join_on_foreign_key_with(&right, key, joined, TableJoined::named("fk"))
+        .to_stream()
+        .to("out");
 }

@@ -1,0 +1,39 @@
+//! The rows of a table in its store: the latest of each key, or with their history.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::error::Error;
+use crate::state::rows::{Rows, Stamped};
+use crate::state::versioned::{Found, VersionedRows};
+
+/// A table's store.
+pub(crate) enum TableRows<V> {
+    /// It has the latest row of each key.
+    Latest(Rc<RefCell<Rows<V>>>),
+    /// It remembers older ones as well.
+    Versioned(Rc<RefCell<VersionedRows<V>>>),
+}
+
+impl<V: Clone + 'static> TableRows<V> {
+    /// The latest row of a key.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Stamped<V>>, Error> {
+        match self {
+            Self::Latest(rows) => Ok(rows.borrow_mut().get(key)?.cloned()),
+            Self::Versioned(rows) => Ok(rows.borrow_mut().get(key)?.map(stamped)),
+        }
+    }
+
+    /// Whether a value is one that the store keeps as "no row".
+    pub(crate) fn is_null(&self, value: &V) -> bool {
+        match self {
+            Self::Latest(rows) => rows.borrow().is_null(value),
+            Self::Versioned(rows) => rows.borrow().is_null(value),
+        }
+    }
+}
+
+/// A version as a row.
+pub(crate) fn stamped<V: Clone>(found: Found<'_, V>) -> Stamped<V> {
+    Stamped { value: found.value.clone(), timestamp: found.from }
+}
