@@ -204,7 +204,7 @@ impl TaskDriver {
         show: &mut dyn FnMut(&crate::broker::RawRecord<'_>),
     ) -> Result<i64, Error> {
         let mut consumer = self.broker.consumer(ConsumerRole::Main, "test-driver-output")?;
-        let partition = crate::ids::TopicPartition::new(topic, 0);
+        let partition = TopicPartition::new(topic, 0);
         let slots = consumer.assign(&[(partition, StartOffset::At(from))])?;
         let mut next = from;
         for slot in slots {

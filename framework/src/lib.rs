@@ -49,14 +49,16 @@ mod topology;
 
 pub use config::{ChangelogUpdates, DslStoreFormat, StreamsConfig};
 pub use dsl::{
-    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, Consumed, Eager, EagerBufferConfig,
+    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, CogroupWindowing, CogroupedKStream,
+    Consumed, CountWindowedKStream, Distinct, Eager, EagerBufferConfig, EmitStrategy,
     FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
     KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode,
-    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier, StoreBuilder, Stores,
-    StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined, TimeWindowedKStream,
-    Topics, TopologyBuilder, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
+    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, StoreSource, Stores,
+    StreamJoined, StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined,
+    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier, Windowing,
 };
-pub use dsl::{Distinct, StreamJoined};
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
@@ -69,7 +71,10 @@ pub use processor::punctuation::{PunctuationType, ScheduleId};
 pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
-pub use time::windows::{AsOf, JoinWindows, TimeWindows, Window, Windowed};
+pub use time::windows::{
+    AsOf, CountWindow, CountWindowed, CountWindows, JoinWindows, SessionWindows, SlidingWindows,
+    TimeWindows, UnlimitedWindows, Window, Windowed,
+};
 pub use topology::{
     AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,
     TopologyOptimization, UnknownOptimization,

@@ -100,6 +100,7 @@ impl StreamsBuilder {
     /// **Shape**: records of all partitions → `(K, V)` rows; a null value deletes its row, records with a null
     /// key are dropped. No changelog: the topic is read anew from where the local rows stand. Tasks begin
     /// when the table is complete; then it follows its topic, without regard to the tasks' event time.
+    /// [`KStream::join_global`](crate::KStream::join_global) has an example.
     ///
     /// # Source
     /// `StreamsBuilder.globalTable`.
@@ -166,6 +167,56 @@ impl StreamsBuilder {
     ///
     /// **Shape**: records of all partitions → what the processor puts into the store. It forwards nothing. No
     /// changelog: after a restart the processor sees records again that were not yet safe on disk.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::convert::Infallible;
+    /// use kstream::state::KeyValueStore;
+    /// use kstream::{
+    ///     Consumed, Processor, ProcessorContext, ProcessorError, Record, Stores, StreamsBuilder,
+    /// };
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// /// Keeps the highest value of each key.
+    /// #[derive(Default)]
+    /// struct Highest {
+    ///     store: Option<KeyValueStore<String, i64>>,
+    /// }
+    ///
+    /// impl Processor<String, i64, Infallible, Infallible> for Highest {
+    ///     fn init(
+    ///         &mut self,
+    ///         context: &mut ProcessorContext<'_, Infallible, Infallible>,
+    ///     ) -> Result<(), ProcessorError> {
+    ///         self.store = Some(context.store("highest")?);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         _: &mut ProcessorContext<'_, Infallible, Infallible>,
+    ///         record: Record<String, i64>,
+    ///     ) -> Result<(), ProcessorError> {
+    ///         let store = self.store.as_ref().ok_or("init comes first")?;
+    ///         let highest = store.get(&record.key)?.unwrap_or(i64::MIN);
+    ///         store.put(&record.key, highest.max(record.value))?;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let highest = Stores::in_memory_key_value_store("highest");
+    /// let highest = Stores::key_value_store_builder::<String, i64>(highest);
+    /// builder.add_global_store(highest, "levels", Consumed::new(), Highest::default);
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let levels = driver.input_topic::<String, i64>("levels");
+    /// for level in [3, 9, 4] {
+    ///     levels.pipe("a".to_owned(), level)?;
+    /// }
+    /// let rows = driver.store_rows::<String, i64>("highest")?;
+    /// assert_eq!(rows.iter().map(|row| row.value).collect::<Vec<_>>(), [9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Source
     /// `StreamsBuilder.addGlobalStore`.

@@ -5,21 +5,17 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::aggregation::{AggregateNode, Aggregation, Placement, SharedRows, StoreSpec};
+use super::cogrouped_kstream::CogroupedKStream;
 use super::kstream::KStream;
-use super::ktable::origin::SendOld;
-use super::ktable::{KTable, Table};
-use super::options::{Grouped, Materialized, Named};
+use super::ktable::KTable;
+use super::late_records::LateRecords;
+use super::options::{EmitStrategy, Grouped, Materialized, Named};
 use super::repartition::{RepartitionSpec, add_repartition};
-use super::stores::add_table_store;
-use super::time_windowed_kstream::TimeWindowedKStream;
+use super::time_windowing::Windowing;
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan, SharedPlan};
 use crate::processor::Data;
-use crate::processor::operators::aggregate::Aggregate;
-use crate::processor::operators::fold::{Fold, Update};
-use crate::processor::operators::versioned_aggregate::VersionedAggregate;
 use crate::serdes::DefaultSerde;
-use crate::time::windows::TimeWindows;
-use crate::topology::link::{flushing_node, node};
 
 /// Records grouped by key, ready to be aggregated.
 ///
@@ -90,12 +86,7 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
     /// ```
     #[track_caller]
     pub fn count(&self) -> KTable<K, i64> {
-        self.aggregate_rows(
-            count_update(),
-            "KSTREAM-AGGREGATE-",
-            Named::default(),
-            Materialized::new(),
-        )
+        self.aggregate_keys(Aggregation::count(Named::default(), Materialized::new()))
     }
 
     /// [`KGroupedStream::count`] with options.
@@ -105,11 +96,8 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         named: impl Into<Named>,
         materialized: Materialized<K, i64>,
     ) -> KTable<K, i64> {
-        if materialized.name.is_none() {
-            // KAFKA: `count(Materialized)` uses up one more number than the other aggregations.
-            self.plan.borrow_mut().store_name("");
-        }
-        self.aggregate_rows(count_update(), "KSTREAM-AGGREGATE-", named.into(), materialized)
+        self.use_up_store_name(&materialized);
+        self.aggregate_keys(Aggregation::count(named.into(), materialized))
     }
 
     /// Combines the values of each key, two at a time; the first is taken as it is. `None` deletes the
@@ -117,13 +105,29 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
     ///
     /// **Shape**: `(K, V)` records → `(K, V)` rows; a store with a changelog. Records with a null key or value
     /// are dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use kstream::{KStream, StreamsBuilder};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let bids: KStream<String, i64> = builder.stream("bids");
+    /// bids.group_by_key().reduce(|highest, bid| highest.max(bid)).to_stream().to("highest");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, i64>("bids");
+    /// for bid in [3, 9, 7] {
+    ///     input.pipe("vase".to_owned(), bid)?;
+    /// }
+    /// assert_eq!(driver.output_topic::<String, i64>("highest").read_values()?, [3, 9, 9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn reduce<R: Into<Option<V>>>(
         &self,
         reducer: impl Fn(V, V) -> R + Send + Sync + 'static,
     ) -> KTable<K, V> {
-        let materialized = Materialized::with_value_serde(Arc::clone(&self.grouped.value_serde));
-        self.reduce_with(reducer, Named::default(), materialized)
+        self.reduce_with(reducer, Named::default(), self.materialized_values())
     }
 
     /// [`KGroupedStream::reduce`] with options.
@@ -134,13 +138,30 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         named: impl Into<Named>,
         materialized: Materialized<K, V>,
     ) -> KTable<K, V> {
-        self.aggregate_rows(reduce_update(reducer), "KSTREAM-REDUCE-", named.into(), materialized)
+        self.aggregate_keys(Aggregation::reduce(reducer, named.into(), materialized))
     }
 
     /// Folds the values of each key, beginning with `initializer`'s. `None` deletes the row.
     ///
     /// **Shape**: `(K, V)` records → `(K, A)` rows; a store with a changelog. Records with a null key or value
     /// are dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use kstream::{KStream, StreamsBuilder};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let words: KStream<String, String> = builder.stream("words");
+    /// let lengths = words.group_by_key().aggregate(|| 0, |_key, word, sum: i64| sum + word.len() as i64);
+    /// lengths.to_stream().to("lengths");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, String>("words");
+    /// input.pipe("ann".to_owned(), "good".to_owned())?;
+    /// input.pipe("ann".to_owned(), "day".to_owned())?;
+    /// assert_eq!(driver.output_topic::<String, i64>("lengths").read_values()?, [4, 7]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn aggregate<A: Data + DefaultSerde, R: Into<Option<A>>>(
         &self,
@@ -159,85 +180,85 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         named: impl Into<Named>,
         materialized: Materialized<K, A>,
     ) -> KTable<K, A> {
-        let update = aggregate_update(initializer, aggregator);
-        self.aggregate_rows(update, "KSTREAM-AGGREGATE-", named.into(), materialized)
+        let named = named.into();
+        self.aggregate_keys(Aggregation::aggregate(initializer, aggregator, named, materialized))
     }
 
-    /// Groups records by time as well.
-    pub fn windowed_by(&self, windows: TimeWindows) -> TimeWindowedKStream<K, V> {
-        TimeWindowedKStream::new(self.clone(), windows)
+    /// Groups records by time as well, by [`TimeWindows`](crate::TimeWindows),
+    /// [`SlidingWindows`](crate::SlidingWindows), [`UnlimitedWindows`](crate::UnlimitedWindows) or
+    /// [`SessionWindows`](crate::SessionWindows), or by numbers of records, by
+    /// [`CountWindows`](crate::CountWindows).
+    pub fn windowed_by<W: Windowing>(&self, windows: W) -> W::Stream<K, V> {
+        windows.divide(self.clone())
+    }
+
+    /// Begins an aggregation of several grouped streams into one table, this one's records being folded by
+    /// `aggregator`. `None` deletes the row.
+    ///
+    /// **Shape**: see [`CogroupedKStream::aggregate`].
+    pub fn cogroup<A: Data, R: Into<Option<A>>>(
+        &self,
+        aggregator: impl Fn(&K, V, A) -> R + Send + Sync + 'static,
+    ) -> CogroupedKStream<K, A> {
+        CogroupedKStream::new(self, aggregator)
     }
 
     #[track_caller]
-    fn aggregate_rows<A: Data>(
+    fn aggregate_keys<A: Data>(&self, aggregation: Aggregation<K, V, A>) -> KTable<K, A> {
+        let (late, emit) = (LateRecords::default(), EmitStrategy::default());
+        let (node, rows) = self.aggregate_rows(aggregation, Placement::Keys, emit, &late);
+        KTable::new(Rc::clone(&self.plan), node, rows.table())
+    }
+
+    /// Options of a table that has the group's values.
+    pub(super) fn materialized_values(&self) -> Materialized<K, V> {
+        Materialized::with_value_serde(Arc::clone(&self.grouped.value_serde))
+    }
+
+    /// KAFKA: where a store has no name, some operators with options use up one more number than the same
+    /// ones without.
+    pub(super) fn use_up_store_name<A>(&self, materialized: &Materialized<K, A>) {
+        if materialized.name.is_none() {
+            self.plan.borrow_mut().store_name("");
+        }
+    }
+
+    /// Adds an aggregation of this stream alone.
+    #[track_caller]
+    pub(super) fn aggregate_rows<A: Data>(
         &self,
-        update: Update<K, V, A>,
-        prefix: &str,
-        named: Named,
-        mut materialized: Materialized<K, A>,
-    ) -> KTable<K, A> {
+        aggregation: Aggregation<K, V, A>,
+        placement: Placement<K, A>,
+        emit: EmitStrategy,
+        late: &LateRecords<K, V>,
+    ) -> (GraphNodeId, Arc<SharedRows<K, A>>) {
         let location = Location::caller();
+        let Aggregation { update, prefix, named, materialized } = aggregation;
         let mut plan = self.plan.borrow_mut();
-        let user_name = materialized.name.take();
-        let store_name = user_name.clone().unwrap_or_else(|| plan.store_name(prefix));
+        let store_name = materialized.name.clone().unwrap_or_else(|| plan.store_name(prefix));
         let name = plan.name_or(named.0, prefix);
-        let parent = self.grouped_node(&mut plan, &store_name, location);
-        let key_serde =
-            materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&self.grouped.key_serde));
+        let parent = self.grouped_node(&mut plan, &store_name, None, location);
+        let group_key_serde = Arc::clone(&self.grouped.key_serde);
+        let spec = StoreSpec { store_name, placement, emit, materialized, group_key_serde };
+        let shared = Arc::new(SharedRows::add(&mut plan, spec, &name, location));
         let value_serde = Arc::clone(&self.grouped.value_serde);
-        let caching = materialized.caching;
-        materialized.name = Some(store_name);
-        materialized.key_serde = Some(Arc::clone(&key_serde));
-        let send_old = SendOld::default();
-        let row_serde = Arc::clone(&materialized.value_serde);
-        let versioned = materialized.history.is_some();
-        let store = add_table_store(&mut plan, materialized, &key_serde, location);
-        let table = Table::stored(store, Arc::clone(&key_serde), row_serde, send_old.clone())
-            .with_store_name(user_name.as_deref())
-            .with_history(versioned);
-        let node_name = name.clone();
-        let supplier = if versioned {
-            node(move |linker| {
-                Ok(VersionedAggregate {
-                    name: node_name.clone(),
-                    key_serde: Arc::clone(&key_serde),
-                    value_serde: Arc::clone(&value_serde),
-                    update: Arc::clone(&update),
-                    rows: linker.versioned_rows(store)?,
-                    send_old: send_old.is_enabled(),
-                    next: linker.outlet()?,
-                    key_bytes: Vec::new(),
-                })
-            })
-        } else {
-            flushing_node(move |linker| {
-                Ok(Aggregate {
-                    name: node_name.clone(),
-                    key_serde: Arc::clone(&key_serde),
-                    value_serde: Arc::clone(&value_serde),
-                    fold: Fold {
-                        update: Arc::clone(&update),
-                        rows: linker.rows(store)?,
-                        caching: caching && linker.record_cache(),
-                        send_old: send_old.is_enabled(),
-                    },
-                    next: linker.outlet()?,
-                    key_bytes: Vec::new(),
-                })
-            })
-        };
-        let kind = GraphNodeKind::Processor { name, supplier, stores: vec![store] };
+        let on_late = late.handler();
+        let supplier =
+            shared.supplier(AggregateNode { name: name.clone(), value_serde, update, on_late });
+        let kind = GraphNodeKind::Processor { name, supplier, stores: vec![shared.store] };
         let node = plan.add_node(vec![parent], kind, location);
         drop(plan);
-        KTable::new(Rc::clone(&self.plan), node, table)
+        late.add_stream(&self.plan, node, location);
+        (node, shared)
     }
 
     /// The node whose records are partitioned by the group's key: the stream's own, or the source behind
-    /// a repartition topic.
+    /// a repartition topic, which is `known` or that of the named group.
     pub(super) fn grouped_node(
         &self,
         plan: &mut Plan,
         store_name: &str,
+        known: Option<GraphNodeId>,
         location: &'static Location<'static>,
     ) -> GraphNodeId {
         if !self.repartition_required {
@@ -245,7 +266,8 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         }
         // The names use numbers up even where the topic is shared.
         let names = plan.repartition_names(self.grouped.name.as_deref().unwrap_or(store_name));
-        if let (Some(node), Some(_)) = (self.repartition.get(), &self.grouped.name) {
+        let shared = self.repartition.get().filter(|_| self.grouped.name.is_some());
+        if let Some(node) = known.or(shared) {
             return node;
         }
         let repartition = RepartitionSpec {
@@ -258,24 +280,4 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         self.repartition.set(Some(node));
         node
     }
-}
-
-pub(super) fn count_update<K, V>() -> Update<K, V, i64> {
-    Arc::new(|_, _, count| Some(count.unwrap_or(0) + 1))
-}
-
-pub(super) fn reduce_update<K, V, R: Into<Option<V>>>(
-    reducer: impl Fn(V, V) -> R + Send + Sync + 'static,
-) -> Update<K, V, V> {
-    Arc::new(move |_, value, old| match old {
-        Some(old) => reducer(old, value).into(),
-        None => Some(value),
-    })
-}
-
-pub(super) fn aggregate_update<K, V, A, R: Into<Option<A>>>(
-    initializer: impl Fn() -> A + Send + Sync + 'static,
-    aggregator: impl Fn(&K, V, A) -> R + Send + Sync + 'static,
-) -> Update<K, V, A> {
-    Arc::new(move |key, value, old| aggregator(key, value, old.unwrap_or_else(&initializer)).into())
 }

@@ -153,6 +153,9 @@ pub(crate) fn build_rows<V: Data>(
     let layout = match kind.store {
         StoreKind::KeyValue | StoreKind::Versioned { .. } => KeyLayout::Plain,
         StoreKind::Window { retention_ms } => KeyLayout::windowed(retention_ms),
+        StoreKind::Session { retention_ms } if settings.cached => {
+            KeyLayout::sessions(retention_ms).behind_cache()
+        }
         StoreKind::Session { retention_ms } => KeyLayout::sessions(retention_ms),
     };
     let options = RowsOptions {

@@ -1,61 +1,198 @@
 //! A stream grouped by key and time, and the aggregations on it.
 
-use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::kgrouped_stream::{KGroupedStream, aggregate_update, count_update, reduce_update};
-use super::ktable::origin::{SendOld, Stored};
-use super::ktable::{KTable, Table};
-use super::options::{Materialized, Named};
-use super::stores::add_store;
-use crate::graph::GraphNodeKind;
+use super::aggregation::{Aggregation, Placement};
+use super::kgrouped_stream::KGroupedStream;
+use super::kstream::KStream;
+use super::ktable::KTable;
+use super::late_records::LateRecords;
+use super::options::{EmitStrategy, Materialized, Named};
+use super::time_windowing::TimeWindowing;
 use crate::processor::Data;
-use crate::processor::operators::fold::{Fold, Update};
-use crate::processor::operators::windowed_aggregate::WindowedAggregate;
-use crate::processor::value_getter::StoreKey;
-use crate::serdes::{ArcSerde, DefaultSerde, TimeWindowedSerde};
-use crate::state::key_layout::write_window_suffix;
-use crate::time::windows::{TimeWindows, Windowed};
-use crate::topology::link::flushing_node;
-use crate::topology::{StoreId, StoreKind};
+use crate::record::Record;
+use crate::serdes::DefaultSerde;
+use crate::time::windows::{Window, Windowed};
 
-/// Records grouped by key and by windows of time, ready to be aggregated.
+/// Records grouped by key and by windows of time, ready to be aggregated: tumbling, hopping, sliding or
+/// unlimited windows.
 ///
 /// Late records, those of a window that is closed, are dropped and counted. Records with a null key are
-/// dropped; null values are aggregated.
+/// dropped; null values are aggregated, except in sliding windows, which drop them. Lateness is judged by the
+/// highest timestamp that the aggregation has seen, of any key.
 ///
 /// # Source
 /// `org.apache.kafka.streams.kstream.TimeWindowedKStream`.
 pub struct TimeWindowedKStream<K, V> {
     group: KGroupedStream<K, V>,
-    windows: TimeWindows,
+    windows: TimeWindowing,
+    emit: EmitStrategy,
+    late: LateRecords<K, V>,
 }
 
 impl<K, V> std::fmt::Debug for TimeWindowedKStream<K, V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TimeWindowedKStream")
             .field("windows", &self.windows)
+            .field("emit", &self.emit)
             .finish_non_exhaustive()
     }
 }
 
 impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
-    pub(crate) fn new(group: KGroupedStream<K, V>, windows: TimeWindows) -> Self {
-        Self { group, windows }
+    pub(crate) fn new(group: KGroupedStream<K, V>, windows: TimeWindowing) -> Self {
+        Self { group, windows, emit: EmitStrategy::default(), late: LateRecords::default() }
+    }
+
+    /// Has results go out with every update, which is the default, or once per window.
+    ///
+    /// # Errors
+    /// Unlimited windows never close; final results of them are refused by
+    /// [`StreamsBuilder::build`](crate::StreamsBuilder::build).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use kstream::{EmitStrategy, KStream, StreamsBuilder, TimeWindows};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let views: KStream<String, String> = builder.stream("views");
+    /// let minutes = TimeWindows::of_size_with_no_grace(Duration::from_secs(60));
+    /// let windowed = views.group_by_key().windowed_by(minutes);
+    /// let counts = windowed.emit_strategy(EmitStrategy::on_window_close()).count();
+    /// counts.to_stream().select_key(|windowed, _| windowed.key.clone()).to("per-minute");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, String>("views");
+    /// for timestamp in [1_000, 2_000, 61_000] {
+    ///     input.pipe_at("/".to_owned(), "ann".to_owned(), timestamp)?;
+    /// }
+    /// let per_minute = driver.output_topic::<String, i64>("per-minute").read_key_values()?;
+    /// assert_eq!(per_minute, [("/".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Source
+    /// `TimeWindowedKStream.emitStrategy` (KIP-825).
+    #[must_use]
+    pub fn emit_strategy(self, emit: EmitStrategy) -> Self {
+        Self { emit, ..self }
+    }
+
+    /// Shows `handler` each record that is too late for a window, with that window. A record that is too late
+    /// for several windows is shown for each.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    /// use kstream::{KStream, StreamsBuilder, TimeWindows};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let late = Arc::new(AtomicU64::new(0));
+    /// let counter = Arc::clone(&late);
+    /// let builder = StreamsBuilder::new();
+    /// let views: KStream<String, String> = builder.stream("views");
+    /// let minutes = TimeWindows::of_size_with_no_grace(Duration::from_secs(60));
+    /// views
+    ///     .group_by_key()
+    ///     .windowed_by(minutes)
+    ///     .on_late(move |record, window| {
+    ///         assert!(record.timestamp < window.end);
+    ///         counter.fetch_add(1, Ordering::Relaxed);
+    ///     })
+    ///     .count();
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, String>("views");
+    /// for timestamp in [1_000, 61_000, 2_000] {
+    ///     input.pipe_at("/".to_owned(), "ann".to_owned(), timestamp)?;
+    /// }
+    /// assert_eq!(late.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Source
+    /// Ours.
+    #[must_use]
+    pub fn on_late(
+        mut self,
+        handler: impl Fn(&Record<K, V>, Window) + Send + Sync + 'static,
+    ) -> Self {
+        self.late.handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// Gives the records that are too late to `consumer` as a stream, under the window that each is too late
+    /// for. A record that is too late for several windows comes once for each. `consumer` is called for every
+    /// aggregation on this stream.
+    ///
+    /// **Shape**: `(K, V)` records → `(Windowed<K>, V)` records with timestamp and headers of the late ones; the
+    /// key changes.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use kstream::{KStream, StreamsBuilder, TimeWindows};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let views: KStream<String, String> = builder.stream("views");
+    /// let minutes = TimeWindows::of_size_with_no_grace(Duration::from_secs(60));
+    /// views
+    ///     .group_by_key()
+    ///     .windowed_by(minutes)
+    ///     .with_late_stream(|late| late.select_key(|windowed, _| windowed.key.clone()).to("late"))
+    ///     .count();
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, String>("views");
+    /// for (user, timestamp) in [("ann", 1_000), ("bob", 61_000), ("cem", 2_000)] {
+    ///     input.pipe_at("/".to_owned(), user.to_owned(), timestamp)?;
+    /// }
+    /// let late = driver.output_topic::<String, String>("late").read_key_values()?;
+    /// assert_eq!(late, [("/".to_owned(), "cem".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Source
+    /// Ours.
+    #[must_use]
+    pub fn with_late_stream(
+        mut self,
+        consumer: impl Fn(KStream<Windowed<K>, V>) + 'static,
+    ) -> Self {
+        self.late.consumer = Some(Rc::new(consumer));
+        self
     }
 
     /// Counts the records of each key and window.
     ///
     /// **Shape**: `(K, V)` records → `(Windowed<K>, i64)` rows; a window store with a changelog.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use kstream::{KStream, StreamsBuilder, TimeWindows};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let views: KStream<String, String> = builder.stream("views");
+    /// let minutes = TimeWindows::of_size_with_no_grace(Duration::from_secs(60));
+    /// let counts = views.group_by_key().windowed_by(minutes).count();
+    /// counts.to_stream().select_key(|windowed, _| windowed.window.start).to("counts");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, String>("views");
+    /// for timestamp in [1_000, 2_000, 61_000] {
+    ///     input.pipe_at("/".to_owned(), "ann".to_owned(), timestamp)?;
+    /// }
+    /// let counts = driver.output_topic::<i64, i64>("counts").read_key_values()?;
+    /// assert_eq!(counts, [(0, 1), (0, 2), (60_000, 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn count(&self) -> KTable<Windowed<K>, i64> {
-        self.aggregate_windows(
-            count_update(),
-            "KSTREAM-AGGREGATE-",
-            Named::default(),
-            Materialized::new(),
-        )
+        self.aggregate_windows(Aggregation::count(Named::default(), Materialized::new()))
     }
 
     /// [`TimeWindowedKStream::count`] with options.
@@ -65,22 +202,43 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
         named: impl Into<Named>,
         materialized: Materialized<K, i64>,
     ) -> KTable<Windowed<K>, i64> {
-        if materialized.name.is_none() {
-            // KAFKA: `count(Materialized)` uses up one more number than the other aggregations.
-            self.group.plan.borrow_mut().store_name("");
+        if !matches!(self.windows, TimeWindowing::Sliding(_)) {
+            self.group.use_up_store_name(&materialized);
         }
-        self.aggregate_windows(count_update(), "KSTREAM-AGGREGATE-", named.into(), materialized)
+        self.aggregate_windows(Aggregation::count(named.into(), materialized))
     }
 
     /// Combines the values of each key and window, two at a time; the first is taken as it is. `None`
     /// deletes the row.
+    ///
+    /// **Shape**: `(K, V)` records → `(Windowed<K>, V)` rows; a window store with a changelog.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use kstream::{KStream, StreamsBuilder, TimeWindows};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let load: KStream<String, i64> = builder.stream("load");
+    /// let minutes = TimeWindows::of_size_with_no_grace(Duration::from_secs(60));
+    /// let peaks = load.group_by_key().windowed_by(minutes).reduce(|peak, load| peak.max(load));
+    /// peaks.to_stream().select_key(|windowed, _| windowed.window.start).to("peaks");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, i64>("load");
+    /// for (load, timestamp) in [(5, 1_000), (8, 2_000), (2, 61_000)] {
+    ///     input.pipe_at("host".to_owned(), load, timestamp)?;
+    /// }
+    /// let peaks = driver.output_topic::<i64, i64>("peaks").read_key_values()?;
+    /// assert_eq!(peaks, [(0, 5), (0, 8), (60_000, 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn reduce<R: Into<Option<V>>>(
         &self,
         reducer: impl Fn(V, V) -> R + Send + Sync + 'static,
     ) -> KTable<Windowed<K>, V> {
-        let value_serde = Arc::clone(&self.group.grouped.value_serde);
-        self.reduce_with(reducer, Named::default(), Materialized::with_value_serde(value_serde))
+        self.reduce_with(reducer, Named::default(), self.group.materialized_values())
     }
 
     /// [`TimeWindowedKStream::reduce`] with options.
@@ -91,15 +249,36 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
         named: impl Into<Named>,
         materialized: Materialized<K, V>,
     ) -> KTable<Windowed<K>, V> {
-        self.aggregate_windows(
-            reduce_update(reducer),
-            "KSTREAM-REDUCE-",
-            named.into(),
-            materialized,
-        )
+        self.aggregate_windows(Aggregation::reduce(reducer, named.into(), materialized))
     }
 
     /// Folds the values of each key and window, beginning with `initializer`'s. `None` deletes the row.
+    ///
+    /// **Shape**: `(K, V)` records → `(Windowed<K>, A)` rows; a window store with a changelog.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use kstream::{KStream, StreamsBuilder, TimeWindows};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let views: KStream<String, String> = builder.stream("views");
+    /// let windows = TimeWindows::of_size_with_no_grace(Duration::from_secs(60));
+    /// let hopping = windows.advance_by(Duration::from_secs(30));
+    /// let paths = views.group_by_key().windowed_by(hopping).aggregate(
+    ///     String::new,
+    ///     |_user, path, paths: String| paths + &path,
+    /// );
+    /// paths.to_stream().select_key(|windowed, _| windowed.window.start).to("paths");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, String>("views");
+    /// input.pipe_at("ann".to_owned(), "/a".to_owned(), 1_000)?;
+    /// input.pipe_at("ann".to_owned(), "/b".to_owned(), 31_000)?;
+    /// let paths = driver.output_topic::<i64, String>("paths").read_key_values()?;
+    /// assert_eq!(paths, [(0, "/a".to_owned()), (0, "/a/b".to_owned()), (30_000, "/b".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn aggregate<A: Data + DefaultSerde, R: Into<Option<A>>>(
         &self,
@@ -118,86 +297,17 @@ impl<K: Data, V: Data> TimeWindowedKStream<K, V> {
         named: impl Into<Named>,
         materialized: Materialized<K, A>,
     ) -> KTable<Windowed<K>, A> {
-        let update = aggregate_update(initializer, aggregator);
-        self.aggregate_windows(update, "KSTREAM-AGGREGATE-", named.into(), materialized)
+        let named = named.into();
+        self.aggregate_windows(Aggregation::aggregate(initializer, aggregator, named, materialized))
     }
 
     #[track_caller]
     fn aggregate_windows<A: Data>(
         &self,
-        update: Update<K, V, A>,
-        prefix: &str,
-        named: Named,
-        mut materialized: Materialized<K, A>,
+        aggregation: Aggregation<K, V, A>,
     ) -> KTable<Windowed<K>, A> {
-        let location = Location::caller();
-        let mut plan = self.group.plan.borrow_mut();
-        let user_name = materialized.name.take();
-        let store_name = user_name.clone().unwrap_or_else(|| plan.store_name(prefix));
-        let name = plan.name_or(named.0, prefix);
-        let windows = self.windows;
-        let least = windows.size_ms().saturating_add(windows.grace_ms());
-        let retention_ms = materialized
-            .retention
-            .map_or(least, |retention| i64::try_from(retention.as_millis()).unwrap_or(i64::MAX));
-        let too_short = (retention_ms < least).then(|| {
-            format!(
-                "its retention of {retention_ms} ms is shorter than window size and grace, {least} ms"
-            )
-        });
-        for problem in windows.problem().into_iter().chain(too_short) {
-            plan.report(format!("node {name}"), problem, location);
-        }
-        let parent = self.group.grouped_node(&mut plan, &store_name, location);
-        let group_serde = &self.group.grouped.key_serde;
-        let key_serde = materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(group_serde));
-        let caching = materialized.caching;
-        materialized.name = Some(store_name);
-        let send_old = SendOld::default();
-        let row_serde = Arc::clone(&materialized.value_serde);
-        let store =
-            add_store(&mut plan, materialized, StoreKind::Window { retention_ms }, location);
-        let table = windowed_table(store, &key_serde, windows, send_old.clone())
-            .with_value_serde(row_serde)
-            .with_store_name(user_name.as_deref());
-        let node_name = name.clone();
-        let supplier = flushing_node(move |linker| {
-            Ok(WindowedAggregate {
-                name: node_name.clone(),
-                windows,
-                key_serde: Arc::clone(&key_serde),
-                fold: Fold {
-                    update: Arc::clone(&update),
-                    rows: linker.rows(store)?,
-                    caching: caching && linker.record_cache(),
-                    send_old: send_old.is_enabled(),
-                },
-                next: linker.outlet()?,
-                key_bytes: Vec::new(),
-                stream_time: -1,
-            })
-        });
-        let kind = GraphNodeKind::Processor { name, supplier, stores: vec![store] };
-        let node = plan.add_node(vec![parent], kind, location);
-        drop(plan);
-        KTable::new(Rc::clone(&self.group.plan), node, table)
+        let placement = Placement::Windows(self.windows);
+        let (node, rows) = self.group.aggregate_rows(aggregation, placement, self.emit, &self.late);
+        KTable::new(Rc::clone(&self.group.plan), node, rows.windowed_table())
     }
-}
-
-/// A table of windows: its store's keys are record key and window start.
-fn windowed_table<K: Data, A: Data>(
-    store: StoreId,
-    key_serde: &ArcSerde<K>,
-    windows: TimeWindows,
-    send_old: SendOld,
-) -> Table<Windowed<K>, A> {
-    let store_serde = Arc::clone(key_serde);
-    let store_key: StoreKey<Windowed<K>> = Arc::new(move |key, bytes| {
-        store_serde.serialize(&key.key, bytes)?;
-        write_window_suffix(key.window.start, bytes);
-        Ok(())
-    });
-    let origin = Rc::new(Stored { store, store_key, send_old });
-    let key_serde = TimeWindowedSerde::new(Arc::clone(key_serde), windows.size_ms());
-    Table::new(origin, Arc::new(key_serde)).with_grace_ms(Some(windows.grace_ms()))
 }

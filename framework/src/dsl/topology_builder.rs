@@ -77,6 +77,32 @@ pub struct ParentNode<K, V> {
     types: PhantomData<fn() -> (K, V)>,
 }
 
+/// Where the rows of a global or read-only store come from: a source and its topic.
+#[derive(Debug)]
+pub struct StoreSource<K, V> {
+    name: String,
+    topic: String,
+    consumed: Consumed<K, V>,
+}
+
+impl<K: DefaultSerde, V: DefaultSerde> StoreSource<K, V> {
+    /// A source of this name, with default serdes.
+    pub fn new(name: impl Into<String>, topic: impl Into<String>) -> Self {
+        Self::with(name, topic, Consumed::new())
+    }
+}
+
+impl<K, V> StoreSource<K, V> {
+    /// A source with these serdes and timestamps; the name in `consumed` is not used.
+    pub fn with(
+        name: impl Into<String>,
+        topic: impl Into<String>,
+        consumed: Consumed<K, V>,
+    ) -> Self {
+        Self { name: name.into(), topic: topic.into(), consumed }
+    }
+}
+
 impl<K, V> Clone for ParentNode<K, V> {
     fn clone(&self) -> Self {
         Self { plan: Rc::clone(&self.plan), node: self.node, types: PhantomData }
@@ -254,14 +280,13 @@ impl TopologyBuilder {
     pub fn add_read_only_state_store<K: Data, V: Data>(
         &self,
         builder: impl Into<AnyStoreBuilder>,
-        source_name: &str,
-        topic: &str,
-        consumed: Consumed<K, V>,
+        source: StoreSource<K, V>,
         processor_name: &str,
         supplier: impl ProcessorSupplier<K, V, Infallible, Infallible>,
     ) {
         let AnyStoreBuilder { store, problem } = builder.into();
-        let source = self.add_source_with(source_name, topic, consumed);
+        let StoreSource { name, topic, consumed } = source;
+        let source = self.add_source_with(&name, topic, consumed);
         self.add_processor(processor_name, supplier, &[&source]);
         let store = TopologyStore { logging: false, ..store };
         let store = AnyStoreBuilder { store, problem };
@@ -276,20 +301,19 @@ impl TopologyBuilder {
     pub fn add_global_store<K: Data, V: Data>(
         &self,
         builder: impl Into<AnyStoreBuilder>,
-        source_name: &str,
-        topic: &str,
-        consumed: Consumed<K, V>,
+        source: StoreSource<K, V>,
         processor_name: &str,
         supplier: impl ProcessorSupplier<K, V, Infallible, Infallible>,
     ) {
+        let StoreSource { name, topic, consumed } = source;
         let Consumed { key_serde, value_serde, timestamps, .. } = consumed;
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         let parts = GlobalStore {
-            source_name: source_name.to_owned(),
-            topic: topic.to_owned(),
+            source: source_supplier(name.clone(), key_serde, value_serde, timestamps),
+            source_name: name,
+            topic,
             types: TypeId::of::<(K, V)>(),
-            source: source_supplier(source_name.to_owned(), key_serde, value_serde, timestamps),
             processor_name: processor_name.to_owned(),
             processor: process_supplier(supplier),
             store: add_global(&mut plan, builder.into(), location),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{GraphNodeId, GraphNodeKind, Plan};
-use crate::topology::{StoreId, StoreKind};
 use crate::topology::link::NodeSupplier;
+use crate::topology::{StoreId, StoreKind};
 
 /// Whether a repartition lets null keys through; decided when the plan is complete, read when tasks are
 /// linked.

@@ -5,6 +5,7 @@
 //! reads it, every other type has none.
 
 pub(crate) mod change;
+mod count_windowed;
 mod json;
 mod option;
 mod primitives;
@@ -13,10 +14,11 @@ mod windowed;
 use std::error::Error as StdError;
 use std::sync::Arc;
 
+pub(crate) use count_windowed::CountedSerde;
 pub use json::{JsonSerde, json};
 pub use option::OptionSerde;
 pub use primitives::{BoolSerde, BytesSerde, FixedSerde, StringSerde, UnitSerde};
-pub use windowed::TimeWindowedSerde;
+pub use windowed::{SessionWindowedSerde, TimeWindowedSerde};
 
 /// What a serde reports when bytes do not fit the type, or a value cannot be written.
 pub type SerdeError = Box<dyn StdError + Send + Sync>;

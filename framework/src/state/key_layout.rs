@@ -51,6 +51,19 @@ pub(crate) struct Segments {
     dropped_below: i64,
     /// The highest segment that may have rows; −1 for none.
     highest: i64,
+    /// The store is behind a record cache that shows rows which have expired.
+    behind_cache: Option<BehindCache>,
+}
+
+/// KAFKA: a record cache knows nothing of retention, so that rows which expire while it holds them are still
+/// found. Here it is taken to hold what has been live since the store was opened, a segment longer than
+/// the store does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct BehindCache {
+    /// The clock when the store was opened or restored: what had expired by then, no cache has.
+    opened: Timestamp,
+    /// The clock by the rows that the cache has given out.
+    flushed: Timestamp,
 }
 
 impl KeyLayout {
@@ -65,17 +78,49 @@ impl KeyLayout {
         Self::segmented(TimeIn::Session, retention_ms)
     }
 
-    fn segmented(time_in: TimeIn, retention_ms: i64) -> Self {
+    /// How much time a segment spans in a store of this retention, both in milliseconds.
+    pub(crate) fn segment_ms(retention_ms: i64) -> i64 {
         const MIN_SEGMENT_MS: i64 = 60_000;
+        (retention_ms / 2).max(MIN_SEGMENT_MS)
+    }
+
+    fn segmented(time_in: TimeIn, retention_ms: i64) -> Self {
         Self::Windowed(Segments {
             time_in,
             retention_ms,
-            segment_ms: (retention_ms / 2).max(MIN_SEGMENT_MS),
+            segment_ms: Self::segment_ms(retention_ms),
             observed: -1,
             committed: -1,
             dropped_below: 0,
             highest: -1,
+            behind_cache: None,
         })
+    }
+
+    /// The layout of a store behind a record cache.
+    #[must_use]
+    pub(crate) fn behind_cache(mut self) -> Self {
+        if let Self::Windowed(segments) = &mut self {
+            segments.behind_cache = Some(BehindCache { opened: -1, flushed: -1 });
+        }
+        self
+    }
+
+    /// Notes that the store is as it was left or restored.
+    pub(crate) fn restored(&mut self) {
+        if let Self::Windowed(Segments { observed, behind_cache: Some(cache), .. }) = self {
+            *cache = BehindCache { opened: *observed, flushed: *observed };
+        }
+    }
+
+    /// Notes that the record cache gives a row out. Answers whether the store behind it still showed the row.
+    pub(crate) fn flush(&mut self, changelog_key: &[u8]) -> bool {
+        let Self::Windowed(segments) = self else { return true };
+        let time = segments.time_of(changelog_key);
+        let Some(cache) = &mut segments.behind_cache else { return true };
+        let shown = time > cache.flushed.saturating_sub(segments.retention_ms);
+        cache.flushed = cache.flushed.max(time);
+        shown
     }
 
     /// Notes a write: the store's clock follows.
@@ -97,6 +142,7 @@ impl KeyLayout {
         segments.highest = i64::from_be_bytes(*segment);
         segments.observed = segments.highest.saturating_mul(segments.segment_ms);
         segments.committed = segments.observed;
+        self.restored();
     }
 
     /// Takes the clock of the commit that begins: expiry never runs ahead of what is committed.
@@ -140,17 +186,14 @@ impl KeyLayout {
     pub(crate) fn is_live(&self, changelog_key: &[u8]) -> bool {
         match self {
             Self::Plain => true,
-            Self::Windowed(segments) => {
-                segments.time_of(changelog_key)
-                    > segments.observed.saturating_sub(segments.retention_ms)
-            }
+            Self::Windowed(segments) => segments.is_live(segments.time_of(changelog_key)),
         }
     }
 
     /// The row keys to drop with this commit, if a segment has expired since the last.
     pub(crate) fn expired(&mut self) -> Option<([u8; SEGMENT_BYTES], [u8; SEGMENT_BYTES])> {
         let Self::Windowed(segments) = self else { return None };
-        let live_from = segments.of(segments.committed.saturating_sub(segments.retention_ms));
+        let live_from = segments.live_segment(segments.committed);
         if live_from <= segments.dropped_below {
             return None;
         }
@@ -165,8 +208,7 @@ impl KeyLayout {
     /// stores without segments.
     pub(crate) fn segments(&self, times: RangeInclusive<Timestamp>) -> Option<(i64, i64)> {
         let Self::Windowed(segments) = self else { return None };
-        let live_from = segments.observed.saturating_sub(segments.retention_ms).saturating_add(1);
-        let first = segments.of((*times.start()).max(live_from));
+        let first = segments.of(*times.start()).max(segments.live_segment(segments.observed));
         let last = segments.of(*times.end()).min(segments.highest);
         (!times.is_empty() && first <= last).then_some((first, last))
     }
@@ -190,6 +232,22 @@ impl Segments {
 
     fn of(&self, timestamp: Timestamp) -> i64 {
         timestamp.max(0) / self.segment_ms
+    }
+
+    fn is_live(&self, time: Timestamp) -> bool {
+        match self.behind_cache {
+            None => time > self.observed.saturating_sub(self.retention_ms),
+            Some(cache) => {
+                time > cache.opened.saturating_sub(self.retention_ms)
+                    && self.of(time) >= self.live_segment(self.observed)
+            }
+        }
+    }
+
+    /// The first segment that may have live rows, by this clock.
+    fn live_segment(&self, clock: Timestamp) -> i64 {
+        let segment = self.of(clock.saturating_sub(self.retention_ms));
+        if self.behind_cache.is_some() { segment - 1 } else { segment }
     }
 }
 

@@ -8,6 +8,7 @@
 //! only ever holds committed rows.
 
 mod duplicates;
+mod expired;
 mod foreign;
 mod held_back;
 mod managed;
@@ -58,6 +59,8 @@ struct Flags {
     pending: bool,
     /// The row existed when it was first held back: deleting it is news to those downstream.
     existed: bool,
+    /// Deleted when it had expired: the changelog is not told.
+    unlogged: bool,
     /// Used since the last trim.
     used: bool,
 }
@@ -304,6 +307,7 @@ impl<V: Clone + 'static> Rows<V> {
         slot.flags.existed |= !slot.flags.pending && slot.row.is_some();
         slot.row = row;
         slot.written_at = written_at;
+        slot.flags.unlogged = false;
         self.layout.observe(&slot.key);
         if slot.flags.dirty {
             self.uncommitted_bytes = self.uncommitted_bytes + bytes - old_bytes;

@@ -47,8 +47,10 @@ impl Topology {
             let names: Vec<String> =
                 group.iter().map(|topic| topic.resolve(application_id)).collect();
             let count = |name: &String| counts.get(name).map(|count| (name.clone(), *count));
-            let (free, given): (Vec<_>, Vec<_>) =
-                names.iter().filter_map(count).partition(|(name, _)| self.is_free(application_id, name));
+            let (free, given): (Vec<_>, Vec<_>) = names
+                .iter()
+                .filter_map(count)
+                .partition(|(name, _)| self.is_free(application_id, name));
             let mut numbers = given.iter().map(|(_, count)| *count);
             let agreed = match numbers.next() {
                 Some(first) if numbers.all(|count| count == first) => first,

@@ -39,6 +39,8 @@ pub(crate) struct StoreSettings {
     pub(crate) budget: RowBudget,
     /// Whether its changelog gets every update instead of the latest per key.
     pub(crate) log_every_update: bool,
+    /// Whether the record cache holds its updates back.
+    pub(crate) cached: bool,
     /// What the stores of tables and aggregations keep.
     pub(crate) dsl_format: DslStoreFormat,
     /// For the handle: the time of a write.
@@ -139,6 +141,7 @@ impl LinkSettings {
         StoreSettings {
             budget: self.budget,
             log_every_update: every && store.logging && !cached,
+            cached,
             dsl_format: self.dsl_store_format,
             clock: clock.clone(),
         }
@@ -161,16 +164,10 @@ impl Linker<'_> {
         let node = self.topology.node(self.node);
         let mut ports = Vec::with_capacity(node.children.len());
         for child in &node.children {
-            let port = self.ports.get(child.0).and_then(Option::as_ref);
-            let port = port.and_then(|port| port.downcast_ref::<Port<K, V>>());
-            let Some(port) = port else {
-                let child = &self.topology.node(*child).name;
-                let types = std::any::type_name::<(K, V)>();
-                let message =
-                    format!("{} forwards {types}, which {child} does not take", node.name);
-                return Err(Error::new(ErrorKind::Config, message));
+            let Some(port) = self.port::<K, V>(*child) else {
+                return Err(self.mismatch(*child, std::any::type_name::<(K, V)>()));
             };
-            ports.push(Rc::clone(port));
+            ports.push(port);
         }
         Ok(Outlet::new(ports))
     }
@@ -186,6 +183,36 @@ impl Linker<'_> {
         let made = Rc::new(T::default());
         self.shared.push((of, Rc::<T>::clone(&made)));
         made
+    }
+
+    /// The edges to the children of a node that forwards two kinds of records: each child takes one of them.
+    pub(crate) fn outlets<K: Data, V: Data, K2: Data, V2: Data>(
+        &self,
+    ) -> Result<(Outlet<K, V>, Outlet<K2, V2>), Error> {
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for child in &self.topology.node(self.node).children {
+            if let Some(port) = self.port::<K, V>(*child) {
+                first.push(port);
+            } else if let Some(port) = self.port::<K2, V2>(*child) {
+                second.push(port);
+            } else {
+                return Err(self.mismatch(*child, std::any::type_name::<((K, V), (K2, V2))>()));
+            }
+        }
+        Ok((Outlet::new(first), Outlet::new(second)))
+    }
+
+    fn port<K: Data, V: Data>(&self, child: NodeId) -> Option<Port<K, V>> {
+        let port = self.ports.get(child.0)?.as_ref()?;
+        port.downcast_ref::<Port<K, V>>().map(Rc::clone)
+    }
+
+    #[cold]
+    fn mismatch(&self, child: NodeId, types: &str) -> Error {
+        let node = &self.topology.node(self.node).name;
+        let child = &self.topology.node(child).name;
+        let message = format!("{node} forwards {types}, which {child} does not take");
+        Error::new(ErrorKind::Config, message)
     }
 
     /// The node as a processor's context shows it.

@@ -48,10 +48,11 @@ fn inputs() -> impl Strategy<Value = Vec<Input>> {
     let input = (any::<bool>(), null_at_times("[ab]"), null_at_times("[u-z]"), 0..400_i64);
     vec(input, 0..60).prop_map(|inputs| {
         // The value says which record it was.
-        let numbered = |(number, (left, key, value, timestamp)): (usize, (bool, Text, Text, i64))| {
-            let value = value.map(|value| format!("{value}{number}"));
-            Input { left, key, value, timestamp }
-        };
+        let numbered =
+            |(number, (left, key, value, timestamp)): (usize, (bool, Text, Text, i64))| {
+                let value = value.map(|value| format!("{value}{number}"));
+                Input { left, key, value, timestamp }
+            };
         inputs.into_iter().enumerate().map(numbered).collect()
     })
 }

@@ -122,9 +122,8 @@ fn joined_repartition_topics_need_the_same_number_of_partitions() {
     let report = problems(|builder| {
         let repartitioned = |topic: &str, partitions| {
             let stream: Stream = builder.stream(topic);
-            stream.repartition_with(
-                Repartitioned::named(topic).with_number_of_partitions(partitions),
-            )
+            stream
+                .repartition_with(Repartitioned::named(topic).with_number_of_partitions(partitions))
         };
         let (left, right) = (repartitioned("l", 2), repartitioned("r", 3));
         left.join(&right, |l, r| both(l, r), second()).to("out");

@@ -69,8 +69,7 @@ fn grace_may_not_reach_further_back_than_the_history() {
     let build = |grace_ms| {
         let builder = StreamsBuilder::new();
         let history = Materialized::versioned("v", Duration::from_millis(1_000));
-        let table: KTable<String, String> =
-            builder.table_with("table", Consumed::new(), history);
+        let table: KTable<String, String> = builder.table_with("table", Consumed::new(), history);
         let stream: KStream<String, String> = builder.stream("stream");
         let graced = Joined::new().with_grace(Duration::from_millis(grace_ms));
         stream.join_table_with(&table, |_, l, r| format!("{l}{r}"), graced).to("out");

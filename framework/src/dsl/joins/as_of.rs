@@ -18,8 +18,8 @@ use crate::processor::operators::waiting_records::{RecordBytes, WaitingRecords};
 use crate::serdes::ArcSerde;
 use crate::state::rows::RowHeaders;
 use crate::time::windows::AsOf;
-use crate::topology::link::{Linker, NodeSupplier, node};
 use crate::topology::StoreId;
+use crate::topology::link::{Linker, NodeSupplier, node};
 
 /// A join call.
 pub(crate) struct AsOfJoinCall<'a, K, L, R, O> {
@@ -101,9 +101,7 @@ impl<K: Data, L: Data, R: Data, O: Data> AsOfJoinCall<'_, K, L, R, O> {
             Some(base) => ["this", "other"].map(|side| format!("{base}-{side}-as-of-store")),
             None => [&generated_left, &generated_right].map(|name| format!("{name}-store")),
         };
-        let chosen = |store: &Option<JoinStore>| {
-            store.as_ref().map(|store| store.name.clone())
-        };
+        let chosen = |store: &Option<JoinStore>| store.as_ref().map(|store| store.name.clone());
         Names {
             left: named("-this-as-of").unwrap_or(generated_left),
             right: named("-other-as-of").unwrap_or(generated_right),
@@ -168,11 +166,7 @@ struct Spec<K, L, R, O> {
 }
 
 impl<K: Data, L: Data, R: Data, O: Data> Spec<K, L, R, O> {
-    fn lefts(
-        &self,
-        name: &str,
-        linker: &mut Linker<'_>,
-    ) -> Result<AsOfLefts<K, L, R, O>, Error> {
+    fn lefts(&self, name: &str, linker: &mut Linker<'_>) -> Result<AsOfLefts<K, L, R, O>, Error> {
         let waiting = match self.waiting {
             None => None,
             Some(store) => Some(WaitingRecords {

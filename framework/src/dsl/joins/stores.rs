@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::processor::Data;
 use crate::serdes::ArcSerde;
+use crate::state::buffer::{BufferKind, TimeOrderedBuffer};
 use crate::state::key_layout::KeyLayout;
 use crate::state::rows::{RowHeaders, Rows, RowsOptions};
-use crate::state::buffer::{BufferKind, TimeOrderedBuffer};
 use crate::topology::link::BuiltStore;
 use crate::topology::{StoreKind, StoreType, TopologyStore};
 
@@ -26,7 +26,8 @@ pub(crate) struct JoinStoreSpec<V> {
 
 impl<V: Data> JoinStoreSpec<V> {
     pub(crate) fn store(self) -> TopologyStore {
-        let Self { name, retention_ms, store_type, logging, topic_configs, value_serde, headers } = self;
+        let Self { name, retention_ms, store_type, logging, topic_configs, value_serde, headers } =
+            self;
         let (kind, layout) = match retention_ms {
             Some(retention_ms) => {
                 (StoreKind::Window { retention_ms }, KeyLayout::windowed(retention_ms))

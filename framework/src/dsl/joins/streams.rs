@@ -16,9 +16,7 @@ use crate::processor::Data;
 use crate::processor::operators::join_window::JoinWindow;
 use crate::processor::operators::merge::PassThrough;
 use crate::processor::operators::self_join::SelfJoin;
-use crate::processor::operators::stream_join::{
-    JoinRows, Joiner, Joiners, Outer, StreamJoin,
-};
+use crate::processor::operators::stream_join::{JoinRows, Joiner, Joiners, Outer, StreamJoin};
 use crate::processor::operators::unmatched::{Either, JoinClock, Side, Unmatched, UnmatchedSerde};
 use crate::serdes::ArcSerde;
 use crate::state::rows::RowHeaders;
@@ -144,7 +142,8 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
         };
         let chosen = |store: &Option<JoinStore>| store.as_ref().map(|store| store.name.clone());
         let this_name = chosen(&joined.this_store).unwrap_or_else(|| name(this, generated_this));
-        let other_name = chosen(&joined.other_store).unwrap_or_else(|| name(other, generated_other));
+        let other_name =
+            chosen(&joined.other_store).unwrap_or_else(|| name(other, generated_other));
         let [this_type, other_type] = self.store_types();
         let left = self.window_store(this_name, this_type, &joined.value_serde);
         let right = self.window_store(other_name, other_type, &joined.other_value_serde);
@@ -192,7 +191,8 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
         let joined = &self.joined;
         let outer = self.joiners.right.is_some();
         let suffix = if outer { "-outer-shared-join" } else { "-left-shared-join" };
-        let base = joined.this_store.as_ref().map(|store| &store.name).or(joined.store_name.as_ref());
+        let base =
+            joined.this_store.as_ref().map(|store| &store.name).or(joined.store_name.as_ref());
         let name = match base {
             Some(base) => format!("{base}{suffix}-store"),
             None => {

@@ -21,6 +21,7 @@ use crate::processor::operators::stream_table_join::{
 };
 use crate::processor::operators::waiting_records::{RecordBytes, WaitingRecords};
 use crate::serdes::ArcSerde;
+use crate::time::windows::whole_ms;
 use crate::topology::StoreId;
 use crate::topology::link::{Linker, NodeSupplier, node};
 
@@ -54,12 +55,12 @@ impl<K: Data, V: Data, T: Data, O: Data> TableJoinCall<'_, K, V, T, O> {
             let problem = "stream and table come from different builders".to_owned();
             plan.report(format!("node {name}"), problem, location);
         }
-        let lookup = LookupSpec { name: name.clone(), key_serde, value_serde, getter, matched, alone };
+        let lookup =
+            LookupSpec { name: name.clone(), key_serde, value_serde, getter, matched, alone };
         let supplier: NodeSupplier = match grace {
             None => node(move |linker| Ok(StreamTableJoin(lookup.build(linker)?))),
             Some(grace) => {
-                let history_ms =
-                    stores.iter().filter_map(|store| plan.history_ms(*store)).min();
+                let history_ms = stores.iter().filter_map(|store| plan.history_ms(*store)).min();
                 let problem = grace_problem(grace, history_ms.filter(|_| table.table.versioned));
                 if let Some(problem) = problem {
                     plan.report(format!("node {name}"), problem, location);
@@ -104,7 +105,7 @@ impl<K: Data, V: Data, T: Data, O: Data> LookupSpec<K, V, T, O> {
 
     /// The join node with a grace period.
     fn graced(self, buffer: StoreId, grace: Duration) -> NodeSupplier {
-        let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
+        let grace_ms = whole_ms(grace);
         node(move |linker| {
             let waiting = WaitingRecords {
                 name: self.name.clone(),

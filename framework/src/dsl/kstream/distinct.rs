@@ -14,6 +14,7 @@ use crate::processor::Data;
 use crate::processor::operators::distinct::{DistinctRecords, DistinctTimes, IdSelector};
 use crate::serdes::DefaultSerde;
 use crate::state::rows::RowHeaders;
+use crate::time::windows::whole_ms;
 use crate::topology::link::node;
 
 impl<K: Data, V: Data> KStream<K, V> {
@@ -96,12 +97,13 @@ impl<K: Data, V: Data> KStream<K, V> {
         let parent = side.partitioned(&mut plan, location);
         let generated = plan.store_name("KSTREAM-DISTINCT-");
         let node_name = plan.name_or(name.clone(), "KSTREAM-DISTINCT-");
-        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let times = DistinctTimes { within_ms: ms(*within).max(1), grace_ms: ms(*grace) };
-        if ms(*within) < 1 {
-            let problem = "equal records have to be at least a millisecond apart to count as repeats; give \
+        let times =
+            DistinctTimes { within_ms: whole_ms(*within).max(1), grace_ms: whole_ms(*grace) };
+        if whole_ms(*within) < 1 {
+            let problem =
+                "equal records have to be at least a millisecond apart to count as repeats; give \
                            a longer time"
-                .to_owned();
+                    .to_owned();
             plan.report(format!("node {node_name}"), problem, location);
         }
         let store = JoinStoreSpec {

@@ -6,6 +6,7 @@
 mod branched;
 mod consumed;
 mod distinct;
+mod emit_strategy;
 mod grouped;
 mod joined;
 mod materialized;
@@ -19,6 +20,7 @@ mod table_joined;
 pub use branched::Branched;
 pub use consumed::Consumed;
 pub use distinct::Distinct;
+pub use emit_strategy::EmitStrategy;
 pub use grouped::Grouped;
 pub use joined::Joined;
 pub use materialized::Materialized;

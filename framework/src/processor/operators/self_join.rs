@@ -2,7 +2,7 @@
 //! two equal streams.
 
 use super::aggregate::unwritable_key;
-use super::stream_join::{Joiner, JoinRows};
+use super::stream_join::{JoinRows, Joiner};
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Data, Node, Outlet};
@@ -61,19 +61,27 @@ impl<K: Data, V: Data, O: Data> SelfJoin<K, V, O> {
         let Record { key, value, timestamp, .. } = record;
         let (joiner, results, windows) = (&self.joiner, &mut self.results, &self.windows);
         results.clear();
-        self.rows.for_each(&self.key_bytes, windows.matches(*timestamp, false), &mut |time, other| {
-            results.push((time, joiner(key, value, other)));
-        })?;
+        self.rows.for_each(
+            &self.key_bytes,
+            windows.matches(*timestamp, false),
+            &mut |time, other| {
+                results.push((time, joiner(key, value, other)));
+            },
+        )?;
         // A record that its store would drop at once does not meet itself.
         let oldest = self.stream_time.saturating_sub(windows.retention_ms()).saturating_add(1);
         let mut with_itself =
             (*timestamp > oldest).then(|| (*timestamp, joiner(key, value, value)));
-        self.rows.for_each(&self.key_bytes, windows.matches(*timestamp, true), &mut |time, other| {
-            if time > *timestamp {
-                results.extend(with_itself.take());
-            }
-            results.push((time, joiner(key, other, value)));
-        })?;
+        self.rows.for_each(
+            &self.key_bytes,
+            windows.matches(*timestamp, true),
+            &mut |time, other| {
+                if time > *timestamp {
+                    results.extend(with_itself.take());
+                }
+                results.push((time, joiner(key, other, value)));
+            },
+        )?;
         results.extend(with_itself);
         Ok(())
     }

@@ -14,7 +14,9 @@ use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Data, Node, Outlet};
 use crate::record::{Headers, Record, Timestamp};
 use crate::serdes::ArcSerde;
-use crate::state::key_layout::{window_record_key, window_start, write_window_suffix_with_sequence};
+use crate::state::key_layout::{
+    window_record_key, window_start, write_window_suffix_with_sequence,
+};
 use crate::state::rows::Rows;
 use crate::time::windows::JoinWindows;
 

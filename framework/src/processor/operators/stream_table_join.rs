@@ -41,7 +41,11 @@ impl<K: Data, V: Data, T: Data, O: Data> RowLookup<K, V, T, O> {
     }
 
     /// Joins a record with the row of its key.
-    pub(crate) fn join(&mut self, task: &mut TaskContext, record: Record<K, V>) -> Result<(), Error> {
+    pub(crate) fn join(
+        &mut self,
+        task: &mut TaskContext,
+        record: Record<K, V>,
+    ) -> Result<(), Error> {
         let Record { key, value, timestamp, headers } = record;
         let row = if self.key_serde.is_null(&key) {
             None

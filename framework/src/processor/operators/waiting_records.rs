@@ -9,7 +9,9 @@ use crate::processor::Data;
 use crate::processor::context::TaskContext;
 use crate::record::{Record, Timestamp};
 use crate::serdes::{ArcSerde, SerdeError};
-use crate::state::buffer::{Buffered, Origin, Place, TimeOrderedBuffer, read_grace_key, write_grace_key};
+use crate::state::buffer::{
+    Buffered, Origin, Place, TimeOrderedBuffer, read_grace_key, write_grace_key,
+};
 
 /// A buffer of records, by time, key and the order in which they came. Records are given out as if they were
 /// processed then: with their own time, headers and origin.

@@ -17,6 +17,7 @@ use crate::processor::context::TaskContext;
 use crate::runtime::commit::Commit;
 use crate::runtime::stream_thread::Shared;
 use crate::runtime::task::StreamTask;
+use crate::runtime::task::partition_group::RecordQueue;
 use crate::topology::link::{LinkSettings, TaskScope};
 
 /// Records that are processed between two commits, which make them visible.
@@ -121,7 +122,7 @@ impl GlobalThread {
 
     fn fetch(&mut self) -> Result<(), Error> {
         for queue in 0..self.slots.len() {
-            let buffered = self.task.group.queues().get(queue).map_or(0, |queue| queue.buffered());
+            let buffered = self.task.group.queues().get(queue).map_or(0, RecordQueue::buffered);
             let Some(slot) = self.slots.get(queue).copied().filter(|_| buffered < SLICE_RECORDS)
             else {
                 continue;

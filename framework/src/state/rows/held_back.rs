@@ -82,7 +82,7 @@ impl<V: Clone + 'static> Rows<V> {
     }
 
     /// Gives out a row held back. A row that was created and deleted in between is news to nobody: it is
-    /// neither forwarded nor logged.
+    /// neither forwarded nor logged. The same goes for the deletion of one that has expired.
     pub(crate) fn release(&mut self, rows: &PendingRows, index: usize) -> Option<Pending<V>> {
         let id = *rows.0.get(index)?;
         let slot = self.slots.get_mut(id as usize)?;
@@ -94,13 +94,18 @@ impl<V: Clone + 'static> Rows<V> {
         } else {
             std::mem::take(&mut slot.headers)
         };
+        let expired = !self.layout.flush(&slot.key);
         if slot.row.is_none() && !existed {
             slot.flags.dirty = false;
             return None;
         }
+        slot.flags.unlogged = slot.row.is_none() && expired;
         if slot.flags.dirty && !slot.flags.listed {
             slot.flags.listed = true;
             self.dirty.push(id);
+        }
+        if slot.flags.unlogged {
+            return None;
         }
         let (new, timestamp) = match &slot.row {
             Some(row) => (Some(row.value.clone()), row.timestamp),

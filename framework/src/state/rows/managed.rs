@@ -76,7 +76,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
                     (self.arena.get(at..), row.timestamp)
                 }
             };
-            if self.log.is_none() {
+            if self.log.is_none() && !slot.flags.unlogged {
                 let timestamp = Some(timestamp);
                 emit(ChangelogRecord { key: &slot.key, value, timestamp, headers })?;
             }
@@ -102,6 +102,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             if let Some(slot) = self.slots.get_mut(id as usize) {
                 slot.flags.dirty = false;
                 slot.flags.listed = false;
+                slot.flags.unlogged = false;
                 slot.flags.existed &= slot.flags.pending;
                 if matches!(self.header_use, RowHeaders::Logged | RowHeaders::OfDeletions) {
                     slot.headers = Headers::new();
@@ -133,6 +134,7 @@ impl<V: Clone + 'static> ManagedStore for Rows<V> {
             }
         }
         self.layout.freeze();
+        self.layout.restored();
         let mut batch = self.backing.batch();
         for index in 0..records.len() {
             let record = records.record(index);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::whole_ms;
+
 /// The times of an as-of join: how old a right record may be, and how late right records may come.
 ///
 /// Durations count in whole milliseconds.
@@ -47,15 +49,14 @@ impl AsOf {
 
     /// Right records at or before this time match nothing that is still to come.
     pub(crate) fn late_until(&self, stream_time: i64) -> i64 {
-        stream_time.saturating_sub(self.tolerance_ms).saturating_sub(self.grace_ms).saturating_sub(1)
+        stream_time
+            .saturating_sub(self.tolerance_ms)
+            .saturating_sub(self.grace_ms)
+            .saturating_sub(1)
     }
 
     /// How long right records are kept, in milliseconds.
     pub(crate) fn retention_ms(&self) -> i64 {
         self.tolerance_ms.saturating_add(self.grace_ms).saturating_add(1)
     }
-}
-
-fn whole_ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

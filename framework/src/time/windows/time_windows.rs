@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Window;
+use super::{Window, whole_ms};
 use crate::record::Timestamp;
 
 /// Windows of a fixed size: tumbling ones follow each other, hopping ones overlap.
@@ -80,10 +80,6 @@ impl TimeWindows {
         self.grace_ms
     }
 
-    pub(crate) fn window_at(&self, start: Timestamp) -> Window {
-        Window { start, end: start.saturating_add(self.size_ms) }
-    }
-
     /// What is wrong with the windows, if anything.
     pub(crate) fn problem(&self) -> Option<String> {
         if self.size_ms < 1 {
@@ -97,10 +93,6 @@ impl TimeWindows {
         }
         None
     }
-}
-
-fn whole_ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

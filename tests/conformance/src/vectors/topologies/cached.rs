@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kstream::{KStream, Materialized, Named, StreamsBuilder, TimeWindows};
+use kstream::{KStream, Materialized, Named, SessionWindows, StreamsBuilder, TimeWindows};
 
 use super::{Build, Text, parts, text, window_text};
 
@@ -10,6 +10,7 @@ pub(super) fn topology(name: &str) -> Option<Build> {
     Some(match name {
         "cache-count" => count,
         "cache-hopping" => hopping,
+        "cache-session" => session,
         "cache-tombstones" => tombstones,
         _ => return None,
     })
@@ -36,6 +37,20 @@ fn hopping(builder: &StreamsBuilder) {
         .reduce_with(join, Named::default(), Materialized::named("w"))
         .to_stream()
         .select_key(|key, _| window_text(key))
+        .to("out");
+}
+
+fn session(builder: &StreamsBuilder) {
+    let stream: KStream<Text, Text> = builder.stream("in");
+    let ms = Duration::from_millis;
+    stream
+        .flat_map_values(parts)
+        .group_by_key()
+        .windowed_by(SessionWindows::of_inactivity_gap_and_grace(ms(30), ms(50)))
+        .count_with(Named::default(), Materialized::named("s"))
+        .to_stream()
+        .select_key(|key, _| window_text(key))
+        .map_values(text)
         .to("out");
 }
 

@@ -5,14 +5,19 @@
 mod aggregations;
 mod by_hand;
 mod cached;
+mod cogroup;
+mod emit_final;
 mod errors;
 mod foreign_keys;
 mod optimized;
+mod processors;
 mod repartition;
+mod sessions;
+mod sliding;
 mod stateless;
+mod stores;
 mod stream_joins;
 mod stream_table_joins;
-mod stores;
 mod suppression;
 mod table_joins;
 mod tables;
@@ -66,8 +71,13 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         aggregations::topology,
         windows::topology,
         cached::topology,
+        cogroup::topology,
+        emit_final::topology,
+        sessions::topology,
+        sliding::topology,
         errors::topology,
         optimized::topology,
+        processors::topology,
         typed::topology,
         suppression::topology,
         foreign_keys::topology,
