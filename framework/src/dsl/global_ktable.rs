@@ -11,10 +11,11 @@ use super::options::{Consumed, Materialized};
 use super::processor_supplier::ProcessorSupplier;
 use super::state_store::AnyStoreBuilder;
 use super::stores::add_store;
-use super::streams_builder::{StreamsBuilder, source_supplier};
+use super::streams_builder::{Reading, StreamsBuilder};
 use crate::graph::{GraphNodeKind, Plan, SharedPlan, SourceNode};
 use crate::processor::Data;
 use crate::processor::operators::global_table::GlobalTableSource;
+use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::{ArcSerde, DefaultSerde, OptionSerde};
 use crate::topology::link::{NodeSupplier, node};
 use crate::topology::{StoreId, StoreKind, TopologyStore};
@@ -121,7 +122,7 @@ impl StreamsBuilder {
         consumed: Consumed<K, V>,
         materialized: Materialized<K, V>,
     ) -> GlobalKTable<K, V> {
-        let Consumed { key_serde, value_serde, name, timestamps, .. } = consumed;
+        let Consumed { key_serde, value_serde, name, timestamps, handler, .. } = consumed;
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         let name_of_store = |plan: &mut Plan| plan.store_name(&format!("{topic}-"));
@@ -137,8 +138,9 @@ impl StreamsBuilder {
         let store = add_store(&mut plan, materialized, StoreKind::KeyValue, location);
         let (source_name, processor_name) = global_names(&mut plan, name);
         let nullable: ArcSerde<Option<V>> = Arc::new(OptionSerde::new(value_serde));
-        let source =
-            source_supplier(source_name.clone(), key_serde, nullable, timestamps.nullable());
+        let timestamps = timestamps.map(TimestampExtractor::nullable);
+        let reading = Reading { timestamps, handler };
+        let source = reading.supplier(source_name.clone(), key_serde, nullable);
         let (node_name, node_serde) = (processor_name.clone(), Arc::clone(&store_key_serde));
         let processor = node(move |linker| {
             Ok(GlobalTableSource::<K, V> {
@@ -228,12 +230,13 @@ impl StreamsBuilder {
         consumed: Consumed<K, V>,
         supplier: impl ProcessorSupplier<K, V, Infallible, Infallible>,
     ) {
-        let Consumed { key_serde, value_serde, name, timestamps, .. } = consumed;
+        let Consumed { key_serde, value_serde, name, timestamps, handler, .. } = consumed;
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         let store = add_global(&mut plan, builder.into(), location);
         let (source_name, processor_name) = global_names(&mut plan, name);
-        let source = source_supplier(source_name.clone(), key_serde, value_serde, timestamps);
+        let reading = Reading { timestamps, handler };
+        let source = reading.supplier(source_name.clone(), key_serde, value_serde);
         let parts = GlobalStore {
             source_name,
             topic: topic.to_owned(),

@@ -38,10 +38,12 @@ pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{
     Branched, BufferConfig, Consumed, Distinct, Eager, EagerBufferConfig, EmitStrategy, Grouped,
-    Joined, Materialized, Named, Produced, Repartitioned, StreamJoined, Strict, StrictBufferConfig,
-    Suppressed, TableJoined,
+    Joined, Materialized, Named, Printed, Produced, Repartitioned, StreamJoined, Strict,
+    StrictBufferConfig, Suppressed, TableJoined,
 };
-pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
+pub use processor_supplier::{
+    FixedKeyProcessorSupplier, ProcessorSupplier, ValueTransformerWithKeySupplier,
+};
 pub use session_windowed_cogrouped_kstream::SessionWindowedCogroupedKStream;
 pub use session_windowed_kstream::SessionWindowedKStream;
 pub use state_store::AnyStoreBuilder;

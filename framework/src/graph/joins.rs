@@ -51,15 +51,6 @@ pub(crate) struct JoinPlan {
 }
 
 impl Plan {
-    /// The name that a stream has from its node.
-    pub(crate) fn node_name(&self, node: GraphNodeId) -> &str {
-        self.nodes.get(node.0).map_or("", |node| match &node.kind {
-            GraphNodeKind::Source(source) | GraphNodeKind::GlobalSource(source) => &source.name,
-            GraphNodeKind::Processor { name, .. } | GraphNodeKind::Sink { name, .. } => name,
-            GraphNodeKind::Repartition(repartition) => &repartition.names.source,
-        })
-    }
-
     /// How much history a versioned store keeps, in milliseconds; `None` for other stores.
     pub(crate) fn history_ms(&self, store: StoreId) -> Option<i64> {
         match self.stores.get(store.0)?.kind {
@@ -135,10 +126,14 @@ impl Plan {
                 continue;
             }
             match node.kind {
-                GraphNodeKind::Source(_) | GraphNodeKind::Repartition(_) => sources.push(id),
+                GraphNodeKind::Source(_)
+                | GraphNodeKind::PatternSource(_)
+                | GraphNodeKind::Repartition(_) => sources.push(id),
                 // Every task reads all of a global source.
                 GraphNodeKind::GlobalSource(_) => {}
-                GraphNodeKind::Processor { .. } | GraphNodeKind::Sink { .. } => {
+                GraphNodeKind::Processor { .. }
+                | GraphNodeKind::Sink { .. }
+                | GraphNodeKind::RoutingSink { .. } => {
                     open.extend(&node.parents);
                 }
             }

@@ -5,8 +5,10 @@
 mod app;
 mod close;
 mod compatibility;
+mod edges;
 mod failures;
 mod faults;
+mod final_results;
 mod foreign_key;
 mod global;
 mod health;
