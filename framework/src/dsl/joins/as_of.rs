@@ -127,6 +127,7 @@ impl<K: Data, L: Data, R: Data, O: Data> AsOfJoinCall<'_, K, L, R, O> {
             topic_configs: joined.topic_configs.clone(),
             value_serde: Arc::clone(&joined.other_value_serde),
             headers: RowHeaders::Dropped,
+            row_cache: true,
         };
         let rights = plan.add_store(rights.store(), location);
         let waiting = (self.as_of.grace_ms() > 0).then(|| {

@@ -7,7 +7,7 @@ use crate::processor::Data;
 use crate::serdes::ArcSerde;
 use crate::state::buffer::{BufferKind, TimeOrderedBuffer};
 use crate::state::key_layout::KeyLayout;
-use crate::state::rows::{RowHeaders, Rows, RowsOptions};
+use crate::state::rows::{RowBudget, RowHeaders, Rows, RowsOptions};
 use crate::topology::link::BuiltStore;
 use crate::topology::{StoreKind, StoreType, TopologyStore};
 
@@ -22,13 +22,15 @@ pub(crate) struct JoinStoreSpec<V> {
     pub(crate) value_serde: ArcSerde<V>,
     /// What becomes of the headers of the records that it keeps.
     pub(crate) headers: RowHeaders,
+    /// Whether committed rows stay in memory, as far as there is room, to be looked up by key.
+    pub(crate) row_cache: bool,
 }
 
 impl<V: Data> JoinStoreSpec<V> {
     pub(crate) fn store(self) -> TopologyStore {
-        let Self { name, retention_ms, store_type, logging, topic_configs, value_serde, headers } =
-            self;
-        let (kind, layout) = match retention_ms {
+        let Self { name, store_type, logging, topic_configs, value_serde, .. } = self;
+        let (headers, row_cache) = (self.headers, self.row_cache);
+        let (kind, layout) = match self.retention_ms {
             Some(retention_ms) => {
                 (StoreKind::Window { retention_ms }, KeyLayout::windowed(retention_ms))
             }
@@ -43,9 +45,10 @@ impl<V: Data> JoinStoreSpec<V> {
             topic_configs,
             subtopology: 0,
             supplier: Arc::new(move |backing, settings| {
+                let cached_bytes = if row_cache { settings.budget.cached_bytes } else { 0 };
                 let options = RowsOptions {
                     layout: layout.clone(),
-                    budget: settings.budget,
+                    budget: RowBudget { cached_bytes },
                     headers,
                     log_every_update: settings.log_every_update,
                 };

@@ -114,6 +114,7 @@ impl<K: Data, V: Data> KStream<K, V> {
             topic_configs: std::collections::BTreeMap::new(),
             value_serde: i64::default_serde(),
             headers: RowHeaders::Dropped,
+            row_cache: true,
         };
         let store = plan.add_store(store.store(), location);
         let id: IdSelector<K, V, I> = Arc::new(id);
