@@ -65,6 +65,10 @@ impl TimeWindowing {
 /// [`SessionWindows`] and [`CountWindows`].
 ///
 /// It says what [`KGroupedStream::windowed_by`] gives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no windows for a grouped stream",
+    note = "use `TimeWindows`, `SlidingWindows`, `UnlimitedWindows`, `SessionWindows` or `CountWindows`"
+)]
 pub trait Windowing: sealed::Sealed {
     /// What a grouped stream becomes.
     type Stream<K, V>;
@@ -76,6 +80,10 @@ pub trait Windowing: sealed::Sealed {
 /// Windows that cogrouped streams can be divided into: all but [`CountWindows`].
 ///
 /// It says what [`CogroupedKStream::windowed_by`] gives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no windows for cogrouped streams",
+    note = "use `TimeWindows`, `SlidingWindows`, `UnlimitedWindows` or `SessionWindows`"
+)]
 pub trait CogroupWindowing: sealed::Sealed {
     /// What cogrouped streams become.
     type Stream<K, A>;

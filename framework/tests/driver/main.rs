@@ -50,4 +50,5 @@ mod timestamps;
 mod topology_builder;
 mod unlimited_windows;
 mod window_models;
+mod windowed_keys;
 mod windows;

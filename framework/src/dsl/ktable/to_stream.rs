@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::KTable;
 use crate::dsl::kstream::KStream;
@@ -50,6 +51,7 @@ impl<K: Data, V: Data> KTable<K, V> {
         let node = plan.add_node(vec![self.node], kind, Location::caller());
         drop(plan);
         KStream::new(Rc::clone(&self.plan), node, false)
+            .with_key_serde(Some(Arc::clone(&self.table.key_serde)))
     }
 
     /// The table's updates as a stream with other keys.
