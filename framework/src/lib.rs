@@ -55,11 +55,12 @@ pub use dsl::{
     KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode, Printed,
     ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
     SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, StoreSource, Stores,
-    StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined,
+    StreamByKey, StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableByKey, TableJoined,
     TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
     ValueTransformerWithKeySupplier, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
     Windowing,
 };
+pub use dsl::{Distinct, StreamJoined};
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
@@ -80,13 +81,16 @@ pub use processor::value_transformer::{TransformContext, ValueTransformerWithKey
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{
-    CountWindow, CountWindowed, CountWindows, SessionWindows, SlidingWindows, TimeWindows,
-    UnlimitedWindows, Window, Windowed,
+    AsOf, CountWindow, CountWindowed, CountWindows, JoinWindows, SessionWindows, SlidingWindows,
+    TimeWindows, UnlimitedWindows, Window, Windowed,
 };
 pub use topology::{
     AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,
     TopologyOptimization, UnknownOptimization,
 };
+
+#[doc = include_str!("../docs/kafka-streams.md")]
+pub mod kafka_streams {}
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]

@@ -145,3 +145,69 @@
 //! let group = sizes.group_by_key();
 //! group.cogroup(|_, size, sum: i64| sum + size).windowed_by(UnlimitedWindows::of());
 //! ```
+//!
+//! # An aggregate without a serde
+//! The message says where a serde can be given.
+//! ```compile_fail,E0277
+//! # use kstream::{KStream, StreamsBuilder};
+//! #[derive(Clone)]
+//! struct Sum(i64);
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! sizes.group_by_key().aggregate(|| Sum(0), |_, size, sum: Sum| Sum(sum.0 + size));
+//! ```
+//! ```
+//! # use kstream::{KStream, StreamsBuilder};
+//! #[derive(Clone, serde::Serialize, serde::Deserialize)]
+//! struct Sum(i64);
+//! kstream::json_serde!(Sum);
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! sizes.group_by_key().aggregate(|| Sum(0), |_, size, sum: Sum| Sum(sum.0 + size));
+//! ```
+//!
+//! # A store of another value type
+//! ```compile_fail,E0308
+//! # use kstream::{KStream, Materialized, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! let store = Materialized::<String, String>::named("counts");
+//! sizes.group_by_key().count_with("count", store);
+//! ```
+//! ```
+//! # use kstream::{KStream, Materialized, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! let store = Materialized::<String, i64>::named("counts");
+//! sizes.group_by_key().count_with("count", store);
+//! ```
+//!
+//! # A time where windows are asked for
+//! The message lists the windows that there are.
+//! ```compile_fail,E0277
+//! # use std::time::Duration;
+//! # use kstream::{KStream, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! sizes.group_by_key().windowed_by(Duration::from_secs(1)).count();
+//! ```
+//! ```
+//! # use std::time::Duration;
+//! # use kstream::{KStream, StreamsBuilder, TimeWindows};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! let windows = TimeWindows::of_size_with_no_grace(Duration::from_secs(1));
+//! sizes.group_by_key().windowed_by(windows).count();
+//! ```
+//!
+//! # Topics that are none
+//! ```compile_fail,E0277
+//! # use kstream::{KStream, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream(7);
+//! ```
+//! ```
+//! # use kstream::{KStream, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream(["sizes", "more-sizes"]);
+//! ```

@@ -58,7 +58,7 @@ const AGGREGATE: &str = "KSTREAM-AGGREGATE-";
 impl<K, V> Aggregation<K, V, i64> {
     /// Counts the values.
     pub(super) fn count(named: Named, materialized: Materialized<K, i64>) -> Self {
-        let update: Update<K, V, i64> = Arc::new(|_, _, count| Some(count.unwrap_or(0) + 1));
+        let update = Update::beginning_with(Arc::new(|| 0), |_: &K, _, count| Some(count + 1));
         Self { update, prefix: AGGREGATE, named, materialized }
     }
 }
@@ -70,7 +70,7 @@ impl<K, V: 'static> Aggregation<K, V, V> {
         named: Named,
         materialized: Materialized<K, V>,
     ) -> Self {
-        let update: Update<K, V, V> = Arc::new(move |_, value, old| match old {
+        let update = Update::new(move |_: &K, value, old| match old {
             Some(old) => reducer(old, value).into(),
             None => Some(value),
         });
@@ -86,8 +86,8 @@ impl<K: 'static, V: 'static, A: 'static> Aggregation<K, V, A> {
         named: Named,
         materialized: Materialized<K, A>,
     ) -> Self {
-        let update: Update<K, V, A> = Arc::new(move |key, value, old| {
-            aggregator(key, value, old.unwrap_or_else(&initializer)).into()
+        let update = Update::beginning_with(Arc::new(initializer), move |key: &K, value, old| {
+            aggregator(key, value, old).into()
         });
         Self { update, prefix: AGGREGATE, named, materialized }
     }
@@ -328,7 +328,7 @@ impl<K: Data, A: Data> SharedRows<K, A> {
                 name: parts.name.clone(),
                 key_serde: Arc::clone(&shared.key_serde),
                 value_serde: Arc::clone(&parts.value_serde),
-                update: Arc::clone(&parts.update),
+                update: parts.update.clone(),
                 rows: linker.versioned_rows(shared.store)?,
                 send_old: shared.send_old.is_enabled(),
                 next: linker.outlet()?,
@@ -390,7 +390,7 @@ impl<K: Data, A: Data> SharedRows<K, A> {
         linker: &Linker<'_>,
     ) -> Result<Fold<K, V, A>, Error> {
         Ok(Fold {
-            update: Arc::clone(&node.update),
+            update: node.update.clone(),
             rows: linker.rows(self.store)?,
             caching: self.caching && linker.record_cache(),
             send_old: self.send_old.is_enabled(),

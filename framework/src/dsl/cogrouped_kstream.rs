@@ -84,8 +84,8 @@ impl<K: Data, V: Data, A: Data> Part<K, A> for Stream<K, V, A> {
         initializer: &Initializer<A>,
     ) -> NodeSupplier {
         let (aggregator, initializer) = (Arc::clone(&self.aggregator), Arc::clone(initializer));
-        let update: Update<K, V, A> = Arc::new(move |key, value, old| {
-            aggregator(key, value, old.unwrap_or_else(|| initializer()))
+        let update = Update::beginning_with(initializer, move |key: &K, value, old| {
+            aggregator(key, value, old)
         });
         let value_serde = Arc::clone(&self.group.grouped.value_serde);
         rows.supplier(AggregateNode { name, value_serde, update, on_late: None })

@@ -208,7 +208,7 @@ impl<K: Data, V: Data> CountWindowedKStream<K, V> {
                 windows,
                 key_serde: Arc::clone(&key_serde),
                 value_serde: Arc::clone(&value_serde),
-                update: Arc::clone(&update),
+                update: update.clone(),
                 rows: linker.rows(store)?,
                 full_only,
                 next: linker.outlet()?,

@@ -12,7 +12,7 @@ use super::options::{Grouped, Materialized, Named};
 use super::stores::add_table_store;
 use super::streams_builder::source_supplier;
 use crate::graph::{
-    GraphNodeId, GraphNodeKind, Plan, RepartitionNames, RepartitionNode, SharedPlan,
+    GraphNodeId, GraphNodeKind, NullKeys, Plan, RepartitionNames, RepartitionNode, SharedPlan,
 };
 use crate::processor::operators::aggregate::Aggregate;
 use crate::processor::operators::fold::{Fold, Update};
@@ -128,7 +128,7 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
         materialized: Materialized<K, V>,
     ) -> KTable<K, V> {
         let serde = Arc::clone(&materialized.value_serde);
-        let update: Update<K, Change<V>, V> = Arc::new(move |_, change, row| {
+        let update = Update::new(move |_: &K, change: Change<V>, row| {
             let rest = match (change.old, row) {
                 (Some(old), Some(row)) => subtractor(row, old).into(),
                 (_, row) => row,
@@ -199,7 +199,7 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
         materialized: Materialized<K, A>,
     ) -> KTable<K, A> {
         let serde = Arc::clone(&materialized.value_serde);
-        let update: Update<K, Change<V>, A> = Arc::new(move |key, change, row| {
+        let update = Update::new(move |key: &K, change: Change<V>, row| {
             let rest = match (change.old, row) {
                 (Some(old), Some(row)) => subtractor(key, old, row).into(),
                 (_, row) => row,
@@ -248,7 +248,7 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
                     name: node_name.clone(),
                     key_serde: Arc::clone(&key_serde),
                     value_serde: Arc::clone(&change_serde),
-                    update: Arc::clone(&update),
+                    update: update.clone(),
                     rows: linker.versioned_rows(store)?,
                     send_old: send_old.is_enabled(),
                     next: linker.outlet()?,
@@ -262,7 +262,7 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
                     key_serde: Arc::clone(&key_serde),
                     value_serde: Arc::clone(&change_serde),
                     fold: Fold {
-                        update: Arc::clone(&update),
+                        update: update.clone(),
                         rows: linker.rows(store)?,
                         caching: caching && linker.record_cache(),
                         send_old: send_old.is_enabled(),
@@ -319,6 +319,7 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
         let kind = GraphNodeKind::Repartition(RepartitionNode {
             names,
             partitions: None,
+            null_keys: NullKeys::default(),
             filter: None,
             sink,
             source,

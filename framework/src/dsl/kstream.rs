@@ -1,9 +1,13 @@
 //! A stream of records, and the operators on it.
 
+mod as_of_joins;
+mod distinct;
 mod global_join;
 mod merge;
 mod print;
 pub(crate) mod process;
+mod stream_joins;
+mod table_joins;
 mod to_table;
 mod topics;
 

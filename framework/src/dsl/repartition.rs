@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::kstream::SinkSpec;
 use super::streams_builder::source_supplier;
 use crate::graph::{
-    GraphNodeId, GraphNodeKind, Mergeable, Plan, RepartitionNames, RepartitionNode,
+    GraphNodeId, GraphNodeKind, Mergeable, NullKeys, Plan, RepartitionNames, RepartitionNode,
 };
 use crate::processor::Data;
 use crate::processor::operators::repartition_filter::RepartitionFilter;
@@ -77,14 +77,16 @@ pub(crate) fn partitioned_node<K: Data, I: Data + Into<V>, V: Data>(
     partitioner: Option<StreamPartitioner<K, V>>,
 ) -> RepartitionNode {
     let RepartitionSpec { names, partitions, key_serde, value_serde } = repartition;
-    let filter_serde = Arc::clone(&key_serde);
+    let null_keys = NullKeys::default();
+    let (filter_serde, pass) = (Arc::clone(&key_serde), null_keys.clone());
     let filter = node::<K, I, _>(move |linker| {
-        let key_serde = Arc::clone(&filter_serde);
-        Ok(RepartitionFilter::<K, V> { key_serde, next: linker.outlet()? })
+        let (key_serde, null_keys_pass) = (Arc::clone(&filter_serde), pass.pass());
+        Ok(RepartitionFilter::<K, V> { key_serde, null_keys_pass, next: linker.outlet()? })
     });
     let sink = SinkSpec { name: names.sink.clone(), topic: names.topic.clone(), internal: true }
         .supplier_with(Arc::clone(&key_serde), Arc::clone(&value_serde), partitioner);
     let timestamps = TimestampExtractor::default();
     let source = source_supplier(names.source.clone(), key_serde, value_serde, timestamps);
-    RepartitionNode { names, partitions, filter: Some(filter), sink, source, mergeable: None }
+    let filter = Some(filter);
+    RepartitionNode { names, partitions, null_keys, filter, sink, source, mergeable: None }
 }

@@ -66,8 +66,10 @@ impl TimeWindowing {
 ///
 /// It says what [`KGroupedStream::windowed_by`] gives.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` are no windows for a grouped stream",
-    note = "use `TimeWindows`, `SlidingWindows`, `UnlimitedWindows`, `SessionWindows` or `CountWindows`"
+    message = "`{Self}` are no windows that a stream is grouped by",
+    label = "no windows for `windowed_by`",
+    note = "use `TimeWindows`, `SlidingWindows`, `UnlimitedWindows`, `SessionWindows` or `CountWindows`; `JoinWindows` \
+            belong to joins"
 )]
 pub trait Windowing: sealed::Sealed {
     /// What a grouped stream becomes.

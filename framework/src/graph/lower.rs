@@ -1,7 +1,7 @@
 //! From the logical to the physical plan: every DSL call becomes its nodes, duplicate sources become
 //! one, and all that is wrong is reported together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{GraphNodeId, GraphNodeKind, PatternSourceNode, Plan, RepartitionNode, SourceNode};
 use crate::error::{TopologyError, TopologyErrors};
@@ -35,12 +35,15 @@ impl Plan {
         self.resolve_connections();
         self.optimize(config.optimization);
         self.check_names(config.explicit_names);
+        self.relax_null_keys();
+        let copartitioned = self.copartition_groups();
         let topology = Topology {
             nodes: Vec::new(),
             stores: self.stores,
             source_changelogs: self.source_changelogs,
             store_formats: self.store_formats,
             repartition_topics: Vec::new(),
+            copartition_groups: Vec::new(),
             subtopologies: Vec::new(),
         };
         let ends = vec![None; self.nodes.len()];
@@ -86,6 +89,7 @@ impl Plan {
             }
             locations.resize(lowering.topology.nodes.len(), node.location);
         }
+        lowering.add_copartition_groups(&copartitioned);
         lowering.check_names(&locations);
         lowering.check_patterns(&locations);
         if lowering.topology.nodes.is_empty() {
@@ -211,7 +215,7 @@ impl Lowering {
         node: RepartitionNode,
         location: &'static std::panic::Location<'static>,
     ) -> NodeId {
-        let RepartitionNode { names, partitions, filter, sink, source, mergeable: _ } = node;
+        let RepartitionNode { names, partitions, filter, sink, source, .. } = node;
         let topic = TopicName::Internal(names.topic);
         if partitions.is_some_and(|partitions| partitions < 1) {
             self.errors.push(TopologyError {
@@ -263,6 +267,22 @@ impl Lowering {
                 });
             }
         }
+    }
+
+    /// Groups with a single topic say nothing.
+    fn add_copartition_groups(&mut self, groups: &[Vec<GraphNodeId>]) {
+        for group in groups {
+            let nodes = self.ends_of(group);
+            let topics = nodes.iter().flat_map(|node| match &self.topology.node(*node).kind {
+                NodeKind::Source { topics, .. } => topics.as_slice(),
+                NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => &[],
+            });
+            let topics: BTreeSet<TopicName> = topics.cloned().collect();
+            if topics.len() > 1 {
+                self.topology.copartition_groups.push(topics.into_iter().collect());
+            }
+        }
+        self.errors.extend(self.topology.copartition_problems());
     }
 
     fn check_names(&mut self, locations: &[&'static std::panic::Location<'static>]) {

@@ -3,6 +3,7 @@
 //!
 //! The plan knows names and edges, and keeps operators as opaque suppliers; types stay in the DSL.
 
+mod joins;
 mod lower;
 mod names;
 mod naming;
@@ -19,6 +20,7 @@ use crate::error::TopologyError;
 use crate::topology::link::NodeSupplier;
 use crate::topology::source_changelog::SourceChangelog;
 use crate::topology::{AutoOffsetReset, StoreFormats, StoreId, TopicPattern, TopologyStore};
+pub(crate) use joins::{NullKeys, StreamJoinNodes};
 use names::GeneratedNames;
 pub(crate) use naming::RepartitionNames;
 pub(crate) use optimization::{Mergeable, TableSourceMark};
@@ -89,6 +91,7 @@ pub(crate) struct PatternSourceNode {
 pub(crate) struct RepartitionNode {
     pub(crate) names: RepartitionNames,
     pub(crate) partitions: Option<i32>,
+    pub(crate) null_keys: NullKeys,
     pub(crate) filter: Option<NodeSupplier>,
     pub(crate) sink: NodeSupplier,
     pub(crate) source: NodeSupplier,
@@ -103,6 +106,7 @@ pub(crate) struct Plan {
     counter: u32,
     nodes: Vec<GraphNode>,
     stores: Vec<TopologyStore>,
+    joins: joins::JoinPlan,
     /// The lines of code that asked for the stores.
     store_locations: Vec<&'static Location<'static>>,
     generated: GeneratedNames,

@@ -184,6 +184,7 @@ fn repartition_counts(
             topic.topic.resolve(id)
         ));
     }
+    topology.agree_on_partitions(id, &mut counts, problems);
     counts
 }
 

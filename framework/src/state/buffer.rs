@@ -49,8 +49,11 @@ enum Unlogged {
     /// The keys of changed rows, in the order in which they were first changed.
     Keys { order: HashSetOrder, keys: Vec<Rc<[u8]>>, set: HashSet<Rc<[u8]>, RandomState> },
     /// Rows and deletions, in order.
-    Writes(Vec<(Rc<[u8]>, Option<Box<[u8]>>)>),
+    Writes(Vec<Write>),
 }
+
+/// A row's key and its value in the changelog, or its deletion.
+type Write = (Rc<[u8]>, Option<Box<[u8]>>);
 
 /// Rows ordered by time.
 #[derive(Debug)]
@@ -100,6 +103,7 @@ impl TimeOrderedBuffer {
 
     /// Sets a row. A row that is there already keeps its place and its prior value; `time` is for a new
     /// one.
+    #[expect(clippy::too_many_arguments, reason = "a row's place, its values, and their origin")]
     pub(crate) fn put(
         &mut self,
         time: Timestamp,
@@ -148,6 +152,7 @@ impl TimeOrderedBuffer {
     }
 
     /// What those downstream know of a row that waits: `None` if no such row does.
+    #[expect(clippy::option_option, reason = "of a row that waits nothing may be known")]
     pub(crate) fn prior_value(&self, key: &[u8]) -> Option<Option<&[u8]>> {
         self.rows.get(&self.place_of(key)?).map(|row| row.prior.get())
     }

@@ -7,6 +7,7 @@
 //! INVARIANT: a row marked dirty is in memory until it is committed or rolled back; the [`RowStore`]
 //! only ever holds committed rows.
 
+mod duplicates;
 mod expired;
 mod foreign;
 mod held_back;

@@ -117,6 +117,8 @@ pub(crate) struct Linker<'a> {
     ports: Vec<Option<Box<dyn Any>>>,
     stores: Vec<LinkedStore>,
     flushers: Vec<Rc<RefCell<dyn Flush>>>,
+    /// What nodes of this task share beside stores, by the store that it goes with.
+    shared: Vec<(StoreId, Rc<dyn Any>)>,
     processors: Processors,
     progress: Progress,
     settings: &'a LinkSettings,
@@ -253,6 +255,19 @@ impl Linker<'_> {
         let child = &self.topology.node(child).name;
         let message = format!("{node} forwards {types}, which {child} does not take");
         Error::new(ErrorKind::Config, message)
+    }
+
+    /// What the nodes of this task that ask for the same store and type share; made for the first.
+    pub(crate) fn shared<T: Default + 'static>(&mut self, of: StoreId) -> Rc<T> {
+        let found = self.shared.iter().filter(|(store, _)| *store == of);
+        let mut found = found.filter_map(|(_, shared)| Rc::clone(shared).downcast::<T>().ok());
+        if let Some(shared) = found.next() {
+            return shared;
+        }
+        drop(found);
+        let made = Rc::new(T::default());
+        self.shared.push((of, Rc::<T>::clone(&made)));
+        made
     }
 
     /// The node as a processor's context shows it.
@@ -410,6 +425,7 @@ pub(crate) fn link(
         flushers: Vec::new(),
         processors: Processors::new(),
         progress: Progress::default(),
+        shared: Vec::new(),
         settings,
     };
     let mut sources = Vec::new();

@@ -3,6 +3,7 @@
 //! INVARIANT: in `nodes`, parents stand before their children.
 
 mod config;
+pub(crate) mod copartition;
 mod describe;
 pub(crate) mod fingerprint;
 pub(crate) mod link;
@@ -165,6 +166,7 @@ pub struct Topology {
     /// What stores write their keys and values as, where the serdes say so.
     pub(crate) store_formats: StoreFormats,
     pub(crate) repartition_topics: Vec<RepartitionTopic>,
+    pub(crate) copartition_groups: Vec<copartition::CopartitionGroup>,
     pub(crate) subtopologies: Vec<Subtopology>,
 }
 

@@ -4,11 +4,13 @@
 #![expect(clippy::indexing_slicing, reason = "helpers of tests fail like tests")]
 
 mod aggregate;
+mod as_of_joins;
 mod bad_records;
 mod branch;
 mod build_errors;
 mod cogroup;
 mod count_windows;
+mod distinct;
 mod emit_final;
 mod filter;
 mod flat_map;
@@ -40,6 +42,9 @@ mod sink_topics;
 mod sketches;
 mod sliding_windows;
 mod stores;
+mod stream_join_models;
+mod stream_joins;
+mod stream_table_joins;
 mod suppress;
 mod suppress_models;
 mod table;

@@ -88,6 +88,7 @@ impl<K: Data, V: Data> KTable<K, V> {
 
     /// [`KTable::join_on_foreign_key`] with options, and with a store for the results, if `materialized` names
     /// one.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a join, as in Kafka Streams")]
     #[track_caller]
     pub fn join_on_foreign_key_materialized<KO: Data, VO: Data, F: Into<Option<KO>>, VR: Data>(
         &self,
@@ -171,6 +172,7 @@ impl<K: Data, V: Data> KTable<K, V> {
 
     /// [`KTable::left_join_on_foreign_key`] with options, and with a store for the results, if `materialized`
     /// names one.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a join, as in Kafka Streams")]
     #[track_caller]
     pub fn left_join_on_foreign_key_materialized<KO, VO, F, VR>(
         &self,

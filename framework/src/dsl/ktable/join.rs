@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::kept_store::{KeptBy, KeptStore};
 use super::origin::{JoinedTable, SendOld, TableView};
 use super::{KTable, Table};
+use crate::dsl::join_sides::TableByKey;
 use crate::dsl::options::{Materialized, Named};
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan};
 use crate::processor::Data;
@@ -62,7 +63,7 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn join<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, &V2) -> V3 + Send + Sync + 'static,
     ) -> KTable<K, V3> {
         self.join_with(other, joiner, Named::default())
@@ -72,25 +73,25 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn join_with<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, &V2) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> KTable<K, V3> {
         let join = Join::inner(joiner, named.into(), None);
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     /// [`KTable::join`] with a name, and with a store for the results.
     #[track_caller]
     pub fn join_materialized<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, &V2) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
         materialized: Materialized<K, V3>,
     ) -> KTable<K, V3> {
         let join = Join::inner(joiner, named.into(), Some(materialized));
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     /// Joins rows of two tables that have the same key: a row for each key that this table has.
@@ -120,7 +121,7 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn left_join<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, Option<&V2>) -> V3 + Send + Sync + 'static,
     ) -> KTable<K, V3> {
         self.left_join_with(other, joiner, Named::default())
@@ -130,25 +131,25 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn left_join_with<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, Option<&V2>) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> KTable<K, V3> {
         let join = Join::left(joiner, named.into(), None);
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     /// [`KTable::left_join`] with a name, and with a store for the results.
     #[track_caller]
     pub fn left_join_materialized<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, Option<&V2>) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
         materialized: Materialized<K, V3>,
     ) -> KTable<K, V3> {
         let join = Join::left(joiner, named.into(), Some(materialized));
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     /// Joins rows of two tables that have the same key: a row for each key that one of them has.
@@ -178,7 +179,7 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn outer_join<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(Option<&V>, Option<&V2>) -> V3 + Send + Sync + 'static,
     ) -> KTable<K, V3> {
         self.outer_join_with(other, joiner, Named::default())
@@ -188,25 +189,25 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn outer_join_with<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(Option<&V>, Option<&V2>) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> KTable<K, V3> {
         let join = Join::outer(joiner, named.into(), None);
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     /// [`KTable::outer_join`] with a name, and with a store for the results.
     #[track_caller]
     pub fn outer_join_materialized<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(Option<&V>, Option<&V2>) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
         materialized: Materialized<K, V3>,
     ) -> KTable<K, V3> {
         let join = Join::outer(joiner, named.into(), Some(materialized));
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     fn add_join<V2: Data, V3: Data>(

@@ -11,7 +11,7 @@ use crate::dsl::options::suppressed::{BufferSettings, Wait};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{GraphNodeKind, Plan};
 use crate::processor::Data;
-use crate::processor::operators::suppress::{Suppress, SuppressedGetter, Suppression, UpdateBytes};
+use crate::processor::operators::suppress::{Scratch, Suppress, SuppressedGetter, Suppression};
 use crate::processor::value_getter::BoxedGetter;
 use crate::serdes::ArcSerde;
 use crate::state::buffer::{BufferKind, TimeOrderedBuffer};
@@ -76,7 +76,7 @@ impl<K: Data, V: Data> KTable<K, V> {
         for problem in self.problems(&wait) {
             plan.report(format!("node {name}"), problem.to_owned(), location);
         }
-        let suppression = self.suppression(wait, &buffer);
+        let suppression = self.suppression(&wait, &buffer);
         let store = plan.add_store(buffer_store(store_name, buffer), location);
         let table = SuppressedTable {
             parent: Rc::clone(&self.table.origin),
@@ -109,10 +109,10 @@ impl<K: Data, V: Data> KTable<K, V> {
         [versioned, no_serde, windowless].into_iter().flatten()
     }
 
-    fn suppression(&self, wait: Wait<K>, buffer: &BufferSettings) -> Suppression<K> {
+    fn suppression(&self, wait: &Wait<K>, buffer: &BufferSettings) -> Suppression<K> {
         let (time, wait_ms) = match wait {
             Wait::TimeLimit(limit) => (None, i64::try_from(limit.as_millis()).unwrap_or(i64::MAX)),
-            Wait::WindowClose(end) => (Some(end), self.table.grace_ms.unwrap_or(0)),
+            Wait::WindowClose(end) => (Some(*end), self.table.grace_ms.unwrap_or(0)),
         };
         Suppression {
             drop_tombstones: time.is_some(),
@@ -167,7 +167,7 @@ impl<K: Data, V: Data> SuppressedTable<K, V> {
                 value_serde: value_serde.clone().ok_or_else(no_value_serde)?,
                 buffer: linker.buffer(store)?,
                 next: linker.outlet()?,
-                bytes: UpdateBytes::default(),
+                bytes: Scratch::default(),
                 stream_time: -1,
             })
         })

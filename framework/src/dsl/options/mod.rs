@@ -5,6 +5,7 @@
 
 mod branched;
 mod consumed;
+mod distinct;
 mod emit_strategy;
 mod grouped;
 mod joined;
@@ -13,11 +14,13 @@ mod named;
 mod printed;
 mod produced;
 mod repartitioned;
+mod stream_joined;
 pub(crate) mod suppressed;
 mod table_joined;
 
 pub use branched::Branched;
 pub use consumed::Consumed;
+pub use distinct::Distinct;
 pub use emit_strategy::EmitStrategy;
 pub use grouped::Grouped;
 pub use joined::Joined;
@@ -26,6 +29,8 @@ pub use named::Named;
 pub use printed::Printed;
 pub use produced::Produced;
 pub use repartitioned::Repartitioned;
+pub(crate) use stream_joined::JoinStore;
+pub use stream_joined::StreamJoined;
 pub use suppressed::{
     BufferConfig, Eager, EagerBufferConfig, Strict, StrictBufferConfig, Suppressed,
 };

@@ -5,6 +5,7 @@
 
 mod merge_repartitions;
 mod reuse_source_topics;
+mod self_join;
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +67,10 @@ impl Plan {
         let mut rewriting = Rewriting::new(self);
         if wanted.merge_repartitions {
             rewriting.merge_repartitions(&marks);
+        }
+        if wanted.self_joins {
+            let joins = mem::take(&mut rewriting.plan.joins.streams);
+            rewriting.merge_self_joins(joins);
         }
         rewriting.finish();
     }

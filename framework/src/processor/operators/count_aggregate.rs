@@ -99,7 +99,7 @@ impl<K: Data, V: Data, A: Data> CountAggregate<K, V, A> {
         for window in &mut counted.open {
             let Some(value) = values.next() else { break };
             window.timestamp = window.timestamp.max(timestamp);
-            window.aggregate = (self.update)(key, value, window.aggregate.take());
+            window.aggregate = self.update.apply(key, value, window.aggregate.take());
             let end = start + self.windows.size();
             if let Some(aggregate) = &window.aggregate
                 && (!self.full_only || end == counted.seen)

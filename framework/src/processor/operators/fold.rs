@@ -10,7 +10,54 @@ use crate::record::{Headers, Record, Timestamp};
 use crate::state::rows::{Rows, Stamped};
 
 /// The row's next value from key, record value and present value; `None` deletes the row.
-pub(crate) type Update<K, V, A> = Arc<dyn Fn(&K, V, Option<A>) -> Option<A> + Send + Sync>;
+pub(crate) type Apply<K, V, A> = dyn Fn(&K, V, Option<A>) -> Option<A> + Send + Sync;
+
+/// What an aggregation begins with.
+pub(crate) type Initializer<A> = Arc<dyn Fn() -> A + Send + Sync>;
+
+/// What a record makes of its row.
+pub(crate) struct Update<K, V, A> {
+    apply: Arc<Apply<K, V, A>>,
+    initial: Option<Initializer<A>>,
+}
+
+impl<K, V, A> Clone for Update<K, V, A> {
+    fn clone(&self) -> Self {
+        Self { apply: Arc::clone(&self.apply), initial: self.initial.clone() }
+    }
+}
+
+impl<K, V, A: 'static> Update<K, V, A> {
+    /// The next value from the present one, if there is one.
+    pub(crate) fn new(
+        apply: impl Fn(&K, V, Option<A>) -> Option<A> + Send + Sync + 'static,
+    ) -> Self {
+        Self { apply: Arc::new(apply), initial: None }
+    }
+
+    /// The next value from the present one, or from `initial`.
+    pub(crate) fn beginning_with(
+        initial: Initializer<A>,
+        apply: impl Fn(&K, V, A) -> Option<A> + Send + Sync + 'static,
+    ) -> Self {
+        let first = Arc::clone(&initial);
+        let apply =
+            move |key: &K, value, old: Option<A>| apply(key, value, old.unwrap_or_else(|| first()));
+        Self { apply: Arc::new(apply), initial: Some(initial) }
+    }
+
+    /// The row's next value.
+    #[inline]
+    pub(crate) fn apply(&self, key: &K, value: V, old: Option<A>) -> Option<A> {
+        (self.apply)(key, value, old)
+    }
+
+    /// The old value that those downstream are told.
+    pub(crate) fn told(&self, old: Option<A>) -> Option<A> {
+        // KAFKA: a new row is said to have been what its aggregation began with.
+        old.or_else(|| self.initial.as_ref().map(|initial| initial()))
+    }
+}
 
 /// Rows, and how records change them.
 pub(crate) struct Fold<K, V, A> {
@@ -47,7 +94,7 @@ impl<K: Data, V: Data, A: Data> Fold<K, V, A> {
             None => (None, written_at),
         };
         let before = if self.send_old { old.clone() } else { None };
-        let new = (self.update)(key, value, old).filter(|new| !rows.is_null(new));
+        let new = self.update.apply(key, value, old).filter(|new| !rows.is_null(new));
         let forwarded = (has_children && !self.caching).then(|| new.clone());
         if new.is_none() {
             rows.put_deletion_headers(id, &headers);
@@ -57,6 +104,7 @@ impl<K: Data, V: Data, A: Data> Fold<K, V, A> {
             rows.hold_back(id, headers, before);
             return Ok(None);
         }
+        let before = if self.send_old { self.update.told(before) } else { None };
         Ok(forwarded.map(|new| Folded { value: Change::latest(new, before), timestamp, headers }))
     }
 }

@@ -115,7 +115,7 @@ impl<K: Data, V: Data, A: Data> SessionAggregate<K, V, A> {
                 self.rows.set(task, key, gone)?;
             }
         }
-        let value = (self.rows.fold.update)(&key, value, merged);
+        let value = self.rows.fold.update.apply(&key, value, merged);
         // The changelog record has the time of the record, the result that of the session's end.
         let update = RowUpdate { value, timestamp: written_at, written_at, headers };
         self.rows.set(task, Windowed { key, window: session }, update)

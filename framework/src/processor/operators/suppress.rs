@@ -33,7 +33,7 @@ pub(crate) struct Suppression<K> {
 
 /// Scratch for the bytes of an update.
 #[derive(Default)]
-pub(crate) struct UpdateBytes {
+pub(crate) struct Scratch {
     key: Vec<u8>,
     old: Vec<u8>,
     new: Vec<u8>,
@@ -47,7 +47,7 @@ pub(crate) struct Suppress<K, V> {
     pub(crate) value_serde: ArcSerde<V>,
     pub(crate) buffer: Rc<RefCell<TimeOrderedBuffer>>,
     pub(crate) next: Outlet<K, Change<V>>,
-    pub(crate) bytes: UpdateBytes,
+    pub(crate) bytes: Scratch,
     pub(crate) stream_time: Timestamp,
 }
 
@@ -76,7 +76,7 @@ impl<K: Data, V: Data> Node<K, Change<V>> for Suppress<K, V> {
 impl<K: Data, V: Data> Suppress<K, V> {
     fn hold_back(&mut self, task: &TaskContext, record: Record<K, Change<V>>) -> Result<(), Error> {
         let Record { key, value: Change { new, old, .. }, timestamp, headers } = record;
-        let UpdateBytes { key: key_bytes, old: old_bytes, new: new_bytes } = &mut self.bytes;
+        let Scratch { key: key_bytes, old: old_bytes, new: new_bytes } = &mut self.bytes;
         key_bytes.clear();
         self.key_serde
             .serialize(&key, key_bytes)

@@ -47,8 +47,8 @@ impl<K: Data, V: Data, A: Data> Node<K, V> for VersionedAggregate<K, V, A> {
         let before = rows.get(&self.key_bytes)?.map(stamped);
         let timestamp = before.as_ref().map_or(timestamp, |row| timestamp.max(row.timestamp));
         let before = before.map(|row| row.value);
-        let old = if self.send_old { before.clone() } else { None };
-        let new = (self.update)(&key, value, before).filter(|new| !rows.is_null(new));
+        let old = if self.send_old { self.update.told(before.clone()) } else { None };
+        let new = self.update.apply(&key, value, before).filter(|new| !rows.is_null(new));
         let outcome = rows.put(&self.key_bytes, new.clone(), timestamp)?;
         drop(rows);
         if outcome == PutOutcome::TooOld {

@@ -94,9 +94,10 @@ impl<K: Data, V: Data, A: Data> WindowedRows<K, V, A> {
             Some(old) => (Some(old.value), old.timestamp.max(written_at)),
             None => (None, written_at),
         };
-        let value = (self.fold.update)(&key, value, old);
+        let told = self.fold.send_old.then(|| self.fold.update.told(old.clone())).flatten();
+        let value = self.fold.update.apply(&key, value, old);
         let update = RowUpdate { value, timestamp, written_at, headers };
-        self.set(task, Windowed { key, window }, update)
+        self.replace(task, Windowed { key, window }, update, told)
     }
 
     /// Sets or removes the window's row.
@@ -105,6 +106,17 @@ impl<K: Data, V: Data, A: Data> WindowedRows<K, V, A> {
         task: &mut TaskContext,
         key: Windowed<K>,
         update: RowUpdate<A>,
+    ) -> Result<(), Error> {
+        self.replace(task, key, update, None)
+    }
+
+    /// Sets or removes the window's row; those downstream are told that it was `told` before, or what it was.
+    fn replace(
+        &mut self,
+        task: &mut TaskContext,
+        key: Windowed<K>,
+        update: RowUpdate<A>,
+        told: Option<A>,
     ) -> Result<(), Error> {
         self.point_at(key.window);
         let forwards = self.forwards();
@@ -130,8 +142,11 @@ impl<K: Data, V: Data, A: Data> WindowedRows<K, V, A> {
         }
         // KAFKA: results of sessions carry no headers, unless they come out of the record cache.
         let headers = if self.keys == WindowKeys::Session { Headers::new() } else { headers };
-        let folded =
-            forwarded.map(|new| Folded { value: Change::latest(new, old), timestamp, headers });
+        let folded = forwarded.map(|new| Folded {
+            value: Change::latest(new, told.or(old)),
+            timestamp,
+            headers,
+        });
         self.pass_on(task, key, folded)
     }
 

@@ -74,7 +74,7 @@ fn rows(buffer: &mut TimeOrderedBuffer) -> Vec<(Timestamp, Vec<u8>, super::Buffe
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Records that Kafka Streams 4.3 has written for these updates.
@@ -224,11 +224,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Time, key, prior and present value.
+type Row = (Timestamp, u8, Option<Vec<u8>>, Option<Vec<u8>>);
+
 proptest! {
     #[test]
     fn rows_come_out_in_order_and_come_back_from_the_changelog(steps in vec(step(), 0..60)) {
         let mut buffer = TimeOrderedBuffer::new(BufferKind::Suppression, true);
-        let mut model: Vec<(Timestamp, u8, Option<Vec<u8>>, Option<Vec<u8>>)> = Vec::new();
+        let mut model: Vec<Row> = Vec::new();
         let mut log = Vec::new();
         for step in steps {
             match step {

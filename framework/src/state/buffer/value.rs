@@ -111,11 +111,8 @@ pub(crate) struct Buffered {
 impl Buffered {
     /// A row's first update: what it was before is what those downstream know.
     pub(super) fn first(old: Option<&[u8]>, new: Option<&[u8]>, origin: Origin) -> Self {
-        let [mut prior, mut before, mut after] = [const { NullableBytes(None) }; 3];
-        prior.set(old);
-        before.set(old);
-        after.set(new);
-        Self { prior, old: before, new: after, origin }
+        let owned = |value: Option<&[u8]>| NullableBytes(value.map(<[u8]>::to_vec));
+        Self { prior: owned(old), old: owned(old), new: owned(new), origin }
     }
 
     /// A row's next update.
@@ -185,7 +182,8 @@ impl<'a> Reader<'a> {
         self.chunk().map(i64::from_be_bytes)
     }
 
-    /// So many bytes; null for a length of −1.
+    /// So many bytes; null for a length of −1. `None` if there are not so many.
+    #[expect(clippy::option_option, reason = "null is a value")]
     fn bytes(&mut self, length: i32) -> Option<Option<&'a [u8]>> {
         if length == NULL {
             return Some(None);
@@ -195,6 +193,7 @@ impl<'a> Reader<'a> {
         Some(Some(value))
     }
 
+    #[expect(clippy::option_option, reason = "null is a value")]
     fn value(&mut self) -> Option<Option<&'a [u8]>> {
         let length = self.i32()?;
         self.bytes(length)

@@ -1,7 +1,9 @@
 //! Windows: spans of event time that records are grouped into.
 
+mod as_of;
 mod count_windows;
 mod fixed_windows;
+mod join_windows;
 mod session_windows;
 mod sliding_windows;
 mod time_windows;
@@ -9,8 +11,10 @@ mod unlimited_windows;
 
 use std::time::Duration;
 
+pub use as_of::AsOf;
 pub use count_windows::{CountWindow, CountWindowed, CountWindows};
 pub(crate) use fixed_windows::FixedWindows;
+pub use join_windows::JoinWindows;
 pub use session_windows::SessionWindows;
 pub use sliding_windows::SlidingWindows;
 pub use time_windows::TimeWindows;

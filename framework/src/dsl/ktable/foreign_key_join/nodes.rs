@@ -12,7 +12,7 @@ use crate::dsl::ktable::source::{TableSourceSpec, add_table_source};
 use crate::dsl::ktable::suppress::{NO_VALUE_SERDE, no_value_serde};
 use crate::dsl::streams_builder::source_supplier;
 use crate::error::Error;
-use crate::graph::{GraphNodeId, GraphNodeKind, Plan, RepartitionNames, RepartitionNode};
+use crate::graph::{GraphNodeId, GraphNodeKind, NullKeys, Plan, RepartitionNames, RepartitionNode};
 use crate::processor::Data;
 use crate::processor::operators::foreign_key::response_join::ResponseJoin;
 use crate::processor::operators::foreign_key::subscription_receive::{
@@ -104,36 +104,6 @@ impl<K, KO> Clone for Subscriptions<K, KO> {
 }
 
 impl<K: Data, KO: Data> Subscriptions<K, KO> {
-    fn add(
-        plan: &mut Plan,
-        name: String,
-        key: ArcSerde<K>,
-        foreign_key: ArcSerde<KO>,
-        location: &'static Location<'static>,
-    ) -> Self {
-        let value_serde: ArcSerde<Subscription<K>> =
-            Arc::new(SubscriptionSerde { primary_key: Arc::clone(&key) });
-        let store = TopologyStore {
-            name,
-            kind: StoreKind::KeyValue,
-            store_type: StoreType::Persistent,
-            logging: true,
-            caching: false,
-            topic_configs: std::collections::BTreeMap::new(),
-            subtopology: 0,
-            supplier: Arc::new(move |backing, settings| {
-                let options = RowsOptions {
-                    layout: KeyLayout::Plain,
-                    budget: settings.budget,
-                    headers: RowHeaders::Logged,
-                    log_every_update: settings.log_every_update,
-                };
-                Ok(BuiltStore::of_rows(Rows::new(backing, Arc::clone(&value_serde), options)?))
-            }),
-        };
-        Self { id: plan.add_store(store, location), key, foreign_key }
-    }
-
     fn link(&self, linker: &Linker<'_>) -> Result<SubscriptionStore<K, KO>, Error> {
         Ok(SubscriptionStore {
             rows: linker.rows(self.id)?,
@@ -144,11 +114,33 @@ impl<K: Data, KO: Data> Subscriptions<K, KO> {
     }
 }
 
+fn subscription_store<K: Data>(name: String, key: ArcSerde<K>) -> TopologyStore {
+    let value_serde: ArcSerde<Subscription<K>> = Arc::new(SubscriptionSerde { primary_key: key });
+    TopologyStore {
+        name,
+        kind: StoreKind::KeyValue,
+        store_type: StoreType::Persistent,
+        logging: true,
+        caching: false,
+        topic_configs: std::collections::BTreeMap::new(),
+        subtopology: 0,
+        supplier: Arc::new(move |backing, settings| {
+            let options = RowsOptions {
+                layout: KeyLayout::Plain,
+                budget: settings.budget,
+                headers: RowHeaders::Logged,
+                log_every_update: settings.log_every_update,
+            };
+            Ok(BuiltStore::of_rows(Rows::new(backing, Arc::clone(&value_serde), options)?))
+        }),
+    }
+}
+
 impl<K: Data, V: Data> KTable<K, V> {
     pub(super) fn add_foreign_key_join<KO: Data, VO: Data, VR: Data>(
         &self,
         other: &KTable<KO, VO>,
-        join: ForeignKeyJoin<K, V, KO, VO, VR>,
+        mut join: ForeignKeyJoin<K, V, KO, VO, VR>,
         location: &'static Location<'static>,
     ) -> KTable<K, VR> {
         // The old foreign key has to hear that the row has left.
@@ -158,40 +150,40 @@ impl<K: Data, V: Data> KTable<K, V> {
         let mut plan = self.plan.borrow_mut();
         let names = Names::new(&mut plan, join.joined.name.as_deref());
         let queryable = join.materialized.name.is_some();
-        let mut materialized = join.materialized.clone();
-        let store_name =
-            materialized.name.take().unwrap_or_else(|| plan.store_name("KTABLE-FK-JOIN-OUTPUT-"));
-        materialized.name = Some(store_name);
-        let unknown = self.table.value_serde.is_none() || other.table.value_serde.is_none();
-        if unknown {
+        let store_name = join.materialized.name.take();
+        let store_name = store_name.unwrap_or_else(|| plan.store_name("KTABLE-FK-JOIN-OUTPUT-"));
+        let serdes = self.serdes_with(other);
+        if serdes.value.is_none() || serdes.foreign_value.is_none() {
             plan.report(format!("node {}", names.send), NO_VALUE_SERDE.to_owned(), location);
         }
-        let serdes = Serdes {
+        let versioned = (self.table.versioned, other.table.versioned);
+        let mut adding = Adding { plan: &mut plan, location, serdes: &serdes, versioned };
+        let registered = adding.registration(self.node, &names, &join);
+        adding.plan.copartition(vec![registered, other.node]);
+        let subscriptions = adding.store(names.store.clone());
+        let answering = vec![
+            adding.subscription_answers(registered, &names, &subscriptions, foreign_view),
+            adding.change_answers(other.node, &names, &subscriptions),
+        ];
+        let responses = adding.responses(answering, names.response);
+        adding.plan.copartition(vec![responses, self.node]);
+        let parent = adding.resolver(responses, names.resolver, &join, primary_view);
+        drop(plan);
+        let ForeignKeyJoin { mut materialized, .. } = join;
+        materialized.name = Some(store_name);
+        let key_serde = materialized.key_serde.clone().unwrap_or(serdes.key);
+        let name = names.result;
+        let spec = TableSourceSpec { name, parent, key_serde, materialized, queryable };
+        add_table_source::<K, Option<VR>, VR>(&self.plan, spec, location)
+    }
+
+    fn serdes_with<KO, VO>(&self, other: &KTable<KO, VO>) -> Serdes<K, V, KO, VO> {
+        Serdes {
             key: Arc::clone(&self.table.key_serde),
             value: self.table.value_serde.clone(),
             foreign_key: Arc::clone(&other.table.key_serde),
             foreign_value: other.table.value_serde.clone(),
-        };
-        let versioned = (self.table.versioned, other.table.versioned);
-        let mut adding = Adding { plan: &mut plan, location, serdes: &serdes, versioned };
-        let registered = adding.registration(self.node, &names, &join);
-        let subscriptions = Subscriptions::add(
-            adding.plan,
-            names.store.clone(),
-            Arc::clone(&serdes.key),
-            Arc::clone(&serdes.foreign_key),
-            location,
-        );
-        let answering =
-            adding.answers(registered, other.node, &names, &subscriptions, foreign_view);
-        let responses = adding.responses(answering, names.response);
-        let resolver = adding.resolver(responses, names.resolver, &join, primary_view);
-        let key_serde =
-            materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&self.table.key_serde));
-        drop(plan);
-        let (name, parent) = (names.result, resolver);
-        let spec = TableSourceSpec { name, parent, key_serde, materialized, queryable };
-        add_table_source::<K, Option<VR>, VR>(&self.plan, spec, location)
+        }
     }
 }
 
@@ -235,6 +227,7 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
         let node = RepartitionNode {
             names,
             partitions: None,
+            null_keys: NullKeys::default(),
             filter: None,
             sink,
             source,
@@ -275,28 +268,44 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
         self.topic(vec![send], names.registration.clone(), key_serde, value_serde)
     }
 
-    /// The nodes that answer: to a subscription, and when a foreign row changes.
-    fn answers(
+    /// The store of who wants to know of which row.
+    fn store(&mut self, name: String) -> Subscriptions<K, KO> {
+        let (key, foreign_key) =
+            (Arc::clone(&self.serdes.key), Arc::clone(&self.serdes.foreign_key));
+        let id = self.plan.add_store(subscription_store(name, Arc::clone(&key)), self.location);
+        Subscriptions { id, key, foreign_key }
+    }
+
+    /// The nodes that answer to subscriptions.
+    fn subscription_answers(
         &mut self,
         registered: GraphNodeId,
-        foreign: GraphNodeId,
         names: &Names,
         subscriptions: &Subscriptions<K, KO>,
         foreign_view: TableView<KO, VO>,
-    ) -> Vec<GraphNodeId> {
+    ) -> GraphNodeId {
         let (name, store) = (names.receive.clone(), subscriptions.clone());
         let supplier = node(move |linker| {
             let store = store.link(linker)?;
             Ok(SubscriptionReceive { name: name.clone(), store, next: linker.outlet()? })
         });
-        let store = vec![subscriptions.id];
-        let receive = self.node(registered, names.receive.clone(), supplier, store.clone());
+        let stores = vec![subscriptions.id];
+        let receive = self.node(registered, names.receive.clone(), supplier, stores);
         let TableView { stores, getter } = foreign_view;
         let supplier = node(move |linker| {
             let (foreign_rows, next) = (getter(linker)?, linker.outlet::<K, _>()?);
             Ok(SubscriptionJoin { foreign_rows, next, types: PhantomData })
         });
-        let join = self.node(receive, names.join.clone(), supplier, stores);
+        self.node(receive, names.join.clone(), supplier, stores)
+    }
+
+    /// The node that answers when a foreign row changes.
+    fn change_answers(
+        &mut self,
+        foreign: GraphNodeId,
+        names: &Names,
+        subscriptions: &Subscriptions<K, KO>,
+    ) -> GraphNodeId {
         let (name, linked) = (names.foreign_join.clone(), subscriptions.clone());
         let (_, versioned) = self.versioned;
         let supplier = node(move |linker| {
@@ -304,8 +313,7 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
             let (name, next) = (name.clone(), linker.outlet()?);
             Ok(ForeignTableJoin::<K, KO, VO> { name, versioned, store, next })
         });
-        let foreign_join = self.node(foreign, names.foreign_join.clone(), supplier, store);
-        vec![join, foreign_join]
+        self.node(foreign, names.foreign_join.clone(), supplier, vec![subscriptions.id])
     }
 
     /// The topic of answers; the answer is behind it.
@@ -348,7 +356,14 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
 fn unknown_topic(names: RepartitionNames) -> GraphNodeKind {
     let supplier: NodeSupplier = Arc::new(|_| Err(no_value_serde()));
     let (sink, source) = (Arc::clone(&supplier), supplier);
-    let node =
-        RepartitionNode { names, partitions: None, filter: None, sink, source, mergeable: None };
+    let node = RepartitionNode {
+        names,
+        partitions: None,
+        null_keys: NullKeys::default(),
+        filter: None,
+        sink,
+        source,
+        mergeable: None,
+    };
     GraphNodeKind::Repartition(node)
 }

@@ -43,7 +43,6 @@ fn halves(block: [u8; 16]) -> (u64, u64) {
     let both = u128::from_le_bytes(block);
     #[expect(clippy::cast_possible_truncation, reason = "the low half is wanted")]
     let low = both as u64;
-    #[expect(clippy::cast_possible_truncation, reason = "the high half has 64 bits")]
     let high = (both >> 64) as u64;
     (low, high)
 }

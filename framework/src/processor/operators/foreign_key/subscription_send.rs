@@ -48,18 +48,17 @@ impl<K: Data, V: Data, KO: Data> Node<K, Change<V>> for SubscriptionSend<K, V, K
         let old_key = old.as_ref().and_then(|old| self.foreign_key(&record.key, old));
         let new_key = new.as_ref().and_then(|new| self.foreign_key(&record.key, new));
         let hash = self.hash(new.as_ref())?;
-        let changed = match (&old_key, &new_key) {
-            (Some(old), Some(new)) => self.differ(old, new)?,
-            _ => true,
+        let change = match (&old_key, &new_key) {
+            (None, None) => KeyChange::Never,
+            (None, Some(_)) => KeyChange::Gained,
+            (Some(_), None) => KeyChange::Lost,
+            (Some(old), Some(new)) if self.differ(old, new)? => KeyChange::Changed,
+            (Some(_), Some(_)) => KeyChange::Kept,
         };
-        let (first, second) = if self.left {
-            left_instructions(old_key.is_some() && changed)
-        } else {
-            if new.is_some() && new_key.is_none() {
-                task.drop_record(DropReason::NullKey);
-            }
-            inner_instructions(old_key.is_some(), new_key.is_some(), changed)
-        };
+        if !self.left && new.is_some() && new_key.is_none() {
+            task.drop_record(DropReason::NullKey);
+        }
+        let (first, second) = if self.left { change.left_join() } else { change.inner_join() };
         let mut send = |key: Option<KO>, instruction| {
             let primary_key = record.key.clone();
             let primary_partition = Some(task.task.partition);
@@ -77,25 +76,36 @@ impl<K: Data, V: Data, KO: Data> Node<K, Change<V>> for SubscriptionSend<K, V, K
     }
 }
 
-/// What goes to the old and to the new foreign key of a left join. The new one, or null, is always
-/// asked: every row has a result.
-fn left_instructions(leaves_old: bool) -> (Option<Instruction>, Option<Instruction>) {
-    (leaves_old.then_some(Instruction::Unsubscribe), Some(Instruction::Subscribe))
+/// What an update does to a row's foreign key.
+#[derive(Debug, Clone, Copy)]
+enum KeyChange {
+    /// There was none and is none.
+    Never,
+    Gained,
+    Lost,
+    Kept,
+    Changed,
 }
 
-/// What goes to the old and to the new foreign key of an inner join.
-fn inner_instructions(
-    had: bool,
-    has: bool,
-    changed: bool,
-) -> (Option<Instruction>, Option<Instruction>) {
-    match (had, has) {
-        (false, false) => (None, None),
-        // The result goes, if there is one.
-        (true, false) => (Some(Instruction::UnsubscribeAndAnswer), None),
-        // The new foreign row may not be there: the old result has to go in any case.
-        (true, true) if changed => (Some(Instruction::Unsubscribe), Some(Instruction::Subscribe)),
-        _ => (None, Some(Instruction::SubscribeAndAnswerIfFound)),
+/// What goes to the old foreign key, and what to the new one.
+type Instructions = (Option<Instruction>, Option<Instruction>);
+
+impl KeyChange {
+    /// The new key, or null, is always asked: every row has a result.
+    fn left_join(self) -> Instructions {
+        let leaves = matches!(self, Self::Lost | Self::Changed);
+        (leaves.then_some(Instruction::Unsubscribe), Some(Instruction::Subscribe))
+    }
+
+    fn inner_join(self) -> Instructions {
+        match self {
+            Self::Never => (None, None),
+            // The result goes, if there is one.
+            Self::Lost => (Some(Instruction::UnsubscribeAndAnswer), None),
+            // The new foreign row may not be there: the old result has to go in any case.
+            Self::Changed => (Some(Instruction::Unsubscribe), Some(Instruction::Subscribe)),
+            Self::Gained | Self::Kept => (None, Some(Instruction::SubscribeAndAnswerIfFound)),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::wire::{
 use crate::serdes::{DefaultSerde, Serde};
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn bytes<T>(serde: &impl Serde<T>, value: &T) -> Vec<u8> {

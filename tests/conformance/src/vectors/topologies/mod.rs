@@ -17,6 +17,8 @@ mod sessions;
 mod sliding;
 mod stateless;
 mod stores;
+mod stream_joins;
+mod stream_table_joins;
 mod suppression;
 mod table_joins;
 mod tables;
@@ -63,6 +65,8 @@ impl Recipe {
 pub fn topology(name: &str) -> Option<DriverFactory> {
     let families = [
         stateless::topology,
+        stream_joins::topology,
+        stream_table_joins::topology,
         stores::topology,
         tables::topology,
         table_joins::topology,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kstream::{
-    BufferConfig, Consumed, Grouped, KStream, KTable, Materialized, Named, StreamsBuilder,
-    Suppressed, TimeWindows,
+    BufferConfig, Consumed, Grouped, KStream, KTable, Materialized, Named, SessionWindows,
+    StreamsBuilder, Suppressed, TimeWindows,
 };
 
 use super::{Build, Text, text, window_text};
@@ -13,6 +13,7 @@ use super::{Build, Text, text, window_text};
 pub(super) fn topology(name: &str) -> Option<Build> {
     Some(match name {
         "suppress-window-close" => window_close,
+        "suppress-session" => session,
         "suppress-time-limit" => time_limit,
         "suppress-table" => table,
         "suppress-shutdown-when-full" => shutdown_when_full,
@@ -33,6 +34,20 @@ fn window_close(builder: &StreamsBuilder) {
         .windowed_by(TimeWindows::of_size_and_grace(ms(100), ms(50)))
         .count_with(Named::default(), Materialized::named("w"))
         .suppress(Suppressed::until_window_closes(BufferConfig::unbounded()))
+        .to_stream()
+        .select_key(|key, _| window_text(key))
+        .map_values(text)
+        .to("out");
+}
+
+fn session(builder: &StreamsBuilder) {
+    let stream: KStream<Text, Text> = builder.stream("in");
+    let buffer = BufferConfig::unbounded().with_logging_disabled();
+    stream
+        .group_by_key()
+        .windowed_by(SessionWindows::of_inactivity_gap_and_grace(ms(40), ms(30)))
+        .count_with(Named::default(), Materialized::named("s"))
+        .suppress(Suppressed::until_window_closes(buffer).with_name("sup"))
         .to_stream()
         .select_key(|key, _| window_text(key))
         .map_values(text)
