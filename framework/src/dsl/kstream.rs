@@ -47,7 +47,7 @@ pub struct KStream<K, V> {
     pub(super) node: GraphNodeId,
     /// Whether the key has changed since the records were last partitioned by it.
     pub(super) repartition_required: bool,
-    /// How keys are written where no option says so, if that is known from a table before it.
+    /// How keys are written where no option says so, if that is known from a table of windows before it.
     pub(super) key_serde: Option<ArcSerde<K>>,
     types: PhantomData<fn() -> (K, V)>,
 }
