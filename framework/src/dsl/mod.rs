@@ -39,11 +39,10 @@ pub use kgrouped_table::KGroupedTable;
 pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{
-    Branched, BufferConfig, Consumed, Eager, EagerBufferConfig, EmitStrategy, Grouped, Joined,
-    Materialized, Named, Printed, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed,
-    TableJoined,
+    Branched, BufferConfig, Consumed, Distinct, Eager, EagerBufferConfig, EmitStrategy, Grouped,
+    Joined, Materialized, Named, Printed, Produced, Repartitioned, StreamJoined, Strict,
+    StrictBufferConfig, Suppressed, TableJoined,
 };
-pub use options::{Distinct, StreamJoined};
 pub use processor_supplier::{
     FixedKeyProcessorSupplier, ProcessorSupplier, ValueTransformerWithKeySupplier,
 };

@@ -259,9 +259,13 @@ impl<V: Clone + 'static> Rows<V> {
             Some((row, headers)) => (Some(row), headers),
             None => (None, Headers::new()),
         };
-        let bytes = slot_bytes::<V>()
-            + key.len()
-            + row.as_ref().map_or(0, |row| serde.memory_bytes(&row.value));
+        Ok(self.place(hash, key, row, headers))
+    }
+
+    /// Gives a key that has none a place in memory.
+    fn place(&mut self, hash: u64, key: &[u8], row: Option<Stamped<V>>, headers: Headers) -> RowId {
+        let value_bytes = row.as_ref().map_or(0, |row| self.value_serde.memory_bytes(&row.value));
+        let bytes = slot_bytes::<V>() + key.len() + value_bytes;
         let slot = Slot {
             key: key.into(),
             row,
@@ -285,7 +289,7 @@ impl<V: Clone + 'static> Rows<V> {
         self.index.insert_unique(hash, id, |slot| {
             slots.get(*slot as usize).map_or(0, |slot| hasher.hash_one(&*slot.key))
         });
-        Ok(RowId(id))
+        RowId(id)
     }
 
     /// Takes the row out to change it; [`Rows::put`] follows.

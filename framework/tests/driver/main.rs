@@ -37,6 +37,7 @@ mod production_errors;
 mod punctuation;
 mod record_cache;
 mod repartition;
+mod self_joins;
 mod session_windows;
 mod sink_topics;
 mod sketches;

@@ -237,6 +237,7 @@ impl<K: Data, V: Data> KTable<K, V> {
             Sides { needs, combine: Arc::clone(&combine), send_old: send_old.clone(), versioned };
         let (parents, nodes) =
             ((self.node, other.node), (names.this.as_str(), names.other.as_str()));
+        plan.copartition(vec![self.node, other.node]);
         let [this, that] = sides.add(&mut plan, parents, nodes, views, location);
         let own_serdes =
             materialized.as_ref().map(|m| (m.key_serde.clone(), Arc::clone(&m.value_serde)));
