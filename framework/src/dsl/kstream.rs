@@ -9,7 +9,7 @@ pub(crate) mod process;
 mod stream_joins;
 mod table_joins;
 mod to_table;
-mod topics;
+pub(super) mod topics;
 
 use std::marker::PhantomData;
 use std::panic::Location;

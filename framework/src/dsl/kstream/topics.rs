@@ -132,13 +132,9 @@ impl<K: Data, V: Data> KStream<K, V> {
     /// [`KStream::to_extracted`] with options.
     #[track_caller]
     pub fn to_extracted_with(&self, extractor: TopicNameExtractor<K, V>, produced: Produced<K, V>) {
-        let Produced { key_serde, value_serde, name, partitioner } = produced;
         let mut plan = self.plan.borrow_mut();
-        let name = plan.name_or(name, "KSTREAM-SINK-");
-        let described = extractor.name().to_owned();
-        let options = SinkOptions { name: name.clone(), key_serde, value_serde, partitioner };
-        let supplier = options.supplier(move |_| SinkTopic::extracted(extractor.clone()), false);
-        let kind = GraphNodeKind::RoutingSink { name, extractor: described, supplier };
+        let name = plan.name_or(produced.name.clone(), "KSTREAM-SINK-");
+        let kind = SinkOptions::named(name, produced).routing_node(extractor);
         plan.add_node(vec![self.node], kind, Location::caller());
     }
 }
@@ -179,7 +175,7 @@ impl SinkSpec {
 }
 
 /// What all sinks have.
-struct SinkOptions<K, V> {
+pub(in crate::dsl) struct SinkOptions<K, V> {
     name: String,
     key_serde: ArcSerde<K>,
     value_serde: ArcSerde<V>,
@@ -187,6 +183,19 @@ struct SinkOptions<K, V> {
 }
 
 impl<K: Data, V: Data> SinkOptions<K, V> {
+    /// A sink of this name, whatever name is in the options.
+    pub(in crate::dsl) fn named(name: String, produced: Produced<K, V>) -> Self {
+        let Produced { key_serde, value_serde, partitioner, .. } = produced;
+        Self { name, key_serde, value_serde, partitioner }
+    }
+
+    /// A sink that asks for the topic of each record.
+    pub(in crate::dsl) fn routing_node(self, extractor: TopicNameExtractor<K, V>) -> GraphNodeKind {
+        let (name, described) = (self.name.clone(), extractor.name().to_owned());
+        let supplier = self.supplier(move |_| SinkTopic::extracted(extractor.clone()), false);
+        GraphNodeKind::RoutingSink { name, extractor: described, supplier }
+    }
+
     fn supplier(
         self,
         topic: impl Fn(&Linker<'_>) -> SinkTopic<K, V> + Send + Sync + 'static,

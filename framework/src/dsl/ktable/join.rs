@@ -11,7 +11,7 @@ use crate::dsl::join_sides::TableByKey;
 use crate::dsl::options::{Materialized, Named};
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan};
 use crate::processor::Data;
-use crate::processor::operators::table_join::{Combine, TableJoin};
+use crate::processor::operators::table_join::{Combine, SideRules, TableJoin};
 use crate::processor::operators::table_join_merge::TableJoinMerge;
 use crate::processor::value_getter::plain_store_key;
 use crate::topology::link::{NodeSupplier, flushing_node, node};
@@ -347,14 +347,16 @@ impl<L: Data, R: Data, V: Data> Sides<L, R, V> {
             let kind = GraphNodeKind::Processor { name: name.to_owned(), supplier, stores };
             plan.add_node(vec![parent], kind, location)
         };
+        let (this_versioned, other_versioned) = self.versioned;
         let right_required = self.needs == Side::Both;
+        let rules = SideRules { other_required: right_required, versioned: this_versioned };
         let stores = right.stores.clone();
-        let this =
-            side(right, self.combine, right_required, self.send_old.clone(), self.versioned.0);
+        let this = side(right, self.combine, rules, self.send_old.clone());
         let this = add(parents.0, names.0, stores, this);
         let left_required = self.needs != Side::Either;
         let stores = left.stores.clone();
-        let other = side(left, reverse, left_required, self.send_old, self.versioned.1);
+        let rules = SideRules { other_required: left_required, versioned: other_versioned };
+        let other = side(left, reverse, rules, self.send_old);
         [this, add(parents.1, names.1, stores, other)]
     }
 }
@@ -362,17 +364,15 @@ impl<L: Data, R: Data, V: Data> Sides<L, R, V> {
 fn side<K: Data, V1: Data, V2: Data, V: Data>(
     other: TableView<K, V2>,
     combine: Combine<V1, V2, V>,
-    other_required: bool,
+    rules: SideRules,
     send_old: SendOld,
-    versioned: bool,
 ) -> NodeSupplier {
     node(move |linker| {
         Ok(TableJoin {
             other: (other.getter)(linker)?,
             combine: Arc::clone(&combine),
-            other_required,
+            rules,
             send_old: send_old.is_enabled(),
-            versioned,
             next: linker.outlet()?,
         })
     })
