@@ -55,6 +55,27 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "streams with other keys joined",
+        code: "let builder = StreamsBuilder::new();
+            let clicks: KStream<String, i64> = builder.stream(\"clicks\");
+            let views: KStream<u64, i64> = builder.stream(\"views\");
+            let windows = JoinWindows::of_time_difference_with_no_grace(std::time::Duration::from_secs(1));
+            clicks.join(&views, |click, view| click + view, windows);",
+        says: &[
+            "`KStream<u64, i64>` cannot be joined by key here",
+            "it is no stream with keys of type `String`",
+            "give one of them other keys first, with `select_key` or `map`",
+        ],
+    },
+    Case {
+        name: "a stream joined with a table that has other keys",
+        code: "let builder = StreamsBuilder::new();
+            let clicks: KStream<String, i64> = builder.stream(\"clicks\");
+            let pages: KTable<u64, String> = builder.table(\"pages\");
+            clicks.join_table(&pages, |click, page| format!(\"{click} {page}\"));",
+        says: &["`KTable<u64, String>` cannot be joined by key here", "a stream with `select_key`"],
+    },
+    Case {
         name: "topics that are none",
         code: "let sizes: KStream<String, i64> = StreamsBuilder::new().stream(7);",
         says: &["names no topics", "the name of one topic, or the names of several as an array"],
