@@ -55,8 +55,8 @@ pub use dsl::{
     KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode, Printed,
     ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
     SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, StoreSource, Stores,
-    StreamJoined, StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined,
-    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
+    StreamByKey, StreamJoined, StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableByKey,
+    TableJoined, TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
     ValueTransformerWithKeySupplier, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
     Windowing,
 };
@@ -87,6 +87,9 @@ pub use topology::{
     AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,
     TopologyOptimization, UnknownOptimization,
 };
+
+#[doc = include_str!("../docs/kafka-streams.md")]
+pub mod kafka_streams {}
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]

@@ -221,10 +221,10 @@ impl<V: Clone + 'static> Rows<V> {
     #[inline]
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<RowId, Error> {
         if self.foreign.is_some() {
-            self.refresh();
+            self.refresh()?;
         }
         let id = self.look_up(key)?;
-        if self.ttl.is_some() {
+        if self.ttl.is_some() && self.foreign.is_none() {
             self.expire(id);
         }
         Ok(id)
@@ -365,7 +365,8 @@ impl<V: Clone + 'static> Rows<V> {
     pub(crate) fn get(&mut self, key: &[u8]) -> Result<Option<&Stamped<V>>, Error> {
         let id = self.find(key)?;
         let live = self.layout.is_live(key);
-        Ok(self.slots.get(id.0 as usize).and_then(|slot| slot.row.as_ref()).filter(|_| live))
+        let row = self.slots.get(id.0 as usize).and_then(|slot| slot.row.as_ref());
+        Ok(row.filter(|row| live && !self.is_expired(row)))
     }
 
     /// The row of `key` with its headers, in a store that keeps them; none if it has expired.
@@ -376,7 +377,8 @@ impl<V: Clone + 'static> Rows<V> {
         let id = self.find(key)?;
         let live = self.layout.is_live(key);
         let slot = self.slots.get(id.0 as usize).filter(|_| live);
-        Ok(slot.and_then(|slot| Some((slot.row.as_ref()?, &slot.headers))))
+        let row = slot.and_then(|slot| Some((slot.row.as_ref()?, &slot.headers)));
+        Ok(row.filter(|(row, _)| !self.is_expired(row)))
     }
 
     /// Sets or removes the row of `key`. `written_at` is the timestamp of the record that causes it.

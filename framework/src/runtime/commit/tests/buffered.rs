@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use super::world::{LazyProducer, Unsent, deliver};
 use crate::broker::memory::MemoryBroker;
-use crate::broker::{
-    Broker, ConsumerRole, OutgoingRecord, Producer, ProducerSettings, StartOffset,
-};
+use crate::broker::{Broker, ConsumerRole, OutgoingRecord, ProducerSettings, StartOffset};
 use crate::config::StreamsConfig;
 use crate::dsl::{BufferConfig, KTable, StreamsBuilder, Suppressed};
 use crate::error::{Error, ErrorKind};

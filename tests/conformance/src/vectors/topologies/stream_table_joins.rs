@@ -11,7 +11,7 @@ use super::{Build, Text, shown};
 
 pub(super) fn topology(name: &str) -> Option<Build> {
     Some(match name {
-        "stream-table-inner" => inner,
+        "stream-table-inner" | "optimize-source-table" => inner,
         "stream-table-left" => left,
         "stream-table-rekeyed" => rekeyed,
         "stream-table-aggregate" => aggregate,
