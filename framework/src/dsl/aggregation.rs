@@ -63,6 +63,10 @@ impl<K, V> Aggregation<K, V, i64> {
     }
 }
 
+#[expect(
+    clippy::mismatching_type_param_order,
+    reason = "a reduction's aggregate is of the values' type"
+)]
 impl<K, V: 'static> Aggregation<K, V, V> {
     /// Combines the values, two at a time.
     pub(super) fn reduce<R: Into<Option<V>>>(

@@ -64,7 +64,7 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
             plan.report(format!("node {}", names.merge), problem, location);
         }
         let stores = self.add_stores(&mut plan, &names, location);
-        let merge = self.add_nodes(&mut plan, [left, right], &names, stores, location);
+        let merge = self.add_nodes(&mut plan, [left, right], (&names, stores), location);
         if self.joiners.left.is_some() {
             plan.take_null_keys(merge);
         }
@@ -195,12 +195,11 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
         let suffix = if outer { "-outer-shared-join" } else { "-left-shared-join" };
         let base =
             joined.this_store.as_ref().map(|store| &store.name).or(joined.store_name.as_ref());
-        let name = match base {
-            Some(base) => format!("{base}{suffix}-store"),
-            None => {
-                let number = generated_this.rsplit('-').next().unwrap_or_default();
-                format!("KSTREAM-OUTERSHARED-{number}-store")
-            }
+        let name = if let Some(base) = base {
+            format!("{base}{suffix}-store")
+        } else {
+            let number = generated_this.rsplit('-').next().unwrap_or_default();
+            format!("KSTREAM-OUTERSHARED-{number}-store")
         };
         let (left, right) = (&joined.value_serde, &joined.other_value_serde);
         Some(JoinStoreSpec {
@@ -220,8 +219,7 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
         &self,
         plan: &mut Plan,
         [left, right]: [GraphNodeId; 2],
-        names: &Names,
-        stores: Stores,
+        (names, stores): (&Names, Stores),
         location: &'static Location<'static>,
     ) -> GraphNodeId {
         let [left_windowed, right_windowed] = &names.windowed;
