@@ -9,9 +9,7 @@ use kstream::broker::{OutgoingRecord, partition_for_key};
 use kstream::{Headers, JoinWindows, KStream, StreamsBuilder, Timestamp, Topology};
 use kstream_test_support::wait_until;
 
-use crate::app::{
-    OUTPUT, PARTITIONS, SOON, broker, config, length, running, wait_until_committed,
-};
+use crate::app::{OUTPUT, PARTITIONS, SOON, broker, config, length, running, wait_until_committed};
 
 const LEFT: &str = "left";
 const RIGHT: &str = "right";
