@@ -13,10 +13,6 @@ use crate::state::buffer::{
     Buffered, Origin, Place, TimeOrderedBuffer, read_grace_key, write_grace_key,
 };
 
-/// Takes a record that has waited long enough.
-pub(crate) type GiveRecord<'a, K, V> =
-    dyn FnMut(&mut TaskContext, Record<K, V>) -> Result<(), Error> + 'a;
-
 /// A buffer of records, by time, key and the order in which they came. Records are given out as if they were
 /// processed then: with their own time, headers and origin.
 ///
@@ -29,6 +25,10 @@ pub(crate) struct WaitingRecords<K, V> {
     pub(crate) buffer: Rc<RefCell<TimeOrderedBuffer>>,
     pub(crate) bytes: RecordBytes,
 }
+
+/// Takes a record that has waited long enough.
+pub(crate) type Give<'a, K, V> =
+    dyn FnMut(&mut TaskContext, Record<K, V>) -> Result<(), Error> + 'a;
 
 /// Scratch for the bytes of a record.
 #[derive(Default)]
@@ -67,7 +67,7 @@ impl<K: Data, V: Data> WaitingRecords<K, V> {
         &self,
         task: &mut TaskContext,
         until: Timestamp,
-        give: &mut GiveRecord<'_, K, V>,
+        give: &mut Give<'_, K, V>,
     ) -> Result<(), Error> {
         loop {
             let buffer = self.buffer.borrow();
