@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use std::net::SocketAddr;
 
-use crate::processor::handler::{DeserializationHandler, FailOnBadRecord};
+use crate::processor::handler::{
+    DeserializationHandler, FailOnBadRecord, ProcessingHandler, ProductionHandler,
+};
+use crate::processor::timestamp_extractor::BuiltInTimestampExtractor;
 
 /// The settings of one application instance.
 ///
@@ -40,7 +43,11 @@ pub struct StreamsConfig {
     pub(crate) max_poll_interval: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) deserialization_handler: Arc<dyn DeserializationHandler>,
+    pub(crate) processing_handler: Option<Arc<dyn ProcessingHandler>>,
+    pub(crate) production_handler: Option<Arc<dyn ProductionHandler>>,
     pub(crate) dead_letter_topic: Option<String>,
+    pub(crate) default_timestamp_extractor: BuiltInTimestampExtractor,
+    pub(crate) max_task_idle: MaxTaskIdle,
     pub(crate) http_listen: Option<SocketAddr>,
     pub(crate) accept_topology_changes: bool,
 }
@@ -55,6 +62,36 @@ pub enum ChangelogUpdates {
     Latest,
     /// Every update in order, as Kafka Streams does: for those who read changelogs as streams.
     Every,
+}
+
+/// How long a task waits for a partition that has nothing ready, so that records are processed in the order of
+/// their timestamps.
+///
+/// # Source
+/// `max.task.idle.ms` (KIP-695).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MaxTaskIdle {
+    /// Not at all (−1 in Kafka Streams): what is ready is processed.
+    Disabled,
+    /// While the broker has records of the partition that are not here yet, and then for this long, in whole
+    /// milliseconds. Zero, the default, waits for what the broker has and no longer.
+    For(Duration),
+}
+
+impl MaxTaskIdle {
+    pub(crate) fn milliseconds(self) -> Option<i64> {
+        match self {
+            Self::Disabled => None,
+            Self::For(idle) => Some(i64::try_from(idle.as_millis()).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+impl Default for MaxTaskIdle {
+    fn default() -> Self {
+        Self::For(Duration::ZERO)
+    }
 }
 
 /// What the stores of tables and aggregations keep of the records that write their rows.
@@ -91,7 +128,11 @@ impl StreamsConfig {
             max_poll_interval: Duration::from_mins(2),
             close_timeout: Duration::from_secs(30),
             deserialization_handler: Arc::new(FailOnBadRecord),
+            processing_handler: None,
+            production_handler: None,
             dead_letter_topic: None,
+            default_timestamp_extractor: BuiltInTimestampExtractor::default(),
+            max_task_idle: MaxTaskIdle::default(),
             http_listen: None,
             accept_topology_changes: false,
         }
@@ -216,8 +257,45 @@ impl StreamsConfig {
         self
     }
 
-    /// Where records go that the handler skips (`errors.dead.letter.queue.topic.name`, KIP-1034); nowhere
-    /// by default. The topic has to exist.
+    /// Decides about records at which a node fails (`processing.exception.handler`, KIP-1033). By default the
+    /// first failure stops the application.
+    ///
+    /// With a handler each node keeps a copy of its record while it works on it; without one nothing is paid.
+    #[must_use]
+    pub fn processing_handler(mut self, handler: impl ProcessingHandler) -> Self {
+        self.processing_handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// Decides about records that cannot be written (`production.exception.handler`, KIP-210). By default the
+    /// first one stops the application.
+    #[must_use]
+    pub fn production_handler(mut self, handler: impl ProductionHandler) -> Self {
+        self.production_handler = Some(Arc::new(handler));
+        self
+    }
+
+    /// Where timestamps come from where a source does not say (`default.timestamp.extractor`);
+    /// [`FailOnInvalidTimestamp`](BuiltInTimestampExtractor::FailOnInvalidTimestamp) by default.
+    #[must_use]
+    pub fn default_timestamp_extractor(mut self, extractor: BuiltInTimestampExtractor) -> Self {
+        self.default_timestamp_extractor = extractor;
+        self
+    }
+
+    /// How long a task that reads several partitions waits for one that has nothing ready
+    /// (`max.task.idle.ms`); by default until the broker has no more records of it.
+    #[must_use]
+    pub fn max_task_idle(mut self, idle: MaxTaskIdle) -> Self {
+        self.max_task_idle = idle;
+        self
+    }
+
+    /// Where a copy of each record goes that a handler was asked about (`errors.dead.letter.queue.topic.name`,
+    /// KIP-1034), whatever it decided; nowhere by default. The topic has to exist. See [`DeadLetter::usual`] for
+    /// what is written.
+    ///
+    /// [`DeadLetter::usual`]: crate::DeadLetter::usual
     #[must_use]
     pub fn dead_letter_topic(mut self, topic: impl Into<String>) -> Self {
         self.dead_letter_topic = Some(topic.into());

@@ -1,7 +1,9 @@
 //! What the test driver of `kstream-test-utils` is made of: a real task on an in-process broker, driven
 //! record by record. Not part of the public interface.
 
+mod creating_producer;
 mod global;
+mod pattern_topics;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,15 +11,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::creating_producer::CreatingProducer;
+use self::pattern_topics::PatternTopics;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{
-    Broker, Consumer, ConsumerRole, OutgoingRecord, ProducerSettings, Slot, StartOffset,
+    Broker, BrokerErrorKind, Consumer, ConsumerRole, OutgoingRecord, ProducerSettings, Slot,
+    StartOffset,
 };
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
+use crate::processor::handler::Handlers;
 use crate::record::Timestamp;
 use crate::runtime::commit::Commit;
 use crate::runtime::task::{StreamTask, source_partitions};
@@ -26,7 +32,7 @@ use crate::state::MemoryRows;
 use crate::state::key_layout::{
     session_bounds, session_record_key, window_record_key, window_start,
 };
-use crate::state::rows::{RowBudget, Rows};
+use crate::state::rows::Rows;
 use crate::state::versioned::VersionedRows;
 use crate::time::{Clock, ManualClock};
 use crate::topology::link::{LinkSettings, TaskScope};
@@ -48,6 +54,7 @@ pub struct TaskDriver {
     slots: Vec<Slot>,
     task: StreamTask,
     global: Option<GlobalDriver>,
+    patterns: PatternTopics,
 }
 
 /// A row of a store, its key as bytes.
@@ -78,16 +85,10 @@ impl TaskDriver {
             broker.create_topic(&topic, 1)?;
         }
         let settings = ProducerSettings { client_id: "test-driver".to_owned(), track_acks: true };
-        let producer: SharedProducer = Rc::new(RefCell::new(broker.producer(&settings)?));
+        let producer = CreatingProducer::new(broker.clone(), broker.producer(&settings)?);
+        let producer: SharedProducer = Rc::new(RefCell::new(Box::new(producer)));
         let mut consumer = broker.consumer(ConsumerRole::Main, "test-driver")?;
-        let link = LinkSettings {
-            scope: TaskScope::Everything,
-            application_id: config.application_id.clone(),
-            record_cache: config.statestore_cache_max_bytes > 0,
-            budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
-            changelog_updates: config.changelog_updates,
-            dsl_store_format: config.dsl_store_format,
-        };
+        let link = LinkSettings::of(&config, TaskScope::Everything);
         let driving = Driving { config: &config, producer: &producer };
         let stores = memory_stores(&topology)?;
         let global = GlobalDriver::start(&topology, &driving, &link, &stores, &mut *consumer)?;
@@ -102,7 +103,19 @@ impl TaskDriver {
         })?;
         task.start()?;
         let slots = consumer.assign(&start_offsets(&task))?;
-        Ok(Self { topology, config, broker, clock, producer, consumer, slots, task, global })
+        let patterns = PatternTopics::default();
+        Ok(Self {
+            topology,
+            config,
+            broker,
+            clock,
+            producer,
+            consumer,
+            slots,
+            task,
+            global,
+            patterns,
+        })
     }
 
     /// The topology.
@@ -123,15 +136,44 @@ impl TaskDriver {
 
     /// Sends a record to a topic, where it waits.
     pub fn append(&mut self, topic: &str, record: OutgoingRecord<'_>) -> Result<(), Error> {
-        let tasks =
-            std::iter::once(&self.task).chain(self.global.as_ref().map(|global| &global.task));
-        let mut queues = tasks.flat_map(|task| task.group.queues());
-        if !queues.any(|queue| &*queue.partition.topic == topic) {
+        if !self.reads(topic) && !self.joins(topic)? {
             let message = format!("the topology does not read topic {topic}");
             return Err(Error::new(ErrorKind::Config, message));
         }
-        self.broker.produce(topic, record)?;
+        match self.patterns.next_offset(topic) {
+            Some(offset) => self.broker.produce_at(topic, offset, record)?,
+            None => self.broker.produce(topic, record)?,
+        };
         Ok(())
+    }
+
+    fn reads(&self, topic: &str) -> bool {
+        let global = self.global.as_ref().map(|global| &global.task);
+        let mut queues =
+            std::iter::once(&self.task).chain(global).flat_map(|task| task.group.queues());
+        queues.any(|queue| &*queue.partition.topic == topic)
+    }
+
+    /// Reads a further topic if a source's pattern matches its name; makes it if need be.
+    fn joins(&mut self, topic: &str) -> Result<bool, Error> {
+        let Some(node) = self.topology.add_matching_topic(topic) else { return Ok(false) };
+        match self.broker.create_topic(topic, 1) {
+            Err(error) if error.kind() != BrokerErrorKind::TopicExists => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        let partition = TopicPartition::new(topic, 0);
+        let slots = self.consumer.assign(&[(partition.clone(), StartOffset::Earliest)])?;
+        self.slots.extend(slots);
+        self.patterns.add(topic, node);
+        self.task.add_partition(&self.topology, node, partition);
+        Ok(true)
+    }
+
+    /// The topics there are and that no source reads, in order.
+    pub fn output_topics(&self) -> Result<Vec<String>, Error> {
+        let mut names = self.broker.admin()?.topic_names()?;
+        names.retain(|name| !self.reads(name));
+        Ok(names)
     }
 
     /// Processes all records that wait and everything they cause. Commits after so many records, and at
@@ -145,6 +187,7 @@ impl TaskDriver {
                 if let Some(batch) = self.consumer.fetch(*slot, FETCH_RECORDS)? {
                     self.task.group.push(queue, batch);
                 }
+                self.task.group.set_lag(queue, Some(0));
             }
             let processed = self.task.process(records_per_commit - uncommitted)?;
             uncommitted += processed;
@@ -204,7 +247,7 @@ impl TaskDriver {
         show: &mut dyn FnMut(&crate::broker::RawRecord<'_>),
     ) -> Result<i64, Error> {
         let mut consumer = self.broker.consumer(ConsumerRole::Main, "test-driver-output")?;
-        let partition = crate::ids::TopicPartition::new(topic, 0);
+        let partition = TopicPartition::new(topic, 0);
         let slots = consumer.assign(&[(partition, StartOffset::At(from))])?;
         let mut next = from;
         for slot in slots {
@@ -304,7 +347,7 @@ impl Driving<'_> {
     fn context(&self, id: TaskId) -> TaskContext {
         let dead_letter_topic = self.config.dead_letter_topic.clone();
         let collector = RecordCollector::new(Rc::clone(self.producer), dead_letter_topic);
-        TaskContext::new(id, 0, collector, Arc::clone(&self.config.deserialization_handler))
+        TaskContext::new(id, 0, collector, Handlers::of(self.config))
     }
 }
 
@@ -324,7 +367,7 @@ fn topics(topology: &Topology, config: &StreamsConfig) -> Vec<String> {
                 topics.extend(sources.iter().map(|topic| topic.resolve(id)));
             }
             NodeKind::Sink { topic } => topics.push(topic.resolve(id)),
-            NodeKind::Processor => {}
+            NodeKind::Processor | NodeKind::RoutingSink { .. } => {}
         }
     }
     topics.extend(topology.stores.iter().filter_map(|store| Some(store.changelog()?.resolve(id))));

@@ -17,7 +17,7 @@ pub enum ErrorKind {
     TaskMigrated,
     /// The task's local state cannot be used: it is deleted and restored from the changelog.
     TaskCorrupted,
-    /// A record cannot be processed, and its handler said [`Fail`](crate::HandlerResponse::Fail).
+    /// A record cannot be processed, and its handler said [`fail`](crate::HandlerResponse::fail).
     BadRecord,
     /// A setting, a topic or a right is wrong: fix it and start again.
     Config,
@@ -38,6 +38,8 @@ struct Inner {
     node: Option<String>,
     position: Option<(TopicPartition, i64)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// Whether a handler has decided about it: none further up is asked.
+    settled: bool,
 }
 
 impl Error {
@@ -51,6 +53,7 @@ impl Error {
             node: None,
             position: None,
             source: None,
+            settled: false,
         }))
     }
 
@@ -82,9 +85,30 @@ impl Error {
         self
     }
 
+    /// The same, for no handler to decide about any more.
+    pub(crate) fn settled(mut self) -> Self {
+        self.0.settled = true;
+        self
+    }
+
+    /// Whether a processing handler may decide about it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.kind == ErrorKind::BadRecord && !self.0.settled
+    }
+
+    /// The error that led to it.
+    pub(crate) fn cause(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.0.source.as_deref()
+    }
+
     /// How to react.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
+    }
+
+    /// The node it happened in, if known.
+    pub fn node(&self) -> Option<&str> {
+        self.0.node.as_deref()
     }
 
     /// The task it happened in, if known.

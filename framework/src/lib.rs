@@ -47,17 +47,18 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::{ChangelogUpdates, DslStoreFormat, StreamsConfig};
+pub use config::{ChangelogUpdates, DslStoreFormat, MaxTaskIdle, StreamsConfig};
 pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, CogroupWindowing, CogroupedKStream,
     Consumed, CountWindowedKStream, Eager, EagerBufferConfig, EmitStrategy,
     FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
-    KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode,
+    KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode, Printed,
     ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
-    SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, Stores, StreamsBuilder,
-    Strict, StrictBufferConfig, Suppressed, TableJoined, TimeWindowedCogroupedKStream,
-    TimeWindowedKStream, Topics, TopologyBuilder, VersionedBytesStoreSupplier,
-    WindowBytesStoreSupplier, Windowing,
+    SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, StoreSource, Stores,
+    StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined,
+    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
+    ValueTransformerWithKeySupplier, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
+    Windowing,
 };
 pub use dsl::{Distinct, StreamJoined};
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
@@ -65,11 +66,18 @@ pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
 pub use processor::api::{FixedKeyProcessor, Processor, ProcessorError};
 pub use processor::handler::{
-    DeserializationHandler, ErrorContext, FailOnBadRecord, HandlerResponse, LogAndContinue,
+    DeadLetter, DeserializationHandler, ErrorContext, FailOnBadRecord, FailedRecord,
+    HandlerResponse, LogAndContinue, ProcessingHandler, ProducedRecord, ProductionHandler,
+    RecordPart, SerializationFailure, UserPanic,
 };
 pub use processor::processor_context::{FixedKeyProcessorContext, ProcessorContext};
 pub use processor::punctuation::{PunctuationType, ScheduleId};
-pub use processor::timestamp_extractor::{ExtractTimestamp, TimestampExtractor};
+pub use processor::stream_partitioner::{Partitions, StreamPartitioner};
+pub use processor::timestamp_extractor::{
+    BuiltInTimestampExtractor, ConsumedRecord, ExtractTimestamp, TimestampExtractor,
+};
+pub use processor::topic_name_extractor::{RecordContext, TopicNameExtractor};
+pub use processor::value_transformer::{TransformContext, ValueTransformerWithKey};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
 pub use runtime::{KafkaStreams, State};
 pub use time::windows::{

@@ -175,12 +175,26 @@ pub struct TaskMetrics {
 impl TaskMetrics {
     /// Records left out for `reason`.
     pub fn dropped_records(&self, reason: DropReason) -> &IntCounter {
-        let [null_key, null_value, late, deserialization, stale] = &self.dropped_records;
+        let [
+            null_key,
+            null_value,
+            late,
+            timestamp,
+            deserialization,
+            processing,
+            production,
+            unrouted,
+            stale,
+        ] = &self.dropped_records;
         match reason {
             DropReason::NullKey => null_key,
             DropReason::NullValue => null_value,
             DropReason::Late => late,
+            DropReason::Timestamp => timestamp,
             DropReason::Deserialization => deserialization,
+            DropReason::Processing => processing,
+            DropReason::Production => production,
+            DropReason::Unrouted => unrouted,
             DropReason::StaleResponse => stale,
         }
     }
@@ -211,16 +225,33 @@ pub enum DropReason {
     NullValue,
     /// Its window is closed: it came after the grace period.
     Late,
+    /// Its timestamp is negative.
+    Timestamp,
     /// Its bytes could not be read, and the handler went on.
     Deserialization,
+    /// A node failed at it, and the handler went on.
+    Processing,
+    /// It could not be written, and the handler went on.
+    Production,
+    /// The partitioner chose no partition for it.
+    Unrouted,
     /// The answer of a foreign-key join came when the row had changed.
     StaleResponse,
 }
 
 impl DropReason {
     /// Every reason, in the order of the handles.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::NullKey, Self::NullValue, Self::Late, Self::Deserialization, Self::StaleResponse];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::NullKey,
+        Self::NullValue,
+        Self::Late,
+        Self::Timestamp,
+        Self::Deserialization,
+        Self::Processing,
+        Self::Production,
+        Self::Unrouted,
+        Self::StaleResponse,
+    ];
 
     /// The value of the label `reason`.
     pub fn name(self) -> &'static str {
@@ -228,7 +259,11 @@ impl DropReason {
             Self::NullKey => "null_key",
             Self::NullValue => "null_value",
             Self::Late => "late",
+            Self::Timestamp => "timestamp",
             Self::Deserialization => "deserialization",
+            Self::Processing => "processing",
+            Self::Production => "production",
+            Self::Unrouted => "unrouted",
             Self::StaleResponse => "stale_response",
         }
     }

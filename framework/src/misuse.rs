@@ -80,3 +80,52 @@
 //! let names: KStream<String, String> = builder.stream("names");
 //! sizes.map_values(|size| size.to_string()).merge(&names).to("out");
 //! ```
+//!
+//! # A processor of other types
+//! The message names the types that the processor takes.
+//! ```compile_fail,E0277
+//! # use kstream::{KStream, Processor, ProcessorContext, ProcessorError, Record, StreamsBuilder};
+//! struct Pass;
+//! impl Processor<String, i64, String, i64> for Pass {
+//!     fn process(
+//!         &mut self,
+//!         context: &mut ProcessorContext<'_, String, i64>,
+//!         record: Record<String, i64>,
+//!     ) -> Result<(), ProcessorError> {
+//!         Ok(context.forward(record)?)
+//!     }
+//! }
+//! let builder = StreamsBuilder::new();
+//! let names: KStream<String, String> = builder.stream("names");
+//! names.process(|| Pass).to("out");
+//! ```
+//! ```
+//! # use kstream::{KStream, Processor, ProcessorContext, ProcessorError, Record, StreamsBuilder};
+//! struct Pass;
+//! impl Processor<String, i64, String, i64> for Pass {
+//!     fn process(
+//!         &mut self,
+//!         context: &mut ProcessorContext<'_, String, i64>,
+//!         record: Record<String, i64>,
+//!     ) -> Result<(), ProcessorError> {
+//!         Ok(context.forward(record)?)
+//!     }
+//! }
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! sizes.process(|| Pass).to("out");
+//! ```
+//!
+//! # A sink behind a node of other types
+//! ```compile_fail,E0308
+//! # use kstream::TopologyBuilder;
+//! let builder = TopologyBuilder::new();
+//! let sizes = builder.add_source::<String, i64>("sizes", "sizes");
+//! builder.add_sink::<String, String>("sink", "out", &[&sizes]);
+//! ```
+//! ```
+//! # use kstream::TopologyBuilder;
+//! let builder = TopologyBuilder::new();
+//! let sizes = builder.add_source::<String, i64>("sizes", "sizes");
+//! builder.add_sink::<String, i64>("sink", "out", &[&sizes]);
+//! ```

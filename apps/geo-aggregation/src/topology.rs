@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use kstream::serdes::{ArcSerde, DefaultSerde as _, Serde, SerdeError};
 use kstream::{
-    Consumed, DeserializationHandler, ErrorContext, Grouped, HandlerResponse, Materialized,
-    StoreType, StreamsBuilder, TimeWindows, TimestampExtractor, Topology, TopologyErrors, Windowed,
+    BuiltInTimestampExtractor, Consumed, DeserializationHandler, ErrorContext, Grouped,
+    HandlerResponse, Materialized, StoreType, StreamsBuilder, TimeWindows, TimestampExtractor,
+    Topology, TopologyErrors, Windowed,
 };
 
 use crate::access_log::{self, AccessLine};
@@ -61,8 +62,8 @@ pub fn preprocess(locator: Arc<Locator>) -> Result<Topology, TopologyErrors> {
 /// A mistake in this function.
 pub fn aggregate() -> Result<Topology, TopologyErrors> {
     let builder = StreamsBuilder::new();
-    let arrivals = Consumed::named("page-views")
-        .with_timestamp_extractor(TimestampExtractor::<CountryCode, Visit>::WallClock);
+    let arrivals = Consumed::<CountryCode, Visit>::named("page-views")
+        .with_timestamp_extractor(BuiltInTimestampExtractor::WallClock);
     let visits = builder.stream_with(topics::PAGE_VIEWS, arrivals).group_by_key();
     visits
         .aggregate_with(
@@ -213,6 +214,6 @@ impl DeserializationHandler for RejectLines {
             %error,
             "line rejected"
         );
-        HandlerResponse::Continue
+        HandlerResponse::resume()
     }
 }

@@ -140,8 +140,7 @@ pub trait Consumer: Debug + Send {
     /// lag. `None` before the first fetch.
     fn end_offset(&self, slot: Slot) -> Option<i64>;
     /// The end of the log that was last reached, records included that are no longer there: compacted
-    /// ones, or the markers of transactions. Only a consumer with [`ConsumerRole::Restore`] has to know;
-    /// `None` before it first got to an end.
+    /// ones, or the markers of transactions. `None` before it first got to an end.
     fn reached_end(&self, slot: Slot) -> Option<i64>;
 }
 
@@ -276,6 +275,8 @@ pub struct NewTopic {
 
 /// Topics and their offsets.
 pub trait Admin: Debug + Send + Sync {
+    /// The names of all topics, in order; not those that the broker keeps for itself.
+    fn topic_names(&self) -> Result<Vec<String>, BrokerError>;
     /// The partition counts of these topics; a topic that does not exist is `None`. In the order asked.
     fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError>;
     /// The configs of a topic, defaults included.

@@ -390,17 +390,20 @@ impl<K: Data, A: Data> SharedRows<K, A> {
     fn windowed_rows<V: Data>(
         &self,
         node: &AggregateNode<K, V, A>,
-        linker: &Linker<'_>,
+        linker: &mut Linker<'_>,
     ) -> Result<WindowedRows<K, V, A>, Error> {
         let keys = self.placement.window_keys();
         let (next, late): (_, Outlet<Windowed<K>, V>) = linker.outlets()?;
+        let finals = self
+            .finals
+            .map(|visibility| FinalResults::new(keys, visibility, linker.progress(self.store)));
         Ok(WindowedRows {
             name: node.name.clone(),
             keys,
             key_serde: Arc::clone(&self.key_serde),
             fold: self.fold(node, linker)?,
             late: Late { handler: node.on_late.clone(), stream: late },
-            finals: self.finals.map(|visibility| FinalResults::new(keys, visibility)),
+            finals,
             next,
             stream_time: -1,
             key_bytes: Vec::new(),

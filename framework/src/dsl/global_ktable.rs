@@ -11,10 +11,11 @@ use super::options::{Consumed, Materialized};
 use super::processor_supplier::ProcessorSupplier;
 use super::state_store::AnyStoreBuilder;
 use super::stores::add_store;
-use super::streams_builder::{StreamsBuilder, source_supplier};
+use super::streams_builder::{Reading, StreamsBuilder};
 use crate::graph::{GraphNodeKind, Plan, SharedPlan, SourceNode};
 use crate::processor::Data;
 use crate::processor::operators::global_table::GlobalTableSource;
+use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::{ArcSerde, DefaultSerde, OptionSerde};
 use crate::topology::link::{NodeSupplier, node};
 use crate::topology::{StoreId, StoreKind, TopologyStore};
@@ -100,6 +101,7 @@ impl StreamsBuilder {
     /// **Shape**: records of all partitions → `(K, V)` rows; a null value deletes its row, records with a null
     /// key are dropped. No changelog: the topic is read anew from where the local rows stand. Tasks begin
     /// when the table is complete; then it follows its topic, without regard to the tasks' event time.
+    /// [`KStream::join_global`](crate::KStream::join_global) has an example.
     ///
     /// # Source
     /// `StreamsBuilder.globalTable`.
@@ -120,7 +122,7 @@ impl StreamsBuilder {
         consumed: Consumed<K, V>,
         materialized: Materialized<K, V>,
     ) -> GlobalKTable<K, V> {
-        let Consumed { key_serde, value_serde, name, timestamps, .. } = consumed;
+        let Consumed { key_serde, value_serde, name, timestamps, handler, .. } = consumed;
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         let name_of_store = |plan: &mut Plan| plan.store_name(&format!("{topic}-"));
@@ -136,8 +138,9 @@ impl StreamsBuilder {
         let store = add_store(&mut plan, materialized, StoreKind::KeyValue, location);
         let (source_name, processor_name) = global_names(&mut plan, name);
         let nullable: ArcSerde<Option<V>> = Arc::new(OptionSerde::new(value_serde));
-        let source =
-            source_supplier(source_name.clone(), key_serde, nullable, timestamps.nullable());
+        let timestamps = timestamps.map(TimestampExtractor::nullable);
+        let reading = Reading { timestamps, handler };
+        let source = reading.supplier(source_name.clone(), key_serde, nullable);
         let (node_name, node_serde) = (processor_name.clone(), Arc::clone(&store_key_serde));
         let processor = node(move |linker| {
             Ok(GlobalTableSource::<K, V> {
@@ -167,6 +170,56 @@ impl StreamsBuilder {
     /// **Shape**: records of all partitions → what the processor puts into the store. It forwards nothing. No
     /// changelog: after a restart the processor sees records again that were not yet safe on disk.
     ///
+    /// # Examples
+    /// ```
+    /// use std::convert::Infallible;
+    /// use kstream::state::KeyValueStore;
+    /// use kstream::{
+    ///     Consumed, Processor, ProcessorContext, ProcessorError, Record, Stores, StreamsBuilder,
+    /// };
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// /// Keeps the highest value of each key.
+    /// #[derive(Default)]
+    /// struct Highest {
+    ///     store: Option<KeyValueStore<String, i64>>,
+    /// }
+    ///
+    /// impl Processor<String, i64, Infallible, Infallible> for Highest {
+    ///     fn init(
+    ///         &mut self,
+    ///         context: &mut ProcessorContext<'_, Infallible, Infallible>,
+    ///     ) -> Result<(), ProcessorError> {
+    ///         self.store = Some(context.store("highest")?);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn process(
+    ///         &mut self,
+    ///         _: &mut ProcessorContext<'_, Infallible, Infallible>,
+    ///         record: Record<String, i64>,
+    ///     ) -> Result<(), ProcessorError> {
+    ///         let store = self.store.as_ref().ok_or("init comes first")?;
+    ///         let highest = store.get(&record.key)?.unwrap_or(i64::MIN);
+    ///         store.put(&record.key, highest.max(record.value))?;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let highest = Stores::in_memory_key_value_store("highest");
+    /// let highest = Stores::key_value_store_builder::<String, i64>(highest);
+    /// builder.add_global_store(highest, "levels", Consumed::new(), Highest::default);
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let levels = driver.input_topic::<String, i64>("levels");
+    /// for level in [3, 9, 4] {
+    ///     levels.pipe("a".to_owned(), level)?;
+    /// }
+    /// let rows = driver.store_rows::<String, i64>("highest")?;
+    /// assert_eq!(rows.iter().map(|row| row.value).collect::<Vec<_>>(), [9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Source
     /// `StreamsBuilder.addGlobalStore`.
     #[track_caller]
@@ -177,12 +230,13 @@ impl StreamsBuilder {
         consumed: Consumed<K, V>,
         supplier: impl ProcessorSupplier<K, V, Infallible, Infallible>,
     ) {
-        let Consumed { key_serde, value_serde, name, timestamps, .. } = consumed;
+        let Consumed { key_serde, value_serde, name, timestamps, handler, .. } = consumed;
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         let store = add_global(&mut plan, builder.into(), location);
         let (source_name, processor_name) = global_names(&mut plan, name);
-        let source = source_supplier(source_name.clone(), key_serde, value_serde, timestamps);
+        let reading = Reading { timestamps, handler };
+        let source = reading.supplier(source_name.clone(), key_serde, value_serde);
         let parts = GlobalStore {
             source_name,
             topic: topic.to_owned(),

@@ -314,7 +314,7 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
             names.source.clone(),
             Arc::clone(&self.grouped.key_serde),
             self.change_serde(),
-            TimestampExtractor::Broker,
+            TimestampExtractor::default(),
         );
         let kind = GraphNodeKind::Repartition(RepartitionNode {
             names,

@@ -3,10 +3,13 @@
 mod as_of_joins;
 mod distinct;
 mod global_join;
+mod merge;
+mod print;
 pub(crate) mod process;
 mod stream_joins;
 mod table_joins;
 mod to_table;
+mod topics;
 
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -15,8 +18,7 @@ use std::sync::Arc;
 
 use super::branched_kstream::BranchedKStream;
 use super::kgrouped_stream::KGroupedStream;
-use super::options::{Grouped, Named, Produced, Repartitioned};
-use super::repartition::{RepartitionSpec, repartition_node};
+use super::options::{Grouped, Named};
 use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan};
 use crate::processor::Data;
 use crate::processor::operators::filter::{Filter, Predicate};
@@ -24,11 +26,10 @@ use crate::processor::operators::flat_map::{FlatMap, FlatMapValues, FlatMapper, 
 use crate::processor::operators::map::{
     KeySelector, Map, MapValues, Mapper, SelectKey, ValueMapper,
 };
-use crate::processor::operators::merge::PassThrough;
 use crate::processor::operators::peek::{Action, Peek};
-use crate::processor::operators::sink::Sink;
 use crate::serdes::DefaultSerde;
 use crate::topology::link::{NodeSupplier, node};
+pub(crate) use topics::SinkSpec;
 
 /// A stream of records of key type `K` and value type `V`.
 ///
@@ -91,18 +92,30 @@ impl<K: Data, V: Data> KStream<K, V> {
         operator: Operator,
         supplier: NodeSupplier,
     ) -> KStream<K2, V2> {
+        let name = self.plan.borrow_mut().name_or(operator.named.0, operator.prefix);
+        let mut stream = self.add_named(name, supplier);
         let mut plan = self.plan.borrow_mut();
-        let name = plan.name_or(operator.named.0, operator.prefix);
-        let kind = GraphNodeKind::Processor { name, supplier, stores: Vec::new() };
-        let node = plan.add_node(vec![self.node], kind, Location::caller());
         if operator.changes_key {
-            plan.mark_key_changing::<(K2, V2)>(node);
+            plan.mark_key_changing::<(K2, V2)>(stream.node);
+            stream.repartition_required = true;
         } else if VALUE_CHANGING.contains(&operator.prefix) {
-            plan.mark_value_changing(node);
+            plan.mark_value_changing(stream.node);
         }
         drop(plan);
-        let repartition_required = self.repartition_required || operator.changes_key;
-        KStream::new(Rc::clone(&self.plan), node, repartition_required)
+        stream
+    }
+
+    /// Adds an operator that has its name already.
+    #[track_caller]
+    fn add_named<K2: Data, V2: Data>(
+        &self,
+        name: String,
+        supplier: NodeSupplier,
+    ) -> KStream<K2, V2> {
+        let kind = GraphNodeKind::Processor { name, supplier, stores: Vec::new() };
+        let location = Location::caller();
+        let node = self.plan.borrow_mut().add_node(vec![self.node], kind, location);
+        KStream::new(Rc::clone(&self.plan), node, self.repartition_required)
     }
 
     /// Keeps the records that `predicate` accepts.
@@ -358,34 +371,6 @@ impl<K: Data, V: Data> KStream<K, V> {
         node(move |linker| Ok(Peek { action: Arc::clone(&action), next: linker.outlet()? }))
     }
 
-    /// One stream of the records of both; in the order in which they are processed.
-    ///
-    /// **Shape**: `(K, V)` → `(K, V)`. A grouping behind it is repartitioned if either stream's would be.
-    #[must_use]
-    #[track_caller]
-    pub fn merge(&self, other: &Self) -> Self {
-        self.merge_with(other, Named::default())
-    }
-
-    /// [`KStream::merge`] with a name.
-    #[must_use]
-    #[track_caller]
-    pub fn merge_with(&self, other: &Self, named: impl Into<Named>) -> Self {
-        let mut plan = self.plan.borrow_mut();
-        let name = plan.name_or(named.into().0, "KSTREAM-MERGE-");
-        if !Rc::ptr_eq(&self.plan, &other.plan) {
-            let problem = "the streams come from different builders".to_owned();
-            plan.report(format!("node {name}"), problem, Location::caller());
-        }
-        let supplier = node(|linker| Ok(PassThrough::<K, V> { next: linker.outlet()? }));
-        let kind = GraphNodeKind::Processor { name, supplier, stores: Vec::new() };
-        let node = plan.add_node(vec![self.node, other.node], kind, Location::caller());
-        plan.mark_merge::<(K, V)>(node);
-        drop(plan);
-        let repartition_required = self.repartition_required || other.repartition_required;
-        Self::new(Rc::clone(&self.plan), node, repartition_required)
-    }
-
     /// Sends each record down the first branch that accepts it.
     ///
     /// # Examples
@@ -451,99 +436,5 @@ impl<K: Data, V: Data> KStream<K, V> {
         grouped: Grouped<K2, V>,
     ) -> KGroupedStream<K2, V> {
         self.select_key_with(mapper, Named(grouped.name.clone())).group_by_key_with(grouped)
-    }
-
-    /// Sends all records through a topic of the application's own, partitioned by key, with default
-    /// serdes. Records with a null key are dropped.
-    #[must_use]
-    #[track_caller]
-    pub fn repartition(&self) -> Self
-    where
-        K: DefaultSerde,
-        V: DefaultSerde,
-    {
-        self.repartition_with(Repartitioned::new())
-    }
-
-    /// [`KStream::repartition`] with options.
-    ///
-    /// # Source
-    /// `KStream.repartition` (KIP-221).
-    #[must_use]
-    #[track_caller]
-    pub fn repartition_with(&self, repartitioned: Repartitioned<K, V>) -> Self {
-        let Repartitioned { key_serde, value_serde, name, partitions } = repartitioned;
-        let mut plan = self.plan.borrow_mut();
-        let prefix = name.unwrap_or_else(|| plan.processor_name("KSTREAM-REPARTITION-"));
-        let names = plan.repartition_names(&prefix);
-        let repartition = RepartitionSpec { names, partitions, key_serde, value_serde };
-        let location = Location::caller();
-        let kind = GraphNodeKind::Repartition(repartition_node::<K, V, V>(repartition));
-        let node = plan.add_node(vec![self.node], kind, location);
-        drop(plan);
-        Self::new(Rc::clone(&self.plan), node, false)
-    }
-
-    /// Writes all records to a topic, with default serdes.
-    ///
-    /// **Shape**: the partition is the one that Java's default partitioner gives the key; records with a null
-    /// key are spread.
-    #[track_caller]
-    pub fn to(&self, topic: &str)
-    where
-        K: DefaultSerde,
-        V: DefaultSerde,
-    {
-        self.to_with(topic, Produced::new());
-    }
-
-    /// [`KStream::to`] with options.
-    #[track_caller]
-    pub fn to_with(&self, topic: &str, produced: Produced<K, V>) {
-        let Produced { key_serde, value_serde, name } = produced;
-        let mut plan = self.plan.borrow_mut();
-        let name = plan.name_or(name, "KSTREAM-SINK-");
-        let location = Location::caller();
-        if topic.is_empty() {
-            let problem = "the topic's name must not be empty".to_owned();
-            plan.report(format!("sink {name}"), problem, location);
-        }
-        let sink = SinkSpec { name: name.clone(), topic: topic.to_owned(), internal: false };
-        let supplier = sink.supplier(key_serde, value_serde);
-        let kind = GraphNodeKind::Sink { name, topic: topic.to_owned(), supplier };
-        plan.add_node(vec![self.node], kind, location);
-    }
-}
-
-/// What a sink writes to.
-pub(crate) struct SinkSpec {
-    pub(crate) name: String,
-    pub(crate) topic: String,
-    /// Whether the topic's name follows the application id.
-    pub(crate) internal: bool,
-}
-
-impl SinkSpec {
-    pub(crate) fn supplier<K: Data, V: Data>(
-        self,
-        key_serde: crate::serdes::ArcSerde<K>,
-        value_serde: crate::serdes::ArcSerde<V>,
-    ) -> NodeSupplier {
-        node(move |linker| {
-            let topic = if self.internal {
-                format!("{}-{}", linker.application_id(), self.topic)
-            } else {
-                self.topic.clone()
-            };
-            Ok(Sink {
-                name: self.name.clone(),
-                topic,
-                handle: None,
-                key_serde: Arc::clone(&key_serde),
-                value_serde: Arc::clone(&value_serde),
-                key_bytes: Vec::new(),
-                value_bytes: Vec::new(),
-            })
-        })
     }
 }

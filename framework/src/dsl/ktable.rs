@@ -11,6 +11,7 @@ pub(crate) mod origin;
 pub(crate) mod source;
 mod suppress;
 mod to_stream;
+mod transform_values;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -38,11 +38,13 @@ pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{
     Branched, BufferConfig, Consumed, Eager, EagerBufferConfig, EmitStrategy, Grouped, Joined,
-    Materialized, Named, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed,
+    Materialized, Named, Printed, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed,
     TableJoined,
 };
 pub use options::{Distinct, StreamJoined};
-pub use processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
+pub use processor_supplier::{
+    FixedKeyProcessorSupplier, ProcessorSupplier, ValueTransformerWithKeySupplier,
+};
 pub use session_windowed_cogrouped_kstream::SessionWindowedCogroupedKStream;
 pub use session_windowed_kstream::SessionWindowedKStream;
 pub use state_store::AnyStoreBuilder;
@@ -54,4 +56,4 @@ pub use streams_builder::{StreamsBuilder, Topics};
 pub use time_windowed_cogrouped_kstream::TimeWindowedCogroupedKStream;
 pub use time_windowed_kstream::TimeWindowedKStream;
 pub use time_windowing::{CogroupWindowing, Windowing};
-pub use topology_builder::{ParentNode, TopologyBuilder};
+pub use topology_builder::{ParentNode, StoreSource, TopologyBuilder};

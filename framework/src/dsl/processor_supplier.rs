@@ -4,6 +4,7 @@
 
 use super::state_store::AnyStoreBuilder;
 use crate::processor::api::{FixedKeyProcessor, Processor};
+use crate::processor::value_transformer::ValueTransformerWithKey;
 
 /// Makes the processors of a node, one per task. Every closure that gives a processor is one; implement it
 /// to bring stores along.
@@ -61,6 +62,35 @@ where
     type Processor = P;
 
     fn get(&self) -> P {
+        self()
+    }
+}
+
+/// Makes value transformers; see [`ProcessorSupplier`].
+///
+/// # Source
+/// `org.apache.kafka.streams.kstream.ValueTransformerWithKeySupplier`.
+pub trait ValueTransformerWithKeySupplier<K, V, VOut>: Send + Sync + 'static {
+    /// What it makes.
+    type Transformer: ValueTransformerWithKey<K, V, VOut>;
+
+    /// A new transformer.
+    fn get(&self) -> Self::Transformer;
+
+    /// See [`ProcessorSupplier::stores`].
+    fn stores(&self) -> Vec<AnyStoreBuilder> {
+        Vec::new()
+    }
+}
+
+impl<F, T, K, V, VOut> ValueTransformerWithKeySupplier<K, V, VOut> for F
+where
+    F: Fn() -> T + Send + Sync + 'static,
+    T: ValueTransformerWithKey<K, V, VOut>,
+{
+    type Transformer = T;
+
+    fn get(&self) -> T {
         self()
     }
 }

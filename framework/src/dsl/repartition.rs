@@ -11,6 +11,7 @@ use crate::graph::{
 };
 use crate::processor::Data;
 use crate::processor::operators::repartition_filter::RepartitionFilter;
+use crate::processor::stream_partitioner::StreamPartitioner;
 use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::ArcSerde;
 use crate::topology::link::node;
@@ -67,6 +68,14 @@ pub(crate) fn add_converting_repartition<K: Data, I: Data + Into<V>, V: Data>(
 pub(crate) fn repartition_node<K: Data, I: Data + Into<V>, V: Data>(
     repartition: RepartitionSpec<K, V>,
 ) -> RepartitionNode {
+    partitioned_node::<K, I, V>(repartition, None)
+}
+
+/// The same with a choice of partitions.
+pub(crate) fn partitioned_node<K: Data, I: Data + Into<V>, V: Data>(
+    repartition: RepartitionSpec<K, V>,
+    partitioner: Option<StreamPartitioner<K, V>>,
+) -> RepartitionNode {
     let RepartitionSpec { names, partitions, key_serde, value_serde } = repartition;
     let null_keys = NullKeys::default();
     let (filter_serde, pass) = (Arc::clone(&key_serde), null_keys.clone());
@@ -75,9 +84,16 @@ pub(crate) fn repartition_node<K: Data, I: Data + Into<V>, V: Data>(
         Ok(RepartitionFilter::<K, V> { key_serde, null_keys_pass, next: linker.outlet()? })
     });
     let sink = SinkSpec { name: names.sink.clone(), topic: names.topic.clone(), internal: true }
-        .supplier(Arc::clone(&key_serde), Arc::clone(&value_serde));
-    let source =
-        source_supplier(names.source.clone(), key_serde, value_serde, TimestampExtractor::Broker);
-    let filter = Some(filter);
-    RepartitionNode { names, partitions, null_keys, filter, sink, source, mergeable: None }
+        .supplier_with(Arc::clone(&key_serde), Arc::clone(&value_serde), partitioner);
+    let timestamps = TimestampExtractor::default();
+    let source = source_supplier(names.source.clone(), key_serde, value_serde, timestamps);
+    RepartitionNode {
+        names,
+        partitions,
+        null_keys,
+        filter: Some(filter),
+        sink,
+        source,
+        mergeable: None,
+    }
 }

@@ -1,6 +1,7 @@
 //! Where a topology begins: topics in, a checked topology out.
 
 use std::any::TypeId;
+use std::cell::RefCell;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,14 +11,17 @@ use super::ktable::KTable;
 use super::ktable::source::{TableSourceSpec, add_table_source};
 use super::options::{Consumed, Materialized};
 use crate::error::TopologyErrors;
-use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode, TableSourceMark};
+use crate::graph::{
+    GraphNodeId, GraphNodeKind, PatternSourceNode, SharedPlan, SourceNode, TableSourceMark,
+};
 use crate::processor::Data;
+use crate::processor::handler::DeserializationHandler;
 use crate::processor::operators::source::Source;
 use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::{ArcSerde, DefaultSerde, OptionSerde};
 use crate::topology::link::{BuiltNode, NodeSupplier};
 use crate::topology::source_changelog::read_row;
-use crate::topology::{Topology, TopologyConfig};
+use crate::topology::{TopicPattern, Topology, TopologyConfig};
 
 /// One topic or several.
 pub trait Topics {
@@ -124,11 +128,70 @@ impl StreamsBuilder {
     ) -> KStream<K, V> {
         let name = self.plan.borrow_mut().name_or(consumed.name, "KSTREAM-SOURCE-");
         let (key_serde, value_serde) = (consumed.key_serde, consumed.value_serde);
-        let supplier = source_supplier(name.clone(), key_serde, value_serde, consumed.timestamps);
+        let reading = Reading { timestamps: consumed.timestamps, handler: consumed.handler };
+        let supplier = reading.supplier(name.clone(), key_serde, value_serde);
         let types = TypeId::of::<(K, V)>();
         let topics = topics.into_topics();
         let node =
             self.add_source(SourceNode { name, topics, reset: consumed.reset, types, supplier });
+        KStream::new(Rc::clone(&self.plan), node, false)
+    }
+
+    /// Reads all topics whose whole names match a regular expression, as a stream with default serdes. Which
+    /// topics these are is settled when the application starts; those that Kafka keeps for itself and the
+    /// application's own are left out.
+    ///
+    /// **Shape**: as [`StreamsBuilder::stream`].
+    ///
+    /// # Examples
+    /// ```
+    /// use kstream::{KStream, StreamsBuilder};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let orders: KStream<String, i64> = builder.stream_pattern("orders-[0-9]{4}");
+    /// orders.to("all-orders");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// for year in ["2025", "2026"] {
+    ///     let input = driver.input_topic::<String, i64>(&format!("orders-{year}"));
+    ///     input.pipe(year.to_owned(), 7)?;
+    /// }
+    /// let all = driver.output_topic::<String, i64>("all-orders").read_key_values()?;
+    /// assert_eq!(all, [("2025".to_owned(), 7), ("2026".to_owned(), 7)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Source
+    /// `StreamsBuilder.stream(Pattern)`; there topics may join later.
+    #[track_caller]
+    pub fn stream_pattern<K, V>(&self, pattern: &str) -> KStream<K, V>
+    where
+        K: Data + DefaultSerde,
+        V: Data + DefaultSerde,
+    {
+        self.stream_pattern_with(pattern, Consumed::new())
+    }
+
+    /// [`StreamsBuilder::stream_pattern`] with options.
+    #[track_caller]
+    pub fn stream_pattern_with<K: Data, V: Data>(
+        &self,
+        pattern: &str,
+        consumed: Consumed<K, V>,
+    ) -> KStream<K, V> {
+        let location = Location::caller();
+        let mut plan = self.plan.borrow_mut();
+        let name = plan.name_or(consumed.name, "KSTREAM-SOURCE-");
+        let (key_serde, value_serde) = (consumed.key_serde, consumed.value_serde);
+        let reading = Reading { timestamps: consumed.timestamps, handler: consumed.handler };
+        let supplier = reading.supplier(name.clone(), key_serde, value_serde);
+        let pattern = TopicPattern::new(pattern).unwrap_or_else(|error| {
+            plan.report(format!("source {name}"), error.to_string(), location);
+            TopicPattern::none()
+        });
+        let source = PatternSourceNode { name, pattern, reset: consumed.reset, supplier };
+        let node = plan.add_node(Vec::new(), GraphNodeKind::PatternSource(source), location);
+        drop(plan);
         KStream::new(Rc::clone(&self.plan), node, false)
     }
 
@@ -154,7 +217,7 @@ impl StreamsBuilder {
         consumed: Consumed<K, V>,
         mut materialized: Materialized<K, V>,
     ) -> KTable<K, V> {
-        let Consumed { key_serde, value_serde, name, reset, timestamps } = consumed;
+        let Consumed { key_serde, value_serde, name, reset, timestamps, handler } = consumed;
         let location = Location::caller();
         let store_key_serde =
             materialized.key_serde.clone().unwrap_or_else(|| Arc::clone(&key_serde));
@@ -170,13 +233,15 @@ impl StreamsBuilder {
         let table_name = plan.name_or(name, "KTABLE-SOURCE-");
         drop(plan);
         let nullable: ArcSerde<Option<V>> = Arc::new(OptionSerde::new(value_serde));
-        let timestamps = timestamps.nullable();
+        let timestamps = timestamps.map(TimestampExtractor::nullable);
         let read = read_row(
+            topic,
             (Arc::clone(&key_serde), Arc::clone(&nullable)),
-            timestamps.clone(),
+            timestamps.clone().unwrap_or_default(),
             (Arc::clone(&store_key_serde), store_value_serde),
         );
-        let supplier = source_supplier(source_name.clone(), key_serde, nullable, timestamps);
+        let supplier =
+            Reading { timestamps, handler }.supplier(source_name.clone(), key_serde, nullable);
         let source = self.add_source(SourceNode {
             name: source_name,
             topics: vec![topic.to_owned()],
@@ -228,20 +293,43 @@ impl StreamsBuilder {
     }
 }
 
-/// A supplier of source nodes.
+/// How a source finds timestamps, and what it does with bytes that cannot be read; `None` is what the settings
+/// say.
+pub(crate) struct Reading<K, V> {
+    pub(crate) timestamps: Option<TimestampExtractor<K, V>>,
+    pub(crate) handler: Option<Arc<dyn DeserializationHandler>>,
+}
+
+impl<K: Data, V: Data> Reading<K, V> {
+    /// A supplier of source nodes that read in this way.
+    pub(crate) fn supplier(
+        self,
+        name: String,
+        key_serde: ArcSerde<K>,
+        value_serde: ArcSerde<V>,
+    ) -> NodeSupplier {
+        Arc::new(move |linker| {
+            let default = || linker.default_timestamps().into();
+            Ok(BuiltNode::Source(Rc::new(RefCell::new(Source {
+                name: name.clone(),
+                key_serde: Arc::clone(&key_serde),
+                value_serde: Arc::clone(&value_serde),
+                timestamps: self.timestamps.clone().unwrap_or_else(default),
+                handler: self.handler.clone(),
+                next: linker.outlet()?,
+                heads: Vec::new(),
+            }))))
+        })
+    }
+}
+
+/// A supplier of source nodes that find timestamps in this way, whatever the settings say.
 pub(crate) fn source_supplier<K: Data, V: Data>(
     name: String,
     key_serde: ArcSerde<K>,
     value_serde: ArcSerde<V>,
     timestamps: TimestampExtractor<K, V>,
 ) -> NodeSupplier {
-    Arc::new(move |linker| {
-        Ok(BuiltNode::Source(Rc::new(std::cell::RefCell::new(Source {
-            name: name.clone(),
-            key_serde: Arc::clone(&key_serde),
-            value_serde: Arc::clone(&value_serde),
-            timestamps: timestamps.clone(),
-            next: linker.outlet()?,
-        }))))
-    })
+    let reading = Reading { timestamps: Some(timestamps), handler: None };
+    reading.supplier(name, key_serde, value_serde)
 }

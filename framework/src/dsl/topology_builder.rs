@@ -14,7 +14,7 @@ use super::kstream::process::{process_supplier, process_values_supplier};
 use super::options::{Consumed, Produced};
 use super::processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
 use super::state_store::AnyStoreBuilder;
-use super::streams_builder::{Topics, source_supplier};
+use super::streams_builder::{Reading, Topics};
 use crate::error::TopologyErrors;
 use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan, SourceNode, UserStores};
 use crate::processor::Data;
@@ -77,6 +77,32 @@ pub struct ParentNode<K, V> {
     types: PhantomData<fn() -> (K, V)>,
 }
 
+/// Where the rows of a global or read-only store come from: a source and its topic.
+#[derive(Debug)]
+pub struct StoreSource<K, V> {
+    name: String,
+    topic: String,
+    consumed: Consumed<K, V>,
+}
+
+impl<K: DefaultSerde, V: DefaultSerde> StoreSource<K, V> {
+    /// A source of this name, with default serdes.
+    pub fn new(name: impl Into<String>, topic: impl Into<String>) -> Self {
+        Self::with(name, topic, Consumed::new())
+    }
+}
+
+impl<K, V> StoreSource<K, V> {
+    /// A source with these serdes and timestamps; the name in `consumed` is not used.
+    pub fn with(
+        name: impl Into<String>,
+        topic: impl Into<String>,
+        consumed: Consumed<K, V>,
+    ) -> Self {
+        Self { name: name.into(), topic: topic.into(), consumed }
+    }
+}
+
 impl<K, V> Clone for ParentNode<K, V> {
     fn clone(&self) -> Self {
         Self { plan: Rc::clone(&self.plan), node: self.node, types: PhantomData }
@@ -124,9 +150,10 @@ impl TopologyBuilder {
         consumed: Consumed<K, V>,
     ) -> ParentNode<K, V> {
         let location = Location::caller();
-        let Consumed { key_serde, value_serde, reset, timestamps, .. } = consumed;
+        let Consumed { key_serde, value_serde, reset, timestamps, handler, .. } = consumed;
         let topics = topics.into_topics();
-        let supplier = source_supplier(name.to_owned(), key_serde, value_serde, timestamps);
+        let reading = Reading { timestamps, handler };
+        let supplier = reading.supplier(name.to_owned(), key_serde, value_serde);
         let types = TypeId::of::<(K, V)>();
         let mut plan = self.plan.borrow_mut();
         let report = |problem: &str| (format!("source {name}"), problem.to_owned());
@@ -213,7 +240,8 @@ impl TopologyBuilder {
         }
         let (name, topic) = (name.to_owned(), topic.to_owned());
         let sink = SinkSpec { name: name.clone(), topic: topic.clone(), internal: false };
-        let supplier = sink.supplier(produced.key_serde, produced.value_serde);
+        let Produced { key_serde, value_serde, partitioner, .. } = produced;
+        let supplier = sink.supplier_with(key_serde, value_serde, partitioner);
         plan.add_node(parents, GraphNodeKind::Sink { name, topic, supplier }, location);
     }
 
@@ -245,8 +273,11 @@ impl TopologyBuilder {
         }
     }
 
-    /// Adds a store that a processor fills from a topic and that others, connected to it, read. It has no
-    /// changelog of its own.
+    /// Adds a store that a processor fills from a topic, without changing what it takes over, and that others,
+    /// connected to it, read.
+    ///
+    /// **Shape**: one store per task, without a changelog of its own: a task that moves takes keys and values from
+    /// the topic as they are, not through the processor.
     ///
     /// # Source
     /// `Topology.addReadOnlyStateStore` (KIP-813).
@@ -254,18 +285,21 @@ impl TopologyBuilder {
     pub fn add_read_only_state_store<K: Data, V: Data>(
         &self,
         builder: impl Into<AnyStoreBuilder>,
-        source_name: &str,
-        topic: &str,
-        consumed: Consumed<K, V>,
+        source: StoreSource<K, V>,
         processor_name: &str,
         supplier: impl ProcessorSupplier<K, V, Infallible, Infallible>,
     ) {
-        let AnyStoreBuilder { store, problem } = builder.into();
-        let source = self.add_source_with(source_name, topic, consumed);
+        let location = Location::caller();
+        let StoreSource { name, topic, consumed } = source;
+        let source = self.add_source_with(&name, topic.as_str(), consumed);
         self.add_processor(processor_name, supplier, &[&source]);
+        let AnyStoreBuilder { store, problem } = builder.into();
         let store = TopologyStore { logging: false, ..store };
-        let store = AnyStoreBuilder { store, problem };
-        self.add_state_store(store, &[processor_name]);
+        let name = store.name.clone();
+        let mut plan = self.plan.borrow_mut();
+        let store = plan.add_built(AnyStoreBuilder { store, problem }, location);
+        plan.restore_from_source(store, &topic);
+        plan.connect_by_name(processor_name, &name, location);
     }
 
     /// Adds a store that every process keeps whole; a processor fills it from a topic, and all others can read it.
@@ -276,20 +310,19 @@ impl TopologyBuilder {
     pub fn add_global_store<K: Data, V: Data>(
         &self,
         builder: impl Into<AnyStoreBuilder>,
-        source_name: &str,
-        topic: &str,
-        consumed: Consumed<K, V>,
+        source: StoreSource<K, V>,
         processor_name: &str,
         supplier: impl ProcessorSupplier<K, V, Infallible, Infallible>,
     ) {
-        let Consumed { key_serde, value_serde, timestamps, .. } = consumed;
+        let StoreSource { name, topic, consumed } = source;
+        let Consumed { key_serde, value_serde, timestamps, handler, .. } = consumed;
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         let parts = GlobalStore {
-            source_name: source_name.to_owned(),
-            topic: topic.to_owned(),
+            source: Reading { timestamps, handler }.supplier(name.clone(), key_serde, value_serde),
+            source_name: name,
+            topic,
             types: TypeId::of::<(K, V)>(),
-            source: source_supplier(source_name.to_owned(), key_serde, value_serde, timestamps),
             processor_name: processor_name.to_owned(),
             processor: process_supplier(supplier),
             store: add_global(&mut plan, builder.into(), location),

@@ -51,15 +51,6 @@ pub(crate) struct JoinPlan {
 }
 
 impl Plan {
-    /// The name that a stream has from its node.
-    pub(crate) fn node_name(&self, node: GraphNodeId) -> &str {
-        self.nodes.get(node.0).map_or("", |node| match &node.kind {
-            GraphNodeKind::Source(source) | GraphNodeKind::GlobalSource(source) => &source.name,
-            GraphNodeKind::Processor { name, .. } | GraphNodeKind::Sink { name, .. } => name,
-            GraphNodeKind::Repartition(repartition) => &repartition.names.source,
-        })
-    }
-
     /// The last repartition of this node for a join.
     pub(crate) fn join_repartition(&self, node: GraphNodeId) -> Option<GraphNodeId> {
         let found = self.joins.repartitions.iter().rev().find(|(of, _)| *of == node);
@@ -127,10 +118,14 @@ impl Plan {
                 continue;
             }
             match node.kind {
-                GraphNodeKind::Source(_) | GraphNodeKind::Repartition(_) => sources.push(id),
+                GraphNodeKind::Source(_)
+                | GraphNodeKind::PatternSource(_)
+                | GraphNodeKind::Repartition(_) => sources.push(id),
                 // Every task reads all of a global source.
                 GraphNodeKind::GlobalSource(_) => {}
-                GraphNodeKind::Processor { .. } | GraphNodeKind::Sink { .. } => {
+                GraphNodeKind::Processor { .. }
+                | GraphNodeKind::Sink { .. }
+                | GraphNodeKind::RoutingSink { .. } => {
                     open.extend(&node.parents);
                 }
             }

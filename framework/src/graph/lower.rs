@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{GraphNodeId, GraphNodeKind, Plan, RepartitionNode, SourceNode};
+use super::{GraphNodeId, GraphNodeKind, PatternSourceNode, Plan, RepartitionNode, SourceNode};
 use crate::error::{TopologyError, TopologyErrors};
 use crate::topology::link::NodeSupplier;
 use crate::topology::{
@@ -70,6 +70,16 @@ impl Plan {
                     let kind = NodeKind::Sink { topic: TopicName::External(topic) };
                     lowering.add(&parents, NewNode { name, kind, stores: Vec::new(), supplier })
                 }
+                GraphNodeKind::RoutingSink { name, extractor, supplier } => {
+                    let kind = NodeKind::RoutingSink { extractor };
+                    lowering.add(&parents, NewNode { name, kind, stores: Vec::new(), supplier })
+                }
+                GraphNodeKind::PatternSource(source) => {
+                    let PatternSourceNode { name, pattern, reset, supplier } = source;
+                    let kind =
+                        NodeKind::Source { topics: Vec::new(), pattern: Some(pattern), reset };
+                    lowering.add(&[], NewNode { name, kind, stores: Vec::new(), supplier })
+                }
                 GraphNodeKind::Repartition(repartition) => {
                     lowering.add_repartition(&parents, repartition, node.location)
                 }
@@ -81,6 +91,7 @@ impl Plan {
         }
         lowering.add_copartition_groups(&copartitioned);
         lowering.check_names(&locations);
+        lowering.check_patterns(&locations);
         if lowering.topology.nodes.is_empty() {
             lowering.errors.push(TopologyError {
                 subject: "topology".to_owned(),
@@ -169,7 +180,7 @@ impl Lowering {
             seen.insert(topic.clone(), (id, types));
         }
         let topics = topics.into_iter().map(TopicName::External).collect();
-        let kind = NodeKind::Source { topics, reset };
+        let kind = NodeKind::Source { topics, pattern: None, reset };
         self.add(&[], NewNode { name, kind, stores: Vec::new(), supplier })
     }
 
@@ -182,7 +193,7 @@ impl Lowering {
         location: &'static std::panic::Location<'static>,
     ) {
         let first = self.topology.node(node);
-        let NodeKind::Source { topics, reset: first_reset } = &first.kind else { return };
+        let NodeKind::Source { topics, reset: first_reset, .. } = &first.kind else { return };
         if *first_reset != reset {
             let topics: Vec<_> = topics.iter().map(TopicName::bare).collect();
             self.errors.push(TopologyError {
@@ -228,7 +239,8 @@ impl Lowering {
         self.topology
             .repartition_topics
             .push(RepartitionTopic { topic: topic.clone(), partitions });
-        let kind = NodeKind::Source { topics: vec![topic], reset: AutoOffsetReset::default() };
+        let topics = vec![topic];
+        let kind = NodeKind::Source { topics, pattern: None, reset: AutoOffsetReset::default() };
         self.add(&[], NewNode { name: names.source, kind, stores: Vec::new(), supplier: source })
     }
 
@@ -238,7 +250,7 @@ impl Lowering {
             let nodes = self.ends_of(group);
             let topics = nodes.iter().flat_map(|node| match &self.topology.node(*node).kind {
                 NodeKind::Source { topics, .. } => topics.as_slice(),
-                NodeKind::Processor | NodeKind::Sink { .. } => &[],
+                NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => &[],
             });
             let topics: BTreeSet<TopicName> = topics.cloned().collect();
             if topics.len() > 1 {
@@ -246,6 +258,31 @@ impl Lowering {
             }
         }
         self.errors.extend(self.topology.copartition_problems());
+    }
+
+    /// A topic is read by one source: none that is named may match a pattern.
+    fn check_patterns(&mut self, locations: &[&'static std::panic::Location<'static>]) {
+        let named = |node: &TopologyNode| match &node.kind {
+            NodeKind::Source { topics, .. } => topics.clone(),
+            NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => {
+                Vec::new()
+            }
+        };
+        let named: Vec<TopicName> = self.topology.nodes.iter().flat_map(named).collect();
+        for (index, node) in self.topology.nodes.iter().enumerate() {
+            let NodeKind::Source { pattern: Some(pattern), .. } = &node.kind else { continue };
+            for topic in named.iter().filter(|topic| pattern.matches(topic.bare())) {
+                self.errors.push(TopologyError {
+                    subject: format!("source {}", node.name),
+                    problem: format!(
+                        "its pattern `{pattern}` matches topic {}, which another source reads; let only one of \
+                         them read it",
+                        topic.bare()
+                    ),
+                    location: locations.get(index).copied(),
+                });
+            }
+        }
     }
 
     fn check_names(&mut self, locations: &[&'static std::panic::Location<'static>]) {

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use crate::error::TopologyError;
 use crate::topology::link::NodeSupplier;
 use crate::topology::source_changelog::SourceChangelog;
-use crate::topology::{AutoOffsetReset, StoreFormats, StoreId, TopologyStore};
+use crate::topology::{AutoOffsetReset, StoreFormats, StoreId, TopicPattern, TopologyStore};
 pub(crate) use joins::{NullKeys, StreamJoinNodes};
 use names::GeneratedNames;
 pub(crate) use naming::RepartitionNames;
@@ -58,6 +58,14 @@ pub(crate) enum GraphNodeKind {
         topic: String,
         supplier: NodeSupplier,
     },
+    /// A sink that asks for each record's topic; `extractor` is what describes it.
+    RoutingSink {
+        name: String,
+        extractor: String,
+        supplier: NodeSupplier,
+    },
+    /// A source of all topics whose names match.
+    PatternSource(PatternSourceNode),
 }
 
 /// A source node.
@@ -67,6 +75,14 @@ pub(crate) struct SourceNode {
     pub(crate) reset: AutoOffsetReset,
     /// The key and value types, for a topic that is read twice.
     pub(crate) types: TypeId,
+    pub(crate) supplier: NodeSupplier,
+}
+
+/// A source node of topics that are known when the application starts.
+pub(crate) struct PatternSourceNode {
+    pub(crate) name: String,
+    pub(crate) pattern: TopicPattern,
+    pub(crate) reset: AutoOffsetReset,
     pub(crate) supplier: NodeSupplier,
 }
 
@@ -121,6 +137,18 @@ impl Plan {
     ) -> GraphNodeId {
         self.nodes.push(GraphNode { parents, kind, location });
         GraphNodeId(self.nodes.len() - 1)
+    }
+
+    /// What a node is called; the source's name for a repartition.
+    pub(crate) fn node_name(&self, node: GraphNodeId) -> &str {
+        self.nodes.get(node.0).map_or("", |node| match &node.kind {
+            GraphNodeKind::Source(source) | GraphNodeKind::GlobalSource(source) => &source.name,
+            GraphNodeKind::PatternSource(source) => &source.name,
+            GraphNodeKind::Repartition(repartition) => &repartition.names.source,
+            GraphNodeKind::Processor { name, .. }
+            | GraphNodeKind::Sink { name, .. }
+            | GraphNodeKind::RoutingSink { name, .. } => name,
+        })
     }
 
     /// Adds a store; a name that is taken is reported by `build`.

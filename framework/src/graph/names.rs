@@ -68,7 +68,9 @@ impl Plan {
                     check("source", &source.name);
                     source.topics.iter().for_each(|topic| check("topic", topic));
                 }
+                GraphNodeKind::PatternSource(source) => check("source", &source.name),
                 GraphNodeKind::Processor { name, .. } => check("node", name),
+                GraphNodeKind::RoutingSink { name, .. } => check("sink", name),
                 GraphNodeKind::Sink { name, topic, .. } => {
                     check("sink", name);
                     check("topic", topic);

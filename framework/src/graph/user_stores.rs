@@ -3,7 +3,8 @@
 use std::panic::Location;
 
 use super::{GraphNodeId, GraphNodeKind, Plan};
-use crate::topology::{StoreId, TopologyStore, UNCONNECTED};
+use crate::topology::source_changelog::{SourceChangelog, raw_row};
+use crate::topology::{StoreId, TopicName, TopologyStore, UNCONNECTED};
 
 /// A store builder of any kind: what [`StreamsBuilder::add_state_store`](crate::StreamsBuilder::add_state_store) takes, and what a supplier brings
 /// along. Made from a store builder with `into()`.
@@ -66,6 +67,12 @@ impl Plan {
         for store in brought.into_iter().chain(stores.names) {
             self.connections.push(Connection { node: Ok(node), store, location });
         }
+    }
+
+    /// Has a store restored from the topic that fills it: its rows are the topic's records.
+    pub(crate) fn restore_from_source(&mut self, store: StoreId, topic: &str) {
+        let topic = TopicName::External(topic.to_owned());
+        self.source_changelogs.push(SourceChangelog { store, topic, read: raw_row() });
     }
 
     /// Connects the node of this name, which may come later, to a store.

@@ -17,6 +17,10 @@ pub type ProcessorError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// # Source
 /// `org.apache.kafka.streams.processor.api.Processor`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no processor of `{KIn}` keys and `{VIn}` values",
+    note = "implement `Processor<{KIn}, {VIn}, …>` for it, or `map` the stream to the types that it takes"
+)]
 pub trait Processor<KIn, VIn, KOut, VOut>: 'static {
     /// Called before the first record, when the stores are up to date: looks stores up, makes schedules.
     /// Called again when a task that was given away comes back.
@@ -64,6 +68,10 @@ pub trait Processor<KIn, VIn, KOut, VOut>: 'static {
 ///
 /// # Source
 /// `org.apache.kafka.streams.processor.api.FixedKeyProcessor` (KIP-820).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no fixed-key processor of `{K}` keys and `{VIn}` values",
+    note = "implement `FixedKeyProcessor<{K}, {VIn}, …>` for it, or `map` the stream to the types that it takes"
+)]
 pub trait FixedKeyProcessor<K, VIn, VOut>: 'static {
     /// See [`Processor::init`].
     ///

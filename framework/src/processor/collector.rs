@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::broker::{OutgoingRecord, Producer, TopicHandle, partition_for_key};
+use super::handler::DeadLetter;
+use crate::broker::{BrokerError, OutgoingRecord, Producer, TopicHandle, partition_for_key};
 use crate::error::Error;
 use crate::record::{Headers, Timestamp};
 use crate::state::rows::ChangelogRecord;
@@ -52,16 +53,24 @@ impl RecordCollector {
         }
     }
 
-    /// Sends to the partition that Java's default partitioner gives the key.
-    pub(crate) fn send(&mut self, topic: TopicHandle, record: Outgoing<'_>) -> Result<(), Error> {
-        let partitions = self.producer.borrow().partition_count(topic).max(1);
-        let partition = if let Some(key) = record.key {
-            partition_for_key(key, partitions)
-        } else {
-            self.keyless = self.keyless.wrapping_add(1);
-            (self.keyless / STICKY_RECORDS).cast_signed().rem_euclid(partitions)
-        };
-        self.send_to(topic, partition, record)
+    /// Where letters about failures go, unless a handler names a topic.
+    pub(crate) fn dead_letter_topic(&self) -> Option<&str> {
+        self.dead_letter_topic.as_deref()
+    }
+
+    /// The number of a topic's partitions.
+    pub(crate) fn partition_count(&self, topic: TopicHandle) -> i32 {
+        self.producer.borrow().partition_count(topic).max(1)
+    }
+
+    /// The partition that Java's default partitioner gives the key.
+    pub(crate) fn default_partition(&mut self, topic: TopicHandle, key: Option<&[u8]>) -> i32 {
+        let partitions = self.partition_count(topic);
+        if let Some(key) = key {
+            return partition_for_key(key, partitions);
+        }
+        self.keyless = self.keyless.wrapping_add(1);
+        (self.keyless / STICKY_RECORDS).cast_signed().rem_euclid(partitions)
     }
 
     /// Sends to a given partition.
@@ -70,14 +79,24 @@ impl RecordCollector {
         topic: TopicHandle,
         partition: i32,
         record: Outgoing<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), BrokerError> {
         let Outgoing { key, value, timestamp, headers } = record;
-        self.produced += 1;
         self.producer.borrow_mut().send(
             topic,
             OutgoingRecord { partition, key, value, timestamp: Some(timestamp), headers },
         )?;
+        self.produced += 1;
         Ok(())
+    }
+
+    /// Sends a letter about a failure.
+    pub(crate) fn send_letter(&mut self, letter: &DeadLetter) -> Result<(), Error> {
+        let DeadLetter { topic, key, value, timestamp, headers } = letter;
+        let topic = self.topic(topic)?;
+        let (key, value) = (key.as_deref(), value.as_deref());
+        let partition = self.default_partition(topic, key);
+        let record = Outgoing { key, value, timestamp: *timestamp, headers };
+        Ok(self.send_to(topic, partition, record)?)
     }
 
     /// Sends a row to its changelog partition.
@@ -92,12 +111,5 @@ impl RecordCollector {
         let record = OutgoingRecord { partition, key: Some(key), value, timestamp, headers };
         self.producer.borrow_mut().send(topic, record)?;
         Ok(())
-    }
-
-    /// Sends a bad record to the dead-letter topic, if there is one.
-    pub(crate) fn send_dead_letter(&mut self, record: Outgoing<'_>) -> Result<(), Error> {
-        let Some(name) = &self.dead_letter_topic else { return Ok(()) };
-        let topic = self.topic(name)?;
-        self.send(topic, record)
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::collector::RecordCollector;
-use super::handler::DeserializationHandler;
+use super::handler::Handlers;
 use super::punctuation::Punctuations;
-use crate::ids::TaskId;
+use crate::broker::RawRecord;
+use crate::ids::{TaskId, TopicPartition};
 pub(crate) use crate::metrics::DropReason;
 use crate::record::{RecordMetadata, Timestamp};
 use crate::state::handle::RecordClock;
@@ -28,7 +29,7 @@ pub(crate) struct TaskContext {
     /// The wall clock as it was when the slice began.
     pub(crate) wall_clock: Timestamp,
     pub(crate) collector: RecordCollector,
-    pub(crate) deserialization_handler: Arc<dyn DeserializationHandler>,
+    pub(crate) handlers: Handlers,
     pub(crate) counters: TaskCounters,
     /// What processors have asked to be called for.
     pub(crate) punctuations: Punctuations,
@@ -36,6 +37,14 @@ pub(crate) struct TaskContext {
     pub(crate) commit_requested: bool,
     /// The timestamp of the record that a processor works on, as its stores see it.
     pub(crate) record_clock: RecordClock,
+    source: SourceBytes,
+}
+
+/// The bytes of the current source record, kept only where a handler may ask for them.
+struct SourceBytes {
+    kept: bool,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
 }
 
 impl TaskContext {
@@ -44,8 +53,9 @@ impl TaskContext {
         task: TaskId,
         wall_clock: Timestamp,
         collector: RecordCollector,
-        deserialization_handler: Arc<dyn DeserializationHandler>,
+        handlers: Handlers,
     ) -> Self {
+        let source = SourceBytes { kept: handlers.need_source_record(), key: None, value: None };
         Self {
             task,
             topic: "".into(),
@@ -54,11 +64,12 @@ impl TaskContext {
             stream_time: -1,
             wall_clock,
             collector,
-            deserialization_handler,
+            handlers,
             counters: TaskCounters::default(),
             punctuations: Punctuations::default(),
             commit_requested: false,
             record_clock: RecordClock::default(),
+            source,
         }
     }
 
@@ -69,6 +80,36 @@ impl TaskContext {
         }
     }
 
+    /// Notes which record is being processed.
+    #[inline]
+    pub(crate) fn begin(&mut self, partition: &TopicPartition, raw: &RawRecord<'_>) {
+        if !Arc::ptr_eq(&self.topic, &partition.topic) {
+            self.topic = Arc::clone(&partition.topic);
+        }
+        self.partition = partition.partition;
+        self.offset = raw.offset;
+        if self.source.kept {
+            replace(&mut self.source.key, raw.key);
+            replace(&mut self.source.value, raw.value);
+        }
+    }
+
+    /// Notes that what happens now has no record.
+    pub(crate) fn begin_punctuation(&mut self) {
+        if !self.topic.is_empty() {
+            self.topic = Arc::from("");
+        }
+        self.partition = -1;
+        self.offset = -1;
+        self.source.key = None;
+        self.source.value = None;
+    }
+
+    /// Key and value bytes of the current source record, if a handler may ask for them.
+    pub(crate) fn source_record(&self) -> (Option<&[u8]>, Option<&[u8]>) {
+        (self.source.key.as_deref(), self.source.value.as_deref())
+    }
+
     /// Where the current record came from.
     pub(crate) fn metadata(&self) -> RecordMetadata {
         RecordMetadata {
@@ -77,5 +118,16 @@ impl TaskContext {
             partition: self.partition,
             offset: self.offset,
         }
+    }
+}
+
+/// Sets `bytes` to a copy, in place where it can.
+fn replace(bytes: &mut Option<Vec<u8>>, new: Option<&[u8]>) {
+    match (bytes, new) {
+        (Some(bytes), Some(new)) => {
+            bytes.clear();
+            bytes.extend_from_slice(new);
+        }
+        (bytes, new) => *bytes = new.map(<[u8]>::to_vec),
     }
 }

@@ -9,12 +9,17 @@
 pub(crate) mod api;
 pub(crate) mod collector;
 pub(crate) mod context;
+pub(crate) mod failed_node;
 pub(crate) mod handler;
 pub(crate) mod operators;
 pub(crate) mod processor_context;
+pub(crate) mod progress;
 pub(crate) mod punctuation;
+pub(crate) mod stream_partitioner;
 pub(crate) mod timestamp_extractor;
+pub(crate) mod topic_name_extractor;
 pub(crate) mod value_getter;
+pub(crate) mod value_transformer;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,6 +27,7 @@ use std::rc::Rc;
 use crate::error::Error;
 use crate::record::{Record, Timestamp};
 use context::TaskContext;
+use failed_node::Entered;
 use punctuation::ScheduleId;
 
 /// What keys and values have to be able to do: a fork clones them, and a task may be built on any
@@ -39,19 +45,35 @@ pub(crate) trait Node<K, V> {
 /// A node that a parent forwards to.
 pub(crate) type Port<K, V> = Rc<RefCell<dyn Node<K, V>>>;
 
-/// The typed edge behind a node: its children, in the order they were added.
+/// A child of a node, and its name for errors.
+pub(crate) struct Edge<K, V> {
+    pub(crate) port: Port<K, V>,
+    pub(crate) name: Rc<str>,
+}
+
+impl<K, V> Edge<K, V> {
+    #[inline]
+    fn process(&self, task: &mut TaskContext, record: Record<K, V>) -> Result<(), Error> {
+        let entered = Entered(&self.name);
+        let result = self.port.borrow_mut().process(task, record);
+        entered.leave();
+        result.map_err(|error| error.at_node(&self.name))
+    }
+}
+
+/// The typed edges behind a node: its children, in the order they were added.
 pub(crate) struct Outlet<K, V> {
-    ports: Vec<Port<K, V>>,
+    edges: Vec<Edge<K, V>>,
 }
 
 impl<K: Data, V: Data> Outlet<K, V> {
-    pub(crate) fn new(ports: Vec<Port<K, V>>) -> Self {
-        Self { ports }
+    pub(crate) fn new(edges: Vec<Edge<K, V>>) -> Self {
+        Self { edges }
     }
 
     /// Whether anyone listens.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ports.is_empty()
+        self.edges.is_empty()
     }
 
     /// Forwards to all children.
@@ -61,11 +83,11 @@ impl<K: Data, V: Data> Outlet<K, V> {
         task: &mut TaskContext,
         record: Record<K, V>,
     ) -> Result<(), Error> {
-        let Some((last, rest)) = self.ports.split_last() else { return Ok(()) };
-        for port in rest {
-            port.borrow_mut().process(task, record.clone())?;
+        let Some((last, rest)) = self.edges.split_last() else { return Ok(()) };
+        for edge in rest {
+            edge.process(task, record.clone())?;
         }
-        last.borrow_mut().process(task, record)
+        last.process(task, record)
     }
 
     /// Forwards to one child.
@@ -75,8 +97,8 @@ impl<K: Data, V: Data> Outlet<K, V> {
         task: &mut TaskContext,
         record: Record<K, V>,
     ) -> Result<(), Error> {
-        match self.ports.get(child) {
-            Some(port) => port.borrow_mut().process(task, record),
+        match self.edges.get(child) {
+            Some(edge) => edge.process(task, record),
             None => Ok(()),
         }
     }
@@ -95,6 +117,8 @@ pub(crate) struct ProcessorId(pub(crate) usize);
 /// A user's processor beside its records: it starts and stops with its task, and is called when its
 /// schedules are due.
 pub(crate) trait Lifecycle {
+    /// The node's name.
+    fn name(&self) -> &str;
     /// The task starts; its stores are up to date.
     fn init(&mut self, task: &mut TaskContext) -> Result<(), Error>;
     /// A schedule is due.

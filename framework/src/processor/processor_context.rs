@@ -37,6 +37,65 @@ pub(crate) enum Occasion {
 
 /// A processor's view of its task: stores, clocks, schedules, and the way to its children.
 ///
+/// # Examples
+/// Counting for as long as a period lasts:
+/// ```
+/// use std::time::Duration;
+/// use kstream::{
+///     KStream, Processor, ProcessorContext, ProcessorError, PunctuationType, Record, ScheduleId,
+///     StreamsBuilder, Timestamp,
+/// };
+/// use kstream_test_utils::TopologyTestDriver;
+///
+/// #[derive(Default)]
+/// struct PerSecond {
+///     count: i64,
+/// }
+///
+/// impl Processor<String, String, String, i64> for PerSecond {
+///     fn init(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, i64>,
+///     ) -> Result<(), ProcessorError> {
+///         context.schedule(Duration::from_secs(1), PunctuationType::WallClockTime)?;
+///         Ok(())
+///     }
+///
+///     fn process(
+///         &mut self,
+///         _: &mut ProcessorContext<'_, String, i64>,
+///         _: Record<String, String>,
+///     ) -> Result<(), ProcessorError> {
+///         self.count += 1;
+///         Ok(())
+///     }
+///
+///     fn punctuate(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, i64>,
+///         _: ScheduleId,
+///         timestamp: Timestamp,
+///     ) -> Result<(), ProcessorError> {
+///         let count = std::mem::take(&mut self.count);
+///         context.forward(Record::new("views".to_owned(), count, timestamp))?;
+///         Ok(())
+///     }
+/// }
+///
+/// let builder = StreamsBuilder::new();
+/// let views: KStream<String, String> = builder.stream("views");
+/// views.process(PerSecond::default).to("rates");
+/// let driver = TopologyTestDriver::new(builder.build()?)?;
+/// let input = driver.input_topic::<String, String>("views");
+/// input.pipe("ann".to_owned(), "/".to_owned())?;
+/// input.pipe("bob".to_owned(), "/".to_owned())?;
+/// driver.advance_wall_clock_time(Duration::from_secs(1))?;
+/// driver.advance_wall_clock_time(Duration::from_secs(1))?;
+/// let rates = driver.output_topic::<String, i64>("rates").read_values()?;
+/// assert_eq!(rates, [2, 0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Source
 /// `org.apache.kafka.streams.processor.api.ProcessorContext`.
 pub struct ProcessorContext<'a, K, V> {

@@ -1,7 +1,6 @@
 //! A task on a stream thread: the task, where it reads, and what it shows of itself.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::restore::RestoreProgress;
 use super::stream_thread::Shared;
@@ -12,6 +11,7 @@ use crate::ids::TaskId;
 use crate::metrics::{DropReason, StoreMetrics, TaskMetrics};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
+use crate::processor::handler::Handlers;
 
 /// A task with its slots and metrics.
 pub(crate) struct ActiveTask {
@@ -32,8 +32,8 @@ impl ActiveTask {
         let Some(mut rows) = shared.stores.open(&shared.topology, id)? else { return Ok(None) };
         let config = &shared.config;
         let collector = RecordCollector::new(Rc::clone(producer), config.dead_letter_topic.clone());
-        let handler = Arc::clone(&config.deserialization_handler);
-        let context = TaskContext::new(id, shared.clock.now_ms(), collector, handler);
+        let handlers = Handlers::of(config);
+        let context = TaskContext::new(id, shared.clock.now_ms(), collector, handlers);
         let partitions = source_partitions(&shared.topology, id, &shared.link, &|topic| {
             shared.plan.partition_count(topic)
         });
@@ -81,6 +81,19 @@ impl ActiveTask {
             *slot = *new;
         }
         Ok(())
+    }
+
+    /// Tells the task what the broker still has of its partitions, where it waits for that.
+    pub(crate) fn update_lags(&mut self, consumer: &dyn Consumer) {
+        if !self.task.group.wants_lags() {
+            return;
+        }
+        for (queue, slot) in self.slots.iter().enumerate() {
+            let reached = consumer.reached_end(*slot);
+            let end = consumer.end_offset(*slot);
+            let lag = reached.zip(end).map(|(reached, end)| (end - reached).max(0));
+            self.task.group.set_lag(queue, lag);
+        }
     }
 
     /// Shows the progress of restoring.

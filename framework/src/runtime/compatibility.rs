@@ -15,6 +15,7 @@ use crate::broker::{Admin, CommittedOffset};
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TopicPartition;
+use crate::processor::progress::fingerprint_of;
 use crate::state::StateDirectory;
 use crate::topology::Topology;
 use crate::topology::fingerprint::{Change, ChangeKind, Fingerprint, Unreadable, source_topics};
@@ -84,7 +85,7 @@ pub(crate) fn check_takeover(
 }
 
 fn read(text: &str, place: &str) -> Option<Fingerprint> {
-    match Fingerprint::read(text) {
+    match Fingerprint::read(fingerprint_of(text)) {
         Ok(fingerprint) => Some(fingerprint),
         // Nothing, or what Kafka Streams notes there.
         Err(Unreadable::Foreign) => None,

@@ -16,7 +16,7 @@ use super::status::{State, Status};
 use super::stores::TaskStores;
 use super::stream_thread::Shared;
 use super::task::source_partitions;
-use super::topics::prepare;
+use super::topics::{prepare, resolve_patterns};
 use crate::broker::{Admin, Broker, GroupSettings};
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
@@ -24,7 +24,6 @@ use crate::http::{HttpServer, router, serve};
 use crate::metrics::Metrics;
 use crate::state::StateDirectory;
 use crate::state::persistent::StateEnv;
-use crate::state::rows::RowBudget;
 use crate::time::{Clock, SystemClock};
 use crate::topology::Topology;
 use crate::topology::link::{LinkSettings, TaskScope};
@@ -143,17 +142,14 @@ impl KafkaStreams {
             self.http = Some(self.serve_http(address)?);
         }
         let admin: Arc<dyn Admin> = Arc::from(self.broker.admin()?);
+        // Nobody shares the topology before the start.
+        if let Some(topology) = Arc::get_mut(&mut self.topology) {
+            resolve_patterns(topology, &config.application_id, &*admin)?;
+        }
         let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
         let fingerprint = Arc::new(check_start(&self.topology, config, &*admin, &directory)?);
         let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
-        let link = Arc::new(LinkSettings {
-            application_id: config.application_id.clone(),
-            scope: TaskScope::Subtopology,
-            record_cache: config.statestore_cache_max_bytes > 0,
-            budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
-            changelog_updates: config.changelog_updates,
-            dsl_store_format: config.dsl_store_format,
-        });
+        let link = Arc::new(LinkSettings::of(config, TaskScope::Subtopology));
         let member = self.broker.group_member(&GroupSettings {
             group_id: config.application_id.clone(),
             client_id: format!("{}-{}", config.application_id, directory.process_id()),

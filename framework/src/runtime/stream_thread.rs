@@ -266,6 +266,7 @@ impl StreamThread {
             for queue in lost {
                 active.reset_position(queue, &self.shared, &mut *self.consumer)?;
             }
+            active.update_lags(&*self.consumer);
             active.task.context.wall_clock = wall_clock;
             processed += active.task.process(SLICE_RECORDS)?;
             active.task.punctuate_wall_clock()?;

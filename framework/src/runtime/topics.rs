@@ -49,6 +49,33 @@ struct InternalTopic {
     configs: BTreeMap<String, String>,
 }
 
+/// Lets sources with a pattern read the topics that match it now, but none of the application's own.
+pub(crate) fn resolve_patterns(
+    topology: &mut Topology,
+    application_id: &str,
+    admin: &dyn Admin,
+) -> Result<(), Error> {
+    if topology.patterns().next().is_none() {
+        return Ok(());
+    }
+    let own = |topic: &String| {
+        let internal = topic.strip_prefix(application_id).and_then(|name| name.strip_prefix('-'));
+        internal.is_some_and(|name| name.ends_with("-changelog") || name.ends_with("-repartition"))
+    };
+    for topic in admin.topic_names()?.iter().filter(|topic| !own(topic)) {
+        topology.add_matching_topic(topic);
+    }
+    let unmatched: Vec<_> = topology
+        .unmatched_patterns()
+        .map(|(source, pattern)| format!("source {source}: no topic matches `{pattern}`"))
+        .collect();
+    if unmatched.is_empty() {
+        return Ok(());
+    }
+    let list = unmatched.join("\n  ");
+    Err(Error::new(ErrorKind::Config, format!("the topics do not fit the topology:\n  {list}")))
+}
+
 /// Agrees on partition counts and creates what is missing.
 pub(crate) fn prepare(
     topology: &Topology,
@@ -111,7 +138,7 @@ fn external_counts(
             NodeKind::Sink { topic } if external(topic) => {
                 names.insert(topic.bare());
             }
-            NodeKind::Sink { .. } | NodeKind::Processor => {}
+            NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } | NodeKind::Processor => {}
         }
     }
     let names: Vec<&str> = names.into_iter().collect();

@@ -7,8 +7,10 @@
 pub(crate) mod change;
 mod count_windowed;
 mod json;
+mod list;
 mod option;
 mod primitives;
+mod uuid;
 mod windowed;
 
 use std::error::Error as StdError;
@@ -16,8 +18,10 @@ use std::sync::Arc;
 
 pub(crate) use count_windowed::CountedSerde;
 pub use json::{JsonSerde, json};
+pub use list::{ListSerde, list};
 pub use option::OptionSerde;
 pub use primitives::{BoolSerde, BytesSerde, FixedSerde, StringSerde, UnitSerde};
+pub use uuid::UuidSerde;
 pub use windowed::{SessionWindowedSerde, TimeWindowedSerde};
 
 /// What a serde reports when bytes do not fit the type, or a value cannot be written.
@@ -69,6 +73,18 @@ pub trait Serde<T>: Send + Sync + 'static {
 
     /// The value that null is read as; `None` if the type has none.
     fn null(&self) -> Option<T> {
+        None
+    }
+
+    /// The part of a key's bytes that decides its partition: all of them, but for windowed keys, which are
+    /// partitioned by the key inside.
+    fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes
+    }
+
+    /// How many bytes every value takes, where Java's serde of the type is one of fixed length; lists then
+    /// leave the length of their elements out.
+    fn fixed_bytes(&self) -> Option<usize> {
         None
     }
 

@@ -34,6 +34,12 @@ impl<T: 'static> Serde<Option<T>> for OptionSerde<T> {
     fn null(&self) -> Option<Option<T>> {
         Some(None)
     }
+    fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        self.0.partition_bytes(bytes)
+    }
+    fn fixed_bytes(&self) -> Option<usize> {
+        self.0.fixed_bytes()
+    }
     fn format(&self) -> Option<String> {
         self.0.format()
     }

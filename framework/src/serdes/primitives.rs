@@ -88,6 +88,10 @@ macro_rules! fixed {
                 bytes.extend_from_slice(&value.to_be_bytes());
                 Ok(())
             }
+            fn fixed_bytes(&self) -> Option<usize> {
+                // Java has no serdes of single bytes.
+                Some(size_of::<$type>()).filter(|bytes| *bytes > 1)
+            }
             fn deserialize(&self, bytes: &[u8]) -> Result<$type, SerdeError> {
                 match bytes.try_into() {
                     Ok(exact) => Ok(<$type>::from_be_bytes(exact)),

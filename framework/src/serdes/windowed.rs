@@ -37,6 +37,10 @@ impl<K: 'static> Serde<Windowed<K>> for TimeWindowedSerde<K> {
         Ok(())
     }
 
+    fn partition_bytes<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.split_last_chunk::<8>().map_or(bytes, |(key, _)| self.inner.partition_bytes(key))
+    }
+
     fn deserialize(&self, bytes: &[u8]) -> Result<Windowed<K>, SerdeError> {
         let Some((key, start)) = bytes.split_last_chunk::<8>() else {
             return Err(

@@ -158,6 +158,8 @@ pub(crate) struct Rows<V> {
     backing: Box<dyn RowStore>,
     committing: Vec<Committing>,
     arena: Vec<u8>,
+    /// Whether a row that is taken out stays until `put`: what changes it may fail, and the task go on.
+    keep_taken: bool,
     /// Of rows that another writes: the state of theirs that ours are of.
     foreign: Option<u64>,
     /// Scratch for keys of the backing store.
@@ -204,6 +206,7 @@ impl<V: Clone + 'static> Rows<V> {
             backing,
             committing: Vec::new(),
             arena: Vec::new(),
+            keep_taken: false,
             key_bytes: Vec::new(),
         })
     }
@@ -289,6 +292,9 @@ impl<V: Clone + 'static> Rows<V> {
     #[inline]
     pub(crate) fn take(&mut self, id: RowId) -> Option<Stamped<V>> {
         let slot = self.slots.get_mut(id.0 as usize)?;
+        if self.keep_taken {
+            return slot.row.clone();
+        }
         // What `put` would need to know about the row that is now gone.
         slot.flags.existed |= !slot.flags.pending && slot.row.is_some();
         slot.row.take()

@@ -48,8 +48,11 @@ pub struct NodeDescription {
 pub enum NodeDescriptionKind {
     /// Reads topics.
     Source {
-        /// The topics.
+        /// The topics; none where it has a pattern.
         topics: Vec<String>,
+        /// The pattern of the topics' names.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pattern: Option<String>,
     },
     /// Works on records.
     Processor {
@@ -60,6 +63,11 @@ pub enum NodeDescriptionKind {
     Sink {
         /// The topic.
         topic: String,
+    },
+    /// Writes to the topic that each record names.
+    RoutingSink {
+        /// What names the topics.
+        extractor: String,
     },
 }
 
@@ -81,9 +89,17 @@ impl TopologyDescription {
         let describe = |id: NodeId| {
             let node = topology.node(id);
             let kind = match &node.kind {
-                NodeKind::Source { topics, .. } => NodeDescriptionKind::Source {
-                    topics: topics.iter().map(|topic| topic.bare().to_owned()).collect(),
+                NodeKind::Source { pattern: Some(pattern), .. } => NodeDescriptionKind::Source {
+                    topics: Vec::new(),
+                    pattern: Some(pattern.text().to_owned()),
                 },
+                NodeKind::Source { topics, pattern: None, .. } => NodeDescriptionKind::Source {
+                    topics: topics.iter().map(|topic| topic.bare().to_owned()).collect(),
+                    pattern: None,
+                },
+                NodeKind::RoutingSink { extractor } => {
+                    NodeDescriptionKind::RoutingSink { extractor: extractor.clone() }
+                }
                 NodeKind::Sink { topic } => {
                     NodeDescriptionKind::Sink { topic: topic.bare().to_owned() }
                 }
@@ -152,13 +168,19 @@ impl fmt::Display for NodeDescription {
         let successors = list(&self.successors);
         let predecessors = list(&self.predecessors);
         match &self.kind {
-            NodeDescriptionKind::Source { topics } => {
-                writeln!(f, "Source: {} (topics: [{}])", self.name, topics.join(", "))?;
+            NodeDescriptionKind::Source { topics, pattern } => {
+                let listed = || format!("[{}]", topics.join(", "));
+                let topics = pattern.clone().unwrap_or_else(listed);
+                writeln!(f, "Source: {} (topics: {topics})", self.name)?;
                 writeln!(f, "      --> {successors}")
             }
             NodeDescriptionKind::Processor { stores } => {
                 writeln!(f, "Processor: {} (stores: [{}])", self.name, stores.join(", "))?;
                 writeln!(f, "      --> {successors}")?;
+                writeln!(f, "      <-- {predecessors}")
+            }
+            NodeDescriptionKind::RoutingSink { extractor } => {
+                writeln!(f, "Sink: {} (extractor class: {extractor})", self.name)?;
                 writeln!(f, "      <-- {predecessors}")
             }
             NodeDescriptionKind::Sink { topic } => {

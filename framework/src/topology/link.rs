@@ -5,19 +5,23 @@
 //! checked here and never again.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{NodeId, StoreId, StoreKind, Topology, TopologyStore, UNCONNECTED};
-use crate::config::{ChangelogUpdates, DslStoreFormat};
+use crate::config::{ChangelogUpdates, DslStoreFormat, StreamsConfig};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
+use crate::processor::operators::guard::Guard;
 use crate::processor::operators::source::RawNode;
 use crate::processor::operators::table_rows::TableRows;
 use crate::processor::processor_context::ProcessorNode;
-use crate::processor::{Data, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
+use crate::processor::progress::Progress;
+use crate::processor::timestamp_extractor::BuiltInTimestampExtractor;
+use crate::processor::{Data, Edge, Flush, Lifecycle, Node, Outlet, Port, ProcessorId};
+use crate::record::Timestamp;
 use crate::state::RowStore;
 use crate::state::buffer::TimeOrderedBuffer;
 use crate::state::handle::RecordClock;
@@ -100,6 +104,8 @@ pub(crate) struct LinkedTask {
     /// Nodes that hold records back, in the order a record meets them.
     pub(crate) flushers: Vec<Rc<RefCell<dyn Flush>>>,
     pub(crate) stores: Vec<LinkedStore>,
+    /// What operators remember from run to run.
+    pub(crate) progress: Progress,
     /// Set to the timestamp of each record that a processor works on.
     pub(crate) clock: RecordClock,
 }
@@ -114,6 +120,7 @@ pub(crate) struct Linker<'a> {
     /// What nodes of this task share beside stores, by the store that it goes with.
     shared: Vec<(StoreId, Rc<dyn Any>)>,
     processors: Processors,
+    progress: Progress,
     settings: &'a LinkSettings,
 }
 
@@ -126,6 +133,12 @@ pub(crate) struct LinkSettings {
     pub(crate) scope: TaskScope,
     /// Whether the record cache is on: updates are held back until the task commits.
     pub(crate) record_cache: bool,
+    /// Whether there is a processing handler.
+    pub(crate) guarded: bool,
+    /// How long, in milliseconds, an empty partition holds up the others of its task; `None`: not at all.
+    pub(crate) max_idle_ms: Option<i64>,
+    /// Where timestamps come from where a source does not say.
+    pub(crate) timestamps: BuiltInTimestampExtractor,
     /// Memory for each store's committed rows.
     pub(crate) budget: RowBudget,
     /// What changelogs of stores without record cache get.
@@ -135,6 +148,26 @@ pub(crate) struct LinkSettings {
 }
 
 impl LinkSettings {
+    /// How long the task's empty partitions hold up the others. Those of global stores never do.
+    pub(crate) fn max_idle_ms(&self) -> Option<i64> {
+        self.max_idle_ms.filter(|_| self.scope != TaskScope::Global)
+    }
+
+    /// What `config` says about linking.
+    pub(crate) fn of(config: &StreamsConfig, scope: TaskScope) -> Self {
+        Self {
+            application_id: config.application_id.clone(),
+            scope,
+            record_cache: config.statestore_cache_max_bytes > 0,
+            guarded: config.processing_handler.is_some(),
+            max_idle_ms: config.max_task_idle.milliseconds(),
+            timestamps: config.default_timestamp_extractor,
+            budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
+            changelog_updates: config.changelog_updates,
+            dsl_store_format: config.dsl_store_format,
+        }
+    }
+
     fn store(&self, store: &TopologyStore, clock: &RecordClock) -> StoreSettings {
         let cached = store.caching && self.record_cache;
         let every = self.changelog_updates == ChangelogUpdates::Every;
@@ -154,6 +187,16 @@ impl Linker<'_> {
         self.settings.record_cache
     }
 
+    /// Where timestamps come from where a source does not say.
+    pub(crate) fn default_timestamps(&self) -> BuiltInTimestampExtractor {
+        self.settings.timestamps
+    }
+
+    /// What an operator remembers from run to run, by the name of its store.
+    pub(crate) fn progress(&mut self, store: StoreId) -> Rc<Cell<Timestamp>> {
+        self.progress.of(&self.topology.store(store).name)
+    }
+
     /// The application id.
     pub(crate) fn application_id(&self) -> &str {
         &self.settings.application_id
@@ -162,14 +205,25 @@ impl Linker<'_> {
     /// The edge to the node's children.
     pub(crate) fn outlet<K: Data, V: Data>(&self) -> Result<Outlet<K, V>, Error> {
         let node = self.topology.node(self.node);
-        let mut ports = Vec::with_capacity(node.children.len());
+        let mut edges = Vec::with_capacity(node.children.len());
         for child in &node.children {
-            let Some(port) = self.port::<K, V>(*child) else {
+            let Some(port) = self.edge::<K, V>(*child) else {
                 return Err(self.mismatch(*child, std::any::type_name::<(K, V)>()));
             };
-            ports.push(port);
+            edges.push(port);
         }
-        Ok(Outlet::new(ports))
+        Ok(Outlet::new(edges))
+    }
+
+    /// The port of the present node: the node itself, or a guard around it.
+    fn port<K: Data, V: Data>(&self, node: Port<K, V>) -> BuiltNode {
+        let port: Port<K, V> = if self.settings.guarded {
+            let name = self.topology.node(self.node).name.as_str().into();
+            Rc::new(RefCell::new(Guard { name, node }))
+        } else {
+            node
+        };
+        BuiltNode::Inner(Box::new(port))
     }
 
     /// The edges to the children of a node that forwards two kinds of records: each child takes one of them.
@@ -178,9 +232,9 @@ impl Linker<'_> {
     ) -> Result<(Outlet<K, V>, Outlet<K2, V2>), Error> {
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for child in &self.topology.node(self.node).children {
-            if let Some(port) = self.port::<K, V>(*child) {
+            if let Some(port) = self.edge::<K, V>(*child) {
                 first.push(port);
-            } else if let Some(port) = self.port::<K2, V2>(*child) {
+            } else if let Some(port) = self.edge::<K2, V2>(*child) {
                 second.push(port);
             } else {
                 return Err(self.mismatch(*child, std::any::type_name::<((K, V), (K2, V2))>()));
@@ -189,9 +243,10 @@ impl Linker<'_> {
         Ok((Outlet::new(first), Outlet::new(second)))
     }
 
-    fn port<K: Data, V: Data>(&self, child: NodeId) -> Option<Port<K, V>> {
+    fn edge<K: Data, V: Data>(&self, child: NodeId) -> Option<Edge<K, V>> {
         let port = self.ports.get(child.0)?.as_ref()?;
-        port.downcast_ref::<Port<K, V>>().map(Rc::clone)
+        let port = Rc::clone(port.downcast_ref::<Port<K, V>>()?);
+        Some(Edge { port, name: self.topology.node(child).name.as_str().into() })
     }
 
     #[cold]
@@ -282,8 +337,8 @@ pub(crate) fn node<K: Data, V: Data, N: Node<K, V> + 'static>(
     make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
 ) -> NodeSupplier {
     Arc::new(move |linker| {
-        let port: Port<K, V> = Rc::new(RefCell::new(make(linker)?));
-        Ok(BuiltNode::Inner(Box::new(port)))
+        let node = Rc::new(RefCell::new(make(linker)?));
+        Ok(linker.port(node))
     })
 }
 
@@ -295,8 +350,19 @@ pub(crate) fn flushing_node<K: Data, V: Data, N: Node<K, V> + Flush + 'static>(
         let node = Rc::new(RefCell::new(make(linker)?));
         let flusher: Rc<RefCell<dyn Flush>> = Rc::<RefCell<N>>::clone(&node);
         linker.flushers.push(flusher);
-        let port: Port<K, V> = node;
-        Ok(BuiltNode::Inner(Box::new(port)))
+        Ok(linker.port(node))
+    })
+}
+
+/// A supplier of a user's processor that may hold records back until the task commits.
+pub(crate) fn flushing_processor<K: Data, V: Data, N: Node<K, V> + Flush + Lifecycle + 'static>(
+    make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
+) -> NodeSupplier {
+    Arc::new(move |linker| {
+        let node = Rc::new(RefCell::new(make(linker)?));
+        linker.flushers.push(Rc::<RefCell<N>>::clone(&node));
+        linker.processors.insert(ProcessorId(linker.node.0), Rc::<RefCell<N>>::clone(&node));
+        Ok(linker.port(node))
     })
 }
 
@@ -308,8 +374,7 @@ pub(crate) fn processor<K: Data, V: Data, N: Node<K, V> + Lifecycle + 'static>(
         let node = Rc::new(RefCell::new(make(linker)?));
         let lifecycle: Rc<RefCell<dyn Lifecycle>> = Rc::<RefCell<N>>::clone(&node);
         linker.processors.insert(ProcessorId(linker.node.0), lifecycle);
-        let port: Port<K, V> = node;
-        Ok(BuiltNode::Inner(Box::new(port)))
+        Ok(linker.port(node))
     })
 }
 
@@ -345,6 +410,9 @@ pub(crate) fn link(
         let id = StoreId(index);
         if belongs(store.subtopology) || topology.is_global(id) {
             let built = (store.supplier)(open_rows(id)?, settings.store(store, &clock))?;
+            if settings.guarded {
+                built.managed.borrow_mut().keep_taken_rows();
+            }
             stores.push(LinkedStore { id, built });
         }
     }
@@ -357,6 +425,7 @@ pub(crate) fn link(
         flushers: Vec::new(),
         processors: Processors::new(),
         shared: Vec::new(),
+        progress: Progress::default(),
         settings,
     };
     let mut sources = Vec::new();
@@ -377,8 +446,8 @@ pub(crate) fn link(
     }
     linker.flushers.reverse();
     sources.reverse();
-    let Linker { mut stores, flushers, processors, .. } = linker;
+    let Linker { mut stores, flushers, processors, progress, .. } = linker;
     // Global stores are another task's, except in that task.
     stores.retain(|store| global || !topology.is_global(store.id));
-    Ok(LinkedTask { sources, processors, flushers, stores, clock })
+    Ok(LinkedTask { sources, processors, flushers, stores, progress, clock })
 }

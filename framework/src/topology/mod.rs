@@ -7,6 +7,7 @@ pub(crate) mod copartition;
 mod describe;
 pub(crate) mod fingerprint;
 pub(crate) mod link;
+mod pattern;
 pub(crate) mod source_changelog;
 mod subtopology;
 
@@ -17,6 +18,8 @@ pub use config::{TopologyConfig, TopologyOptimization, UnknownOptimization};
 pub use describe::TopologyDescription;
 pub use subtopology::Subtopology;
 pub(crate) use subtopology::assign as assign_subtopologies;
+
+pub(crate) use pattern::TopicPattern;
 
 use link::{NodeSupplier, StoreSupplier};
 use source_changelog::SourceChangelog;
@@ -68,9 +71,20 @@ impl TopicName {
 /// What a node does with topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NodeKind {
-    Source { topics: Vec<TopicName>, reset: AutoOffsetReset },
+    /// With a pattern, `topics` are those that matched when the application started.
+    Source {
+        topics: Vec<TopicName>,
+        pattern: Option<TopicPattern>,
+        reset: AutoOffsetReset,
+    },
     Processor,
-    Sink { topic: TopicName },
+    Sink {
+        topic: TopicName,
+    },
+    /// Writes to the topic that each record names.
+    RoutingSink {
+        extractor: String,
+    },
 }
 
 pub(crate) struct TopologyNode {
@@ -188,7 +202,7 @@ impl Topology {
             NodeKind::Source { topics, .. } => {
                 topics.iter().any(|name| name.resolve(application_id) == topic)
             }
-            NodeKind::Processor | NodeKind::Sink { .. } => false,
+            NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => false,
         }
     }
 
@@ -197,11 +211,11 @@ impl Topology {
         self.nodes
             .iter()
             .find_map(|node| match &node.kind {
-                NodeKind::Source { topics, reset } => topics
+                NodeKind::Source { topics, reset, .. } => topics
                     .iter()
                     .any(|name| name.resolve(application_id) == topic)
                     .then_some(*reset),
-                NodeKind::Processor | NodeKind::Sink { .. } => None,
+                NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => None,
             })
             .unwrap_or_default()
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{StoreId, TopicName};
 use crate::broker::{RawRecord, RecordBatch};
-use crate::processor::timestamp_extractor::TimestampExtractor;
+use crate::processor::timestamp_extractor::{ConsumedRecord, TimestampExtractor};
 use crate::record::{Headers, Timestamp};
 use crate::serdes::{ArcSerde, SerdeError};
 
@@ -30,10 +30,12 @@ pub(crate) struct SourceChangelog {
 
 /// Reads a topic's records as the source node does, and writes them as the store does.
 pub(crate) fn read_row<K: 'static, V: 'static>(
+    topic: &str,
     (source_key, source_value): (ArcSerde<K>, ArcSerde<Option<V>>),
     timestamps: TimestampExtractor<K, Option<V>>,
     (store_key, store_value): (ArcSerde<K>, ArcSerde<V>),
 ) -> ReadRow {
+    let topic: Arc<str> = topic.into();
     Arc::new(move |raw, wall_clock| {
         let key = source_key.deserialize(raw.key?).ok()?;
         if store_key.is_null(&key) {
@@ -41,7 +43,25 @@ pub(crate) fn read_row<K: 'static, V: 'static>(
         }
         let value = raw.value.map(|bytes| source_value.deserialize(bytes)).transpose().ok()?;
         let value = value.flatten();
-        let timestamp = timestamps.extract(&key, &value, raw.timestamp, wall_clock);
+        // The partition's time is not known any more: the broker's takes its place.
+        let partition_time = raw.timestamp.max(0);
+        let timestamp = match &timestamps {
+            TimestampExtractor::BuiltIn(extractor) => {
+                extractor.extract(raw.timestamp, partition_time, wall_clock).ok()?
+            }
+            TimestampExtractor::Record(extract) => {
+                let record = ConsumedRecord {
+                    topic: &topic,
+                    partition: -1,
+                    offset: raw.offset,
+                    timestamp: raw.timestamp,
+                    headers: &raw.headers,
+                    key: &key,
+                    value: &value,
+                };
+                extract(&record, partition_time)
+            }
+        };
         let row = || {
             let mut bytes = (Vec::new(), Vec::new());
             store_key.serialize(&key, &mut bytes.0)?;
@@ -55,6 +75,14 @@ pub(crate) fn read_row<K: 'static, V: 'static>(
             Ok::<_, SerdeError>(SourceRow { key: bytes.0, value, timestamp })
         };
         row().ok().filter(|row| row.timestamp >= 0)
+    })
+}
+
+/// Takes a topic's records as they are: their bytes are those of the store's rows.
+pub(crate) fn raw_row() -> ReadRow {
+    Arc::new(|raw, _| {
+        let (key, value) = (raw.key?.to_vec(), raw.value.map(<[u8]>::to_vec));
+        Some(SourceRow { key, value, timestamp: raw.timestamp })
     })
 }
 
@@ -108,7 +136,7 @@ mod tests {
     fn reader(timestamps: TimestampExtractor<i32, Option<i64>>) -> ReadRow {
         let value: ArcSerde<Option<i64>> = Arc::new(OptionSerde::new(i64::default_serde()));
         let source = (i32::default_serde(), value);
-        read_row(source, timestamps, (i32::default_serde(), i64::default_serde()))
+        read_row("in", source, timestamps, (i32::default_serde(), i64::default_serde()))
     }
 
     #[test]
@@ -125,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_no_row() {
-        let read = reader(TimestampExtractor::Broker);
+        let read = reader(TimestampExtractor::default());
         let (key, value) = (5_i32.to_be_bytes(), 20_i64.to_be_bytes());
         assert_eq!(read(&raw(None, Some(&value)), 0), None);
         assert_eq!(read(&raw(Some(b"?"), Some(&value)), 0), None);

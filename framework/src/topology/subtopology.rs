@@ -92,7 +92,7 @@ fn collect(topology: &mut Topology, id: u32, nodes: Vec<NodeId>) -> Subtopology 
         match &node.kind {
             NodeKind::Source { topics, .. } => subtopology.sources.extend(topics.iter().cloned()),
             NodeKind::Sink { topic } => subtopology.sinks.push(topic.clone()),
-            NodeKind::Processor => {}
+            NodeKind::Processor | NodeKind::RoutingSink { .. } => {}
         }
         for store in &node.stores {
             if let Some(store) = topology.stores.get_mut(store.0) {

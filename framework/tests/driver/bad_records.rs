@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use kstream::serdes::SerdeError;
 use kstream::{
-    DeserializationHandler, Error, ErrorContext, ErrorKind, HandlerResponse, KStream,
+    Consumed, DeserializationHandler, Error, ErrorContext, ErrorKind, HandlerResponse, KStream,
     LogAndContinue, StreamsBuilder, StreamsConfig,
 };
 use kstream_test_utils::TestError;
@@ -29,7 +29,7 @@ fn bad_record_stops_the_topology_by_default_and_the_error_names_it() {
     test.pipe_number("a", 7, 0);
     let error = test.try_pipe("in", "a", "x", 1).unwrap_err();
     let text = error.source().unwrap().to_string();
-    for part in ["the value cannot be read", "KSTREAM-SOURCE-0000000000", "in-0", "offset 1"] {
+    for part in ["the record cannot be read", "KSTREAM-SOURCE-0000000000", "in-0", "offset 1"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert_eq!(kind(Err(error)), ErrorKind::BadRecord);
@@ -76,7 +76,7 @@ impl DeserializationHandler for SkipSome {
         let key = String::from_utf8_lossy(context.raw_key.unwrap_or_default()).into_owned();
         let place = format!("{key} {} {} {error}", context.node, context.metadata.offset);
         self.0.lock().unwrap().push(place);
-        if key.starts_with("skip") { HandlerResponse::Continue } else { HandlerResponse::Fail }
+        if key.starts_with("skip") { HandlerResponse::resume() } else { HandlerResponse::fail() }
     }
 }
 
@@ -92,6 +92,25 @@ fn handler_sees_the_record_and_decides() {
         "a KSTREAM-SOURCE-0000000000 1 i64 takes 8 bytes, not 1",
     ];
     assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+#[test]
+fn source_may_have_a_handler_of_its_own() {
+    let test = Harness::new(|builder| {
+        let lenient = Consumed::<String, i64>::new().with_deserialization_handler(LogAndContinue);
+        builder.stream_with("lenient", lenient).to("out");
+        builder.stream::<String, i64>("strict").to("out");
+    });
+    test.pipe_to("lenient", "a", "x", 0);
+    assert_eq!(test.driver.dropped_records(), 1);
+    assert_eq!(kind(test.try_pipe("strict", "a", "x", 0)), ErrorKind::BadRecord);
+}
+
+#[test]
+fn letter_is_written_before_the_topology_stops() {
+    let test = Harness::with_config(config().dead_letter_topic("dead-letters"), numbers);
+    assert_eq!(kind(test.try_pipe("in", "a", "x", 3)), ErrorKind::BadRecord);
+    assert_eq!(test.read_from::<String>("dead-letters"), ["a=x@3"]);
 }
 
 #[test]

@@ -91,6 +91,11 @@ fn kinds() -> impl Strategy<Value = Kind> {
     prop::sample::select(&[Kind::Inner, Kind::Left, Kind::Outer][..])
 }
 
+/// Those that keep their rows right whatever the record cache merges; `tables.rs` says what inner joins do.
+fn cached_kinds() -> impl Strategy<Value = Kind> {
+    prop::sample::select(&[Kind::Left, Kind::Outer][..])
+}
+
 fn plus(left: Option<&String>, right: Option<&String>) -> String {
     let shown = |value: Option<&String>| value.map_or("·", |value| value).to_owned();
     shown(left) + "+" + &shown(right)
@@ -248,7 +253,7 @@ proptest! {
 
     #[test]
     fn record_cache_leaves_a_join_the_same_rows(
-        kind in kinds(),
+        kind in cached_kinds(),
         updates in updates(&['l', 'r']),
         per_commit in 1..6_usize,
         kept in any::<bool>(),
@@ -259,10 +264,11 @@ proptest! {
 
     #[test]
     fn joins_of_joins(
-        kinds in (kinds(), kinds()),
+        (kinds, per_commit, cache) in prop_oneof![
+            ((kinds(), kinds()), 1..4_usize, Just(false)),
+            ((cached_kinds(), cached_kinds()), 1..4_usize, Just(true)),
+        ],
         updates in updates(&['l', 'r', 't']),
-        per_commit in 1..4_usize,
-        cache in any::<bool>(),
         kept in any::<[bool; 2]>(),
     ) {
         let config = if cache { cached() } else { config() };

@@ -1,6 +1,10 @@
 //! Tables made of tables and of streams: what goes on, what is kept, what it is called.
 
-use kstream::{Consumed, Grouped, KStream, KTable, Materialized, Named, StreamsBuilder};
+use kstream::state::KeyValueStore;
+use kstream::{
+    Consumed, Grouped, KStream, KTable, Materialized, Named, ProcessorError, Stores,
+    StreamsBuilder, TransformContext, ValueTransformerWithKey,
+};
 
 use crate::harness::{Harness, Null, Text, config};
 
@@ -178,7 +182,7 @@ fn row_without_a_new_key_or_value_is_in_no_group() {
     test.pipe("k", "n", 1);
     test.pipe("k", "a", 2);
     test.pipe("k", "z", 3);
-    assert_eq!(test.out_numbers(), ["a=1@2", "a=0@2"]);
+    assert_eq!(test.out_numbers(), ["a=1@2", "a=0@3"]);
 }
 
 #[test]
@@ -210,6 +214,26 @@ fn joined_rows_have_the_headers_of_the_update_and_the_higher_timestamp() {
     assert_eq!(test.out(), ["k=12@9", "k=null@4"]);
 }
 
+/// KAFKA: both deletions are known by the time the first is joined, and an inner join says nothing about a row
+/// whose other side is gone.
+#[test]
+fn inner_join_of_rows_that_the_record_cache_deletes_together_is_not_deleted() {
+    let test = Harness::with_config(config().statestore_cache_max_bytes(1 << 20), |builder| {
+        let stream: KStream<String, String> = builder.stream("in");
+        let side = |of: char| -> KTable<String, String> {
+            let side = stream.filter(move |_, value| value.starts_with(of));
+            side.map_values(|value| value.get(1..2).map(str::to_owned)).to_table()
+        };
+        let join = |left: &String, right: &String| left.clone() + right;
+        side('l').join(&side('r'), join).to_stream().to("out");
+    });
+    test.pipe("k", "l1", 1);
+    test.pipe("k", "r2", 2);
+    let deletion = |side: &str| (Some("k".to_owned()), Some(side.to_owned()), 3);
+    test.pipe_together(&[deletion("l"), deletion("r")]);
+    assert_eq!(test.out(), ["k=12@2"]);
+}
+
 #[test]
 fn store_of_a_join_is_called_by_number_where_the_user_names_none() {
     let description = described(|builder| {
@@ -220,4 +244,98 @@ fn store_of_a_join_is_called_by_number_where_the_user_names_none() {
     });
     let merge = "KTABLE-MERGE-0000000007 (stores: [KTABLE-MERGE-STATE-STORE-0000000006])";
     assert!(description.contains(merge), "{description}");
+}
+
+/// Numbers the values of each key, deletions included, from a store that it brings along.
+struct Numbering(Option<KeyValueStore<String, i64>>);
+
+impl ValueTransformerWithKey<String, String, String> for Numbering {
+    fn init(&mut self, context: &mut TransformContext<'_>) -> Result<(), ProcessorError> {
+        self.0 = Some(context.store("calls")?);
+        Ok(())
+    }
+
+    fn transform(
+        &mut self,
+        _: &mut TransformContext<'_>,
+        key: &String,
+        value: Option<String>,
+    ) -> Result<Option<String>, ProcessorError> {
+        let calls = self.0.as_mut().unwrap();
+        let number = calls.get(key)?.unwrap_or_default() + 1;
+        calls.put(key, Some(number))?;
+        Ok(value.map(|value| format!("{value}#{number}")))
+    }
+}
+
+fn with_calls(builder: &StreamsBuilder) -> KTable<String, String> {
+    let calls = Stores::persistent_key_value_store("calls");
+    builder.add_state_store(Stores::key_value_store_builder::<String, i64>(calls));
+    numbers(builder)
+}
+
+#[test]
+fn transformer_sees_deletions_and_keeps_its_state_in_stores() {
+    for kept in [false, true] {
+        let test = Harness::new(|builder| {
+            let table = with_calls(builder);
+            let supplier = || Numbering(None);
+            let table = if kept {
+                let store = Materialized::named("kept");
+                table.transform_values_materialized(supplier, "number", &["calls"], store)
+            } else {
+                table.transform_values_with(supplier, "number", &["calls"])
+            };
+            table.to_stream().to("out");
+        });
+        test.pipe("k", "a", 1);
+        test.pipe("k", Null, 2);
+        test.pipe("k", "b", 3);
+        assert_eq!(test.out(), ["k=a#1@1", "k=null@2", "k=b#3@3"]);
+        if kept {
+            assert_eq!(test.rows::<String>("kept"), ["k=b#3@3"]);
+        }
+    }
+}
+
+#[test]
+fn old_value_of_a_transformed_table_is_the_one_that_was_kept() {
+    let test = Harness::new(|builder| {
+        let (supplier, store) = (|| Numbering(None), Materialized::named("kept"));
+        let table = with_calls(builder);
+        let table =
+            table.transform_values_materialized(supplier, Named::default(), &["calls"], store);
+        table.group_by(|key, value| (value, key.clone())).count().to_stream().to("out");
+    });
+    test.pipe("k", "a", 1);
+    test.pipe("k", "a", 2);
+    assert_eq!(test.out_numbers(), ["a#1=1@1", "a#1=0@2", "a#2=1@2"]);
+}
+
+/// Says where a value came from.
+struct Place;
+
+impl ValueTransformerWithKey<String, String, String> for Place {
+    fn transform(
+        &mut self,
+        context: &mut TransformContext<'_>,
+        _: &String,
+        value: Option<String>,
+    ) -> Result<Option<String>, ProcessorError> {
+        let topic = context.record_metadata().and_then(|metadata| metadata.topic);
+        Ok(value.map(|value| format!("{value}:{}", topic.as_deref().unwrap_or("-"))))
+    }
+}
+
+#[test]
+fn transformed_table_that_is_read_has_no_record_behind_its_row() {
+    let test = Harness::new(|builder| {
+        let placed = numbers(builder).transform_values(|| Place);
+        let right: KTable<String, String> = builder.table("right");
+        placed.join(&right, |left, right| format!("{left}/{right}")).to_stream().to("out");
+    });
+    test.pipe("k", "a", 1);
+    test.pipe_to("right", "k", "b", 2);
+    test.pipe("k", "c", 3);
+    assert_eq!(test.out(), ["k=a:-/b@2", "k=c:in/b@3"]);
 }

@@ -98,6 +98,9 @@ struct FaultyAdmin {
 }
 
 impl Admin for FaultyAdmin {
+    fn topic_names(&self) -> Result<Vec<String>, BrokerError> {
+        self.inner.topic_names()
+    }
     fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError> {
         self.inner.partition_counts(topics)
     }

@@ -5,11 +5,15 @@
 mod app;
 mod close;
 mod compatibility;
+mod edges;
 mod failures;
 mod faults;
+mod final_results;
 mod foreign_key;
+mod global;
 mod health;
 mod membership;
+mod processors;
 mod restart;
 mod scaling;
 mod source_changelog;

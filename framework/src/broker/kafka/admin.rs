@@ -10,6 +10,7 @@ use super::client::{Client, Deadline};
 use super::consumer::Reader;
 use super::partitions;
 use super::requests::{AdminRole, OffsetSpec, Requests, TopicState};
+use super::topic_names::topic_names;
 use crate::broker::{Admin, BrokerError, BrokerErrorKind, CommittedOffset, NewTopic};
 use crate::ids::TopicPartition;
 
@@ -96,6 +97,10 @@ fn unanswered(partition: &TopicPartition) -> BrokerError {
 }
 
 impl Admin for KafkaAdmin {
+    fn topic_names(&self) -> Result<Vec<String>, BrokerError> {
+        topic_names(self.requests.client())
+    }
+
     fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError> {
         let states = self.requests.topics(topics)?;
         Ok(topics

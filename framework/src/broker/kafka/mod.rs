@@ -16,6 +16,7 @@ mod partitions;
 mod producer;
 mod requests;
 mod settings;
+mod topic_names;
 
 use std::sync::Arc;
 use std::time::Duration;

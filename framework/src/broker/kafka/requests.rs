@@ -77,6 +77,10 @@ impl Requests {
         Self { client }
     }
 
+    pub(super) fn client(&self) -> &Client<AdminRole> {
+        &self.client
+    }
+
     /// Waits a little, serving the client.
     pub(super) fn pause(&self, time: Duration) {
         self.client.serve(time);

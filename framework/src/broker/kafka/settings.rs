@@ -104,7 +104,7 @@ const CONSUMER: &[(&str, &str)] = &[
 ];
 
 const MAIN: &[(&str, &str)] = &[
-    ("enable.partition.eof", "false"),
+    ("enable.partition.eof", "true"),
     ("fetch.max.bytes", "8388608"),
     // Per partition: bounds what lies behind a slow one, and what one batch keeps alive.
     ("fetch.message.max.bytes", "524288"),

@@ -19,6 +19,13 @@ impl MemoryAdmin {
 }
 
 impl Admin for MemoryAdmin {
+    fn topic_names(&self) -> Result<Vec<String>, BrokerError> {
+        let topics = self.shared.topics.all();
+        let mut names: Vec<_> = topics.iter().map(|topic| topic.name().to_owned()).collect();
+        names.sort();
+        Ok(names)
+    }
+
     fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError> {
         let count =
             |name: &&str| self.shared.topics.find(name).map(|topic| topic.partition_count());

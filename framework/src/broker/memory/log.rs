@@ -91,6 +91,13 @@ impl PartitionLog {
         offset
     }
 
+    /// Leaves offsets below this one out, as compaction does: the next record, which has to follow at once,
+    /// has it, unless the log is there already.
+    #[cfg(any(test, feature = "__test-utils"))]
+    pub(super) fn skip_to(&mut self, offset: i64) {
+        self.end_offset = self.end_offset.max(offset);
+    }
+
     /// Up to `max_records` records from the first at or above `position`; `None` at the end of the
     /// log. A batch ends with its segment.
     pub(super) fn read(

@@ -101,6 +101,21 @@ impl MemoryBroker {
         self.shared.topics.get(topic)?.append(record, &*self.shared.clock)
     }
 
+    /// Appends a record at this offset or, if the log is longer, at its end: a gap before it is what
+    /// compaction leaves, too. The record has to have a timestamp.
+    #[cfg(any(test, feature = "__test-utils"))]
+    pub(crate) fn produce_at(
+        &self,
+        topic: &str,
+        offset: i64,
+        record: OutgoingRecord<'_>,
+    ) -> Result<i64, BrokerError> {
+        let OutgoingRecord { partition, key, value, timestamp, headers } = record;
+        let timestamp = timestamp.unwrap_or_else(|| self.shared.clock.now_ms());
+        let partition = self.shared.topics.partition(&TopicPartition::new(topic, partition))?;
+        partition.append_at(offset, segment::NewRecord { timestamp, key, value, headers })
+    }
+
     /// Copies the records of a partition from the first at or above `from_offset` to the end.
     pub fn records(
         &self,

@@ -100,6 +100,20 @@ impl Partition {
         Ok(offset)
     }
 
+    /// Appends a record at this offset, behind a gap.
+    #[cfg(any(test, feature = "__test-utils"))]
+    pub(super) fn append_at(&self, offset: i64, record: NewRecord<'_>) -> Result<i64, BrokerError> {
+        let mut contents = lock(&self.contents);
+        if contents.deleted {
+            return Err(unknown_partition(&self.name));
+        }
+        contents.log.skip_to(offset);
+        let offset = contents.log.append(record);
+        self.end.store(offset + 1, Ordering::SeqCst);
+        contents.call_readers();
+        Ok(offset)
+    }
+
     /// Up to `max_records` records from `position`, and the log's end; see [`PartitionLog::read`].
     pub(super) fn read(
         &self,

@@ -47,6 +47,10 @@ impl Topic {
         Ok(Self { name, configs, partitions })
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn configs(&self) -> &TopicConfigs {
         &self.configs
     }

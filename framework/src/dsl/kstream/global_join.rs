@@ -13,6 +13,13 @@ use crate::processor::operators::global_table::{GlobalJoiner, GlobalKeySelector,
 use crate::serdes::DefaultSerde;
 use crate::topology::link::node;
 
+/// What is looked up, and what comes of it.
+struct Lookup<K, V, GK, GV, VOut> {
+    left: bool,
+    selector: GlobalKeySelector<K, V, GK>,
+    joiner: GlobalJoiner<K, V, GV, VOut>,
+}
+
 impl<K: Data, V: Data> KStream<K, V> {
     /// Looks each record up in a global table, under a key that `selector` makes of it.
     ///
@@ -75,13 +82,14 @@ impl<K: Data, V: Data> KStream<K, V> {
             global.map(|global| joiner(key, value, global))
         };
         let selector = move |key: &K, value: &V| selector(key, value).into();
-        self.add_global_join(table, false, Arc::new(selector), Arc::new(joiner), joined)
+        let (selector, joiner) = (Arc::new(selector), Arc::new(joiner));
+        self.add_global_join(table, Lookup { left: false, selector, joiner }, joined)
     }
 
     /// [`KStream::join_global`] where every record has a result, with `None` for a row that is not there.
     ///
-    /// **Shape**: `(K, V)` with a table of `(GK, GV)` → `(K, VOut)`. Dropped and counted are records with a
-    /// null value, and those without a key to look up, unless their own key is null as well.
+    /// **Shape**: `(K, V)` with a table of `(GK, GV)` → `(K, VOut)`, one per record; one without a key to look
+    /// up finds no row. Records with a null value are dropped and counted.
     ///
     /// # Examples
     /// ```
@@ -134,19 +142,19 @@ impl<K: Data, V: Data> KStream<K, V> {
         let joiner =
             move |key: &K, value: &V, global: Option<&GV>| Some(joiner(key, value, global));
         let selector = move |key: &K, value: &V| selector(key, value).into();
-        self.add_global_join(table, true, Arc::new(selector), Arc::new(joiner), joined)
+        let (selector, joiner) = (Arc::new(selector), Arc::new(joiner));
+        self.add_global_join(table, Lookup { left: true, selector, joiner }, joined)
     }
 
     #[track_caller]
     fn add_global_join<GK: Data, GV: Data, VOut: Data>(
         &self,
         table: &GlobalKTable<GK, GV>,
-        left: bool,
-        selector: GlobalKeySelector<K, V, GK>,
-        joiner: GlobalJoiner<K, V, GV, VOut>,
+        lookup: Lookup<K, V, GK, GV, VOut>,
         joined: Joined<K, V>,
     ) -> KStream<K, VOut> {
-        let Joined { key_serde, value_serde, name, .. } = joined;
+        let Lookup { left, selector, joiner } = lookup;
+        let Joined { value_serde, name, .. } = joined;
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         // KAFKA: an inner join has this name too.
@@ -161,7 +169,6 @@ impl<K: Data, V: Data> KStream<K, V> {
             Ok(GlobalTableJoin {
                 name: node_name.clone(),
                 left,
-                key_serde: Arc::clone(&key_serde),
                 value_serde: Arc::clone(&value_serde),
                 selector: Arc::clone(&selector),
                 joiner: Arc::clone(&joiner),

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;
 
-use super::KStream;
+use super::{KStream, Operator};
 use crate::dsl::options::Named;
 use crate::dsl::processor_supplier::{FixedKeyProcessorSupplier, ProcessorSupplier};
 use crate::graph::{GraphNodeKind, UserStores};
@@ -73,7 +73,9 @@ impl<K: Data, V: Data> KStream<K, V> {
     ) -> KStream<KOut, VOut> {
         let used = UserStores::new(stores, supplier.stores());
         let node = process_supplier(supplier);
-        self.add_processor(named.into(), "KSTREAM-PROCESSOR-", true, node, used)
+        let named = named.into();
+        let operator = Operator { prefix: "KSTREAM-PROCESSOR-", named, changes_key: true };
+        self.add_processor(operator, node, used)
     }
 
     /// Gives each record to a processor of the user's own that keeps the key.
@@ -137,27 +139,27 @@ impl<K: Data, V: Data> KStream<K, V> {
     ) -> KStream<K, VOut> {
         let used = UserStores::new(stores, supplier.stores());
         let node = process_values_supplier(supplier);
-        self.add_processor(named.into(), "KSTREAM-PROCESSVALUES-", false, node, used)
+        let named = named.into();
+        let operator = Operator { prefix: "KSTREAM-PROCESSVALUES-", named, changes_key: false };
+        self.add_processor(operator, node, used)
     }
 
     #[track_caller]
     fn add_processor<KOut: Data, VOut: Data>(
         &self,
-        named: Named,
-        prefix: &str,
-        changes_key: bool,
+        operator: Operator,
         supplier: NodeSupplier,
         stores: UserStores,
     ) -> KStream<KOut, VOut> {
         let location = Location::caller();
         let mut plan = self.plan.borrow_mut();
         // KAFKA: a name of the user's uses no number up here.
-        let name = named.0.unwrap_or_else(|| plan.processor_name(prefix));
+        let name = operator.named.0.unwrap_or_else(|| plan.processor_name(operator.prefix));
         let kind = GraphNodeKind::Processor { name, supplier, stores: Vec::new() };
         let node = plan.add_node(vec![self.node], kind, location);
         plan.connect(node, stores, location);
         drop(plan);
-        let repartition_required = self.repartition_required || changes_key;
+        let repartition_required = self.repartition_required || operator.changes_key;
         KStream::new(Rc::clone(&self.plan), node, repartition_required)
     }
 }

@@ -8,40 +8,73 @@ use super::kept_store::{KeptBy, KeptStore};
 use super::origin::{DerivedSupplier, DerivedTable, SendOld};
 use super::{KTable, Table};
 use crate::dsl::options::{Materialized, Named};
+use crate::error::Error;
 use crate::graph::GraphNodeKind;
 use crate::processor::Data;
+use crate::processor::operators::kept_rows::KeptRows;
 use crate::processor::operators::table_derive::TableDerive;
 use crate::processor::value_getter::{Derive, DerivedGetter, plain_store_key};
 use crate::serdes::ArcSerde;
-use crate::topology::link::{NodeSupplier, flushing_node};
+use crate::topology::link::{Linker, NodeSupplier, flushing_node};
 
-/// An operator that works a table out row by row.
-pub(super) struct Derivation<K, P, V> {
+/// A table that is worked out row by row.
+pub(super) struct Derivation<K, V, O> {
     pub(super) prefix: &'static str,
     pub(super) named: Named,
-    pub(super) derive: Derive<K, P, V>,
-    /// Whether it only ever leaves rows out.
-    pub(super) is_filter: bool,
+    pub(super) operator: O,
     pub(super) materialized: Option<Materialized<K, V>>,
     /// The values' serde, where it is that of the parent.
     pub(super) value_serde: Option<ArcSerde<V>>,
 }
 
+/// What works it out.
+pub(super) trait RowOperator<K, P, V> {
+    /// Whether it only ever leaves rows out.
+    const IS_FILTER: bool;
+    /// Whether options for a store that is not made use a number up.
+    const NUMBERS_UNMADE_STORE: bool;
+
+    /// The node.
+    fn supplier(&self, output: DerivedOutput<K>) -> NodeSupplier;
+
+    /// How others read the table where it has no store.
+    fn getter(self) -> DerivedSupplier<K, P, V>;
+}
+
+/// Where the rows go.
+pub(super) struct DerivedOutput<K> {
+    pub(super) kept: Option<KeptStore<K>>,
+    pub(super) send_old: SendOld,
+    /// Whether the parent keeps its history.
+    pub(super) versioned: bool,
+}
+
+impl<K: Data> DerivedOutput<K> {
+    /// The rows that are kept, for one task.
+    pub(super) fn link<V: Data>(
+        &self,
+        linker: &Linker<'_>,
+    ) -> Result<Option<KeptRows<K, V>>, Error> {
+        self.kept.as_ref().map(|kept| kept.link(linker)).transpose()
+    }
+}
+
 impl<K: Data, P: Data> KTable<K, P> {
     /// Adds the operator behind this table.
-    pub(super) fn derive<V: Data>(
+    pub(super) fn derive<V: Data, O: RowOperator<K, P, V>>(
         &self,
-        derivation: Derivation<K, P, V>,
+        derivation: Derivation<K, V, O>,
         location: &'static Location<'static>,
     ) -> KTable<K, V> {
-        let Derivation { prefix, named, derive, is_filter, materialized, value_serde } = derivation;
+        let Derivation { prefix, named, operator, materialized, value_serde } = derivation;
         let send_old = SendOld::default();
-        if is_filter && self.enable_sending_old_values(false) {
+        if O::IS_FILTER && self.enable_sending_old_values(false) {
             // KAFKA: where old values are to be had, a filter takes them, to leave out useless tombstones.
             send_old.enable();
         }
         let mut plan = self.plan.borrow_mut();
-        if materialized.as_ref().is_some_and(|materialized| materialized.name.is_none()) {
+        let unmade = materialized.as_ref().is_some_and(|options| options.name.is_none());
+        if unmade && O::NUMBERS_UNMADE_STORE {
             // KAFKA: the store that is not made uses a number up.
             plan.store_name("");
         }
@@ -60,21 +93,15 @@ impl<K: Data, P: Data> KTable<K, P> {
             KeptStore::add(&mut plan, options, &node, location)
         });
         let store = kept.as_ref().map(|kept| kept.id);
-        let operator = Deriving {
-            derive: Arc::clone(&derive),
-            kept,
-            send_old: send_old.clone(),
-            skips_absent: is_filter && !self.table.versioned,
-        };
+        let versioned = self.table.versioned;
+        let output = DerivedOutput { kept, send_old: send_old.clone(), versioned };
         let stores = store.into_iter().collect();
-        let kind = GraphNodeKind::Processor { name, supplier: operator.supplier(), stores };
+        let kind = GraphNodeKind::Processor { name, supplier: operator.supplier(output), stores };
         let node = plan.add_node(vec![self.node], kind, location);
         drop(plan);
         let store = store.map(|store| (store, plain_store_key(&key_serde)));
         let parent = Rc::clone(&self.table.origin);
-        let getter: DerivedSupplier<K, P, V> = Arc::new(move |_, parent| {
-            Ok(Box::new(DerivedGetter { parent, derive: Arc::clone(&derive) }))
-        });
+        let getter = operator.getter();
         let table = Table {
             origin: Rc::new(DerivedTable { parent, store, send_old, getter }),
             key_serde,
@@ -87,24 +114,32 @@ impl<K: Data, P: Data> KTable<K, P> {
     }
 }
 
-/// What the node is made of when a task is linked.
-struct Deriving<K, P, V> {
-    derive: Derive<K, P, V>,
-    kept: Option<KeptStore<K>>,
-    send_old: SendOld,
-    skips_absent: bool,
-}
+/// `filter` and `map_values`: from key and value alone.
+pub(super) struct Pure<K, P, V, const IS_FILTER: bool>(pub(super) Derive<K, P, V>);
 
-impl<K: Data, P: Data, V: Data> Deriving<K, P, V> {
-    fn supplier(self) -> NodeSupplier {
+impl<K: Data, P: Data, V: Data, const IS_FILTER: bool> RowOperator<K, P, V>
+    for Pure<K, P, V, IS_FILTER>
+{
+    const IS_FILTER: bool = IS_FILTER;
+    const NUMBERS_UNMADE_STORE: bool = true;
+
+    fn supplier(&self, output: DerivedOutput<K>) -> NodeSupplier {
+        let derive = Arc::clone(&self.0);
         flushing_node(move |linker| {
             Ok(TableDerive {
-                derive: Arc::clone(&self.derive),
-                kept: self.kept.as_ref().map(|kept| kept.link(linker)).transpose()?,
-                send_old: self.send_old.is_enabled(),
-                skips_absent: self.skips_absent,
+                derive: Arc::clone(&derive),
+                kept: output.link(linker)?,
+                send_old: output.send_old.is_enabled(),
+                skips_absent: IS_FILTER && !output.versioned,
                 next: linker.outlet()?,
             })
+        })
+    }
+
+    fn getter(self) -> DerivedSupplier<K, P, V> {
+        let derive = self.0;
+        Arc::new(move |_, parent| {
+            Ok(Box::new(DerivedGetter { parent, derive: Arc::clone(&derive) }))
         })
     }
 }

@@ -4,10 +4,11 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::KTable;
-use super::derive::Derivation;
+use super::derive::{Derivation, Pure};
 use crate::dsl::options::{Materialized, Named};
 use crate::processor::Data;
 use crate::processor::operators::filter::Predicate;
+use crate::processor::value_getter::Derive;
 
 impl<K: Data, V: Data> KTable<K, V> {
     /// Keeps the rows that `predicate` accepts.
@@ -134,13 +135,12 @@ impl<K: Data, V: Data> KTable<K, V> {
         named: Named,
         materialized: Option<Materialized<K, V>>,
     ) -> Self {
+        let derive: Derive<K, V, V> =
+            Arc::new(move |key, value| (predicate(key, &value) == keep_if).then_some(value));
         let derivation = Derivation {
             prefix: "KTABLE-FILTER-",
             named,
-            derive: Arc::new(move |key, value| {
-                (predicate(key, &value) == keep_if).then_some(value)
-            }),
-            is_filter: true,
+            operator: Pure::<_, _, _, true>(derive),
             materialized,
             value_serde: self.table.value_serde.clone(),
         };

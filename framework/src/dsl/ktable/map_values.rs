@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::KTable;
-use super::derive::Derivation;
+use super::derive::{Derivation, Pure};
 use crate::dsl::options::{Materialized, Named};
 use crate::processor::Data;
 use crate::processor::value_getter::Derive;
@@ -129,10 +129,8 @@ impl<K: Data, V: Data> KTable<K, V> {
         named: Named,
         materialized: Option<Materialized<K, V2>>,
     ) -> KTable<K, V2> {
-        let prefix = "KTABLE-MAPVALUES-";
-        let value_serde = None;
-        let derivation =
-            Derivation { prefix, named, derive, is_filter: false, materialized, value_serde };
+        let (prefix, operator) = ("KTABLE-MAPVALUES-", Pure::<_, _, _, false>(derive));
+        let derivation = Derivation { prefix, named, operator, materialized, value_serde: None };
         self.derive(derivation, Location::caller())
     }
 }

@@ -1,6 +1,9 @@
 //! How a topic is read.
 
+use std::sync::Arc;
+
 use super::debug_by_name;
+use crate::processor::handler::DeserializationHandler;
 use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::{ArcSerde, DefaultSerde};
 use crate::topology::AutoOffsetReset;
@@ -15,7 +18,10 @@ pub struct Consumed<K, V> {
     pub(crate) value_serde: ArcSerde<V>,
     pub(crate) name: Option<String>,
     pub(crate) reset: AutoOffsetReset,
-    pub(crate) timestamps: TimestampExtractor<K, V>,
+    /// `None`: as the settings say.
+    pub(crate) timestamps: Option<TimestampExtractor<K, V>>,
+    /// `None`: the application's.
+    pub(crate) handler: Option<Arc<dyn DeserializationHandler>>,
 }
 
 debug_by_name!(Consumed<K, V> { name, reset });
@@ -46,7 +52,8 @@ impl<K, V> Consumed<K, V> {
             value_serde,
             name: None,
             reset: AutoOffsetReset::default(),
-            timestamps: TimestampExtractor::Broker,
+            timestamps: None,
+            handler: None,
         }
     }
 
@@ -64,10 +71,22 @@ impl<K, V> Consumed<K, V> {
         self
     }
 
-    /// Where records get their timestamps from; their own, as the broker has them, by default.
+    /// Where records get their timestamps from; by default as
+    /// [the settings](crate::StreamsConfig::default_timestamp_extractor) say.
     #[must_use]
-    pub fn with_timestamp_extractor(mut self, timestamps: TimestampExtractor<K, V>) -> Self {
-        self.timestamps = timestamps;
+    pub fn with_timestamp_extractor(
+        mut self,
+        timestamps: impl Into<TimestampExtractor<K, V>>,
+    ) -> Self {
+        self.timestamps = Some(timestamps.into());
+        self
+    }
+
+    /// Decides about this source's records that cannot be read; by default the application's
+    /// [handler](crate::StreamsConfig::deserialization_handler) does. (Kafka Streams has one handler only.)
+    #[must_use]
+    pub fn with_deserialization_handler(mut self, handler: impl DeserializationHandler) -> Self {
+        self.handler = Some(Arc::new(handler));
         self
     }
 }

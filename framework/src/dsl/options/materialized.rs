@@ -128,9 +128,9 @@ impl<K, V> Materialized<K, V> {
         self
     }
 
-    /// Keeps the table's history: what each key was worth when, for so long behind the highest timestamp. Joins of
-    /// streams with the table then see the row as it was at the time of their record. For tables without
-    /// windows, with a name; not with the record cache, which is off.
+    /// Keeps the table's history: what each key was worth when, for so long behind the highest
+    /// timestamp. Joins of streams with the table then see the row as it was at the time of their
+    /// record. For tables without windows, with a name; not with the record cache, which is off.
     ///
     /// **Time**: a row's timestamp is when it becomes valid. Updates that come out of order are put where
     /// they belong, and go on to filters and streams; joins of tables and groups only take a row's latest. An
@@ -165,9 +165,9 @@ impl<K, V> Materialized<K, V> {
     }
 
     /// Rows live for so long in event time: one whose timestamp is further than this behind the task's
-    /// stream time is gone for everybody who reads the table, is soon removed from disk, and is deleted from the
-    /// changelog by a tombstone. No update tells those downstream. For tables without windows; Kafka Streams
-    /// has nothing like it.
+    /// stream time is gone for everybody who reads the table, is soon removed from disk, and is deleted
+    /// from the changelog by a tombstone. No update tells those downstream. For tables without windows;
+    /// Kafka Streams has nothing like it.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);

@@ -1,9 +1,11 @@
 //! How a stream is repartitioned.
 
 use super::debug_by_name;
+use crate::processor::stream_partitioner::StreamPartitioner;
 use crate::serdes::{ArcSerde, DefaultSerde};
 
-/// How a stream goes through a topic of its own: serdes, the topic's name and number of partitions.
+/// How a stream goes through a topic of its own: serdes, the topic's name and number of partitions,
+/// and the choice of partitions.
 ///
 /// # Source
 /// `org.apache.kafka.streams.kstream.Repartitioned` (KIP-221).
@@ -13,6 +15,7 @@ pub struct Repartitioned<K, V> {
     pub(crate) value_serde: ArcSerde<V>,
     pub(crate) name: Option<String>,
     pub(crate) partitions: Option<i32>,
+    pub(crate) partitioner: Option<StreamPartitioner<K, V>>,
 }
 
 debug_by_name!(Repartitioned<K, V> { name, partitions });
@@ -38,7 +41,7 @@ impl<K: DefaultSerde, V: DefaultSerde> Default for Repartitioned<K, V> {
 impl<K, V> Repartitioned<K, V> {
     /// These serdes.
     pub fn with(key_serde: ArcSerde<K>, value_serde: ArcSerde<V>) -> Self {
-        Self { key_serde, value_serde, name: None, partitions: None }
+        Self { key_serde, value_serde, name: None, partitions: None, partitioner: None }
     }
 
     /// Names the topic.
@@ -52,6 +55,14 @@ impl<K, V> Repartitioned<K, V> {
     #[must_use]
     pub fn with_number_of_partitions(mut self, partitions: i32) -> Self {
         self.partitions = Some(partitions);
+        self
+    }
+
+    /// Chooses the partitions of each record; by default the one that Java's default partitioner gives the
+    /// key.
+    #[must_use]
+    pub fn with_stream_partitioner(mut self, partitioner: StreamPartitioner<K, V>) -> Self {
+        self.partitioner = Some(partitioner);
         self
     }
 }

@@ -25,8 +25,8 @@ pub use supplier::{
 /// Makes stores: first where the rows are, then a builder with what they are.
 ///
 /// # Source
-/// `org.apache.kafka.streams.state.Stores`. There the kinds with timestamps and headers have suppliers of their own,
-/// because their bytes on disk differ; here the builder alone decides.
+/// `org.apache.kafka.streams.state.Stores`. There the kinds with timestamps and headers have suppliers
+/// of their own, because their bytes on disk differ; here the builder alone decides.
 #[derive(Debug, Clone, Copy)]
 pub enum Stores {}
 
@@ -43,8 +43,8 @@ impl Stores {
         KeyValueBytesStoreSupplier { name: name.into(), keep, ttl: None }
     }
 
-    /// A key-value store in memory that keeps the `max_entries` rows that were read or written last; the others are
-    /// deleted, from the changelog too.
+    /// A key-value store in memory that keeps the `max_entries` rows that were read or written last; the
+    /// others are deleted, from the changelog too.
     pub fn lru_map(name: impl Into<String>, max_entries: usize) -> KeyValueBytesStoreSupplier {
         KeyValueBytesStoreSupplier {
             name: name.into(),
@@ -53,8 +53,8 @@ impl Stores {
         }
     }
 
-    /// A window store on disk. Windows span `window_size`, which only counts for the ends that are shown, and are
-    /// kept for `retention` behind the highest window start.
+    /// A window store on disk. Windows span `window_size`, which only counts for the ends that are
+    /// shown, and are kept for `retention` behind the highest window start.
     pub fn persistent_window_store(
         name: impl Into<String>,
         retention: Duration,

@@ -38,8 +38,9 @@ pub struct KeyValueBytesStoreSupplier {
 }
 
 impl KeyValueBytesStoreSupplier {
-    /// Rows live for so long in event time: one whose timestamp is further than this behind stream time is no longer
-    /// shown, soon removed from disk, and deleted from the changelog by a tombstone.
+    /// Rows live for so long in event time: one whose timestamp is further than this behind stream time
+    /// is no longer shown, soon removed from disk, and deleted from the changelog by a tombstone. Kafka
+    /// Streams has nothing like it.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);

@@ -31,7 +31,9 @@ impl Rewriting<'_> {
             GraphNodeKind::Source(_)
             | GraphNodeKind::GlobalSource(_)
             | GraphNodeKind::Processor { .. }
-            | GraphNodeKind::Sink { .. } => None,
+            | GraphNodeKind::Sink { .. }
+            | GraphNodeKind::RoutingSink { .. }
+            | GraphNodeKind::PatternSource(_) => None,
         }
     }
 

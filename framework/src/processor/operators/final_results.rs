@@ -57,8 +57,11 @@ pub(crate) struct FinalResults {
 }
 
 impl FinalResults {
-    pub(crate) fn new(keys: WindowKeys, visibility: Visibility) -> Self {
-        let given_out = Rc::new(Cell::new(Timestamp::MIN));
+    pub(crate) fn new(
+        keys: WindowKeys,
+        visibility: Visibility,
+        given_out: Rc<Cell<Timestamp>>,
+    ) -> Self {
         Self {
             keys,
             visibility,

@@ -52,7 +52,6 @@ pub(crate) type GlobalJoiner<K, V, GV, VOut> =
 pub(crate) struct GlobalTableJoin<K, V, GK, GV, VOut> {
     pub(crate) name: String,
     pub(crate) left: bool,
-    pub(crate) key_serde: ArcSerde<K>,
     pub(crate) value_serde: ArcSerde<V>,
     pub(crate) selector: GlobalKeySelector<K, V, GK>,
     pub(crate) joiner: GlobalJoiner<K, V, GV, VOut>,
@@ -72,8 +71,7 @@ impl<K: Data, V: Data, GK: Data, GV: Data, VOut: Data> Node<K, V>
         }
         let wanted = (self.selector)(&record.key, &record.value)
             .filter(|key| !self.global_key_serde.is_null(key));
-        // KAFKA: a left join drops what has no key to look up, unless the stream's key is null as well.
-        if wanted.is_none() && !(self.left && self.key_serde.is_null(&record.key)) {
+        if wanted.is_none() && !self.left {
             task.drop_record(DropReason::NullKey);
             return Ok(());
         }

@@ -57,6 +57,10 @@ where
     fn close(&mut self) {
         self.processor.close();
     }
+
+    fn name(&self) -> &str {
+        &self.node.name
+    }
 }
 
 /// Gives records to a [`FixedKeyProcessor`].
@@ -118,12 +122,16 @@ where
     fn close(&mut self) {
         self.processor.close();
     }
+
+    fn name(&self) -> &str {
+        &self.node.name
+    }
 }
 
 /// An error of a processor as one of ours; one that comes from a node further down keeps that node's
 /// name.
 #[cold]
-fn failed(node: &str, error: ProcessorError) -> Error {
+pub(crate) fn failed(node: &str, error: ProcessorError) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error.at_node(node),
         Err(error) => Error::new(ErrorKind::BadRecord, "the processor failed")

@@ -9,7 +9,7 @@ use super::windowed_rows::{RowUpdate, WindowedRows};
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Data, Flush, Node};
-use crate::record::{Headers, Record, Timestamp};
+use crate::record::{Record, Timestamp};
 use crate::state::key_layout::{session_bounds, write_session_suffix};
 use crate::time::windows::{SessionWindows, Window, Windowed};
 
@@ -105,8 +105,6 @@ impl<K: Data, V: Data, A: Data> SessionAggregate<K, V, A> {
         let Record { key, value, timestamp: written_at, headers } = record;
         let mut merged = None;
         let replaces = session != own;
-        // KAFKA: results of sessions carry no headers, unless they come out of the record cache.
-        let headers = if self.rows.fold.caching { headers } else { Headers::new() };
         for (window, old) in found.drain(..) {
             merged = (self.merger)(&key, merged, old);
             if replaces {

@@ -1,20 +1,56 @@
 //! The beginning of a stream: bytes become a typed record, once.
 
+use std::sync::Arc;
+
 use crate::broker::RawRecord;
-use crate::error::{Error, ErrorKind};
-use crate::ids::TopicPartition;
-use crate::processor::collector::Outgoing;
+use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
-use crate::processor::handler::{ErrorContext, HandlerResponse};
-use crate::processor::timestamp_extractor::TimestampExtractor;
+use crate::processor::handler::DeserializationHandler;
+use crate::processor::timestamp_extractor::{
+    BuiltInTimestampExtractor, ConsumedRecord, TimestampExtractor,
+};
 use crate::processor::{Data, Outlet};
 use crate::record::{Record, Timestamp};
 use crate::serdes::{ArcSerde, Serde, SerdeError};
 
 /// A source node as its task sees it: it takes raw records.
 pub(crate) trait RawNode {
-    /// Handles one raw record to the end.
-    fn process(&mut self, task: &mut TaskContext, raw: &RawRecord<'_>) -> Result<(), Error>;
+    /// How its records get their timestamps.
+    fn timing(&self) -> Timing;
+
+    /// Reads a record that has become the next of its queue and finds its timestamp; what was read is kept
+    /// until `process`. `None`: the record is dropped. Only for [`Timing::Record`].
+    fn extract(
+        &mut self,
+        task: &mut TaskContext,
+        raw: &RawRecord<'_>,
+        queue: QueueTime,
+    ) -> Result<Option<Timestamp>, Error>;
+
+    /// Handles one record of a queue to the end; false: it could not be read and is dropped.
+    fn process(
+        &mut self,
+        task: &mut TaskContext,
+        raw: &RawRecord<'_>,
+        queue: QueueTime,
+    ) -> Result<bool, Error>;
+}
+
+/// How a source's records get their timestamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timing {
+    /// From what the broker says of them.
+    BuiltIn(BuiltInTimestampExtractor),
+    /// From a function that looks at the record.
+    Record,
+}
+
+/// A queue of a task, and a time: to extract a timestamp, that of its partition, and to process a record, the
+/// timestamp that was extracted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueueTime {
+    pub(crate) queue: usize,
+    pub(crate) time: Timestamp,
 }
 
 /// Reads topics of one key and value type.
@@ -23,66 +59,103 @@ pub(crate) struct Source<K, V> {
     pub(crate) key_serde: ArcSerde<K>,
     pub(crate) value_serde: ArcSerde<V>,
     pub(crate) timestamps: TimestampExtractor<K, V>,
+    /// The source's own handler, instead of the application's.
+    pub(crate) handler: Option<Arc<dyn DeserializationHandler>>,
     pub(crate) next: Outlet<K, V>,
+    /// By queue: what was read to find the timestamp.
+    pub(crate) heads: Vec<Option<(K, V)>>,
 }
 
 impl<K: Data, V: Data> RawNode for Source<K, V> {
-    fn process(&mut self, task: &mut TaskContext, raw: &RawRecord<'_>) -> Result<(), Error> {
-        let key = match read(&*self.key_serde, raw.key) {
-            Ok(Some(key)) => key,
-            Ok(None) => {
-                task.drop_record(DropReason::NullKey);
-                return Ok(());
-            }
-            Err(error) => return self.refuse(task, raw, "key", error),
-        };
-        let value = match read(&*self.value_serde, raw.value) {
-            Ok(Some(value)) => value,
-            Ok(None) => {
-                task.drop_record(DropReason::NullValue);
-                return Ok(());
-            }
-            Err(error) => return self.refuse(task, raw, "value", error),
-        };
-        let timestamp = self.timestamps.extract(&key, &value, raw.timestamp, task.wall_clock);
-        if timestamp < 0 {
-            return Err(negative_timestamp(task, raw, timestamp).at_node(&self.name));
+    fn timing(&self) -> Timing {
+        match &self.timestamps {
+            TimestampExtractor::BuiltIn(extractor) => Timing::BuiltIn(*extractor),
+            TimestampExtractor::Record(_) => Timing::Record,
         }
-        self.next.forward(task, Record { key, value, timestamp, headers: raw.headers.clone() })
+    }
+
+    fn extract(
+        &mut self,
+        task: &mut TaskContext,
+        raw: &RawRecord<'_>,
+        queue: QueueTime,
+    ) -> Result<Option<Timestamp>, Error> {
+        let Some((key, value)) = self.read(task, raw)? else { return Ok(None) };
+        let TimestampExtractor::Record(extract) = &self.timestamps else {
+            return Ok(Some(raw.timestamp));
+        };
+        let record = ConsumedRecord {
+            topic: &task.topic,
+            partition: task.partition,
+            offset: raw.offset,
+            timestamp: raw.timestamp,
+            headers: &raw.headers,
+            key: &key,
+            value: &value,
+        };
+        let timestamp = extract(&record, queue.time);
+        if timestamp < 0 {
+            return Ok(Some(timestamp));
+        }
+        if self.heads.len() <= queue.queue {
+            self.heads.resize_with(queue.queue + 1, || None);
+        }
+        if let Some(head) = self.heads.get_mut(queue.queue) {
+            *head = Some((key, value));
+        }
+        Ok(Some(timestamp))
+    }
+
+    fn process(
+        &mut self,
+        task: &mut TaskContext,
+        raw: &RawRecord<'_>,
+        queue: QueueTime,
+    ) -> Result<bool, Error> {
+        let timestamp = queue.time;
+        let head = self.heads.get_mut(queue.queue).and_then(Option::take);
+        let (key, value) = match head {
+            Some(read) => read,
+            None => match self.read(task, raw)? {
+                Some(read) => read,
+                None => return Ok(false),
+            },
+        };
+        task.stream_time = task.stream_time.max(timestamp);
+        task.record_clock.set_stream_time(task.stream_time);
+        let headers = raw.headers.clone();
+        self.next.forward(task, Record { key, value, timestamp, headers })?;
+        Ok(true)
     }
 }
 
 impl<K: Data, V: Data> Source<K, V> {
+    /// The record's key and value; `None`: it is dropped.
+    #[inline]
+    fn read(&self, task: &mut TaskContext, raw: &RawRecord<'_>) -> Result<Option<(K, V)>, Error> {
+        let key = match read(&*self.key_serde, raw.key) {
+            Ok(Some(key)) => key,
+            Ok(None) => return Ok(dropped(task, DropReason::NullKey)),
+            Err(error) => return self.refuse(task, raw, error),
+        };
+        match read(&*self.value_serde, raw.value) {
+            Ok(Some(value)) => Ok(Some((key, value))),
+            Ok(None) => Ok(dropped(task, DropReason::NullValue)),
+            Err(error) => self.refuse(task, raw, error),
+        }
+    }
+
     /// Asks the user's handler about bytes that are no `K` or `V`.
     #[cold]
-    fn refuse(
+    fn refuse<T>(
         &self,
         task: &mut TaskContext,
         raw: &RawRecord<'_>,
-        part: &str,
         error: SerdeError,
-    ) -> Result<(), Error> {
-        let context = ErrorContext {
-            task: task.task,
-            node: &self.name,
-            metadata: task.metadata(),
-            raw_key: raw.key,
-            raw_value: raw.value,
-        };
-        match task.deserialization_handler.handle(&context, &error) {
-            HandlerResponse::Continue => {
-                task.drop_record(DropReason::Deserialization);
-                dead_letter(task, raw, &error)
-            }
-            HandlerResponse::Fail => {
-                let message = format!(
-                    "the {part} cannot be read; skip such records with a handler that continues"
-                );
-                Err(Error::new(ErrorKind::BadRecord, message)
-                    .with_source(error)
-                    .at_node(&self.name))
-            }
-        }
+    ) -> Result<Option<T>, Error> {
+        let handler = Arc::clone(self.handler.as_ref().unwrap_or(&task.handlers.deserialization));
+        task.deserialization_failed(&*handler, &self.name, raw, error)?;
+        Ok(None)
     }
 }
 
@@ -95,30 +168,8 @@ fn read<T: 'static>(serde: &dyn Serde<T>, bytes: Option<&[u8]>) -> Result<Option
     }
 }
 
-/// Sends the raw record to the dead-letter topic with Kafka's header names (KIP-1034).
-fn dead_letter(
-    task: &mut TaskContext,
-    raw: &RawRecord<'_>,
-    error: &SerdeError,
-) -> Result<(), Error> {
-    let mut headers = raw.headers.clone();
-    let mut add = |name: &str, value: &str| headers.add(name, Some(value.as_bytes()));
-    add("__streams.errors.exception", "kstream::serdes::SerdeError");
-    add("__streams.errors.message", &error.to_string());
-    add("__streams.errors.topic", &task.topic);
-    add("__streams.errors.partition", &task.partition.to_string());
-    add("__streams.errors.offset", &raw.offset.to_string());
-    task.collector.send_dead_letter(Outgoing {
-        key: raw.key,
-        value: raw.value,
-        timestamp: raw.timestamp,
-        headers: &headers,
-    })
-}
-
 #[cold]
-fn negative_timestamp(task: &TaskContext, raw: &RawRecord<'_>, timestamp: Timestamp) -> Error {
-    let message = format!("the record has no valid timestamp ({timestamp})");
-    Error::new(ErrorKind::BadRecord, message)
-        .at_record(TopicPartition::new(&*task.topic, task.partition), raw.offset)
+fn dropped<T>(task: &mut TaskContext, reason: DropReason) -> Option<T> {
+    task.drop_record(reason);
+    None
 }

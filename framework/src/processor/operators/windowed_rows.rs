@@ -140,6 +140,8 @@ impl<K: Data, V: Data, A: Data> WindowedRows<K, V, A> {
             finals.forget(&self.key_bytes);
             return Ok(());
         }
+        // KAFKA: results of sessions carry no headers, unless they come out of the record cache.
+        let headers = if self.keys == WindowKeys::Session { Headers::new() } else { headers };
         let folded = forwarded.map(|new| Folded {
             value: Change::latest(new, told.or(old)),
             timestamp,

@@ -14,9 +14,11 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::TopicPartition;
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
+use crate::processor::handler::Handlers;
 use crate::runtime::commit::Commit;
 use crate::runtime::stream_thread::Shared;
 use crate::runtime::task::StreamTask;
+use crate::runtime::task::partition_group::RecordQueue;
 use crate::topology::link::{LinkSettings, TaskScope};
 
 /// Records that are processed between two commits, which make them visible.
@@ -121,7 +123,7 @@ impl GlobalThread {
 
     fn fetch(&mut self) -> Result<(), Error> {
         for queue in 0..self.slots.len() {
-            let buffered = self.task.group.queues().get(queue).map_or(0, |queue| queue.buffered());
+            let buffered = self.task.group.queues().get(queue).map_or(0, RecordQueue::buffered);
             let Some(slot) = self.slots.get(queue).copied().filter(|_| buffered < SLICE_RECORDS)
             else {
                 continue;
@@ -197,8 +199,8 @@ fn link_task(shared: &Shared, producer: &SharedProducer) -> Result<StreamTask, E
     let id = global_task_id(&shared.topology).ok_or_else(missing)?;
     let config = &shared.config;
     let collector = RecordCollector::new(Rc::clone(producer), config.dead_letter_topic.clone());
-    let handler = Arc::clone(&config.deserialization_handler);
-    let context = TaskContext::new(id, shared.clock.now_ms(), collector, handler);
+    let handlers = Handlers::of(config);
+    let context = TaskContext::new(id, shared.clock.now_ms(), collector, handlers);
     let link = LinkSettings { scope: TaskScope::Global, ..(*shared.link).clone() };
     let partitions: Vec<TopicPartition> =
         global_partitions(&shared.topology, &config.application_id, &|topic| {

@@ -9,6 +9,7 @@ use super::{ActiveTask, StreamThread};
 use crate::broker::StartOffset;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
+use crate::processor::progress::fingerprint_of;
 use crate::runtime::compatibility::check_takeover;
 use crate::runtime::restore::TaskRestore;
 use crate::runtime::status::TaskState;
@@ -182,7 +183,8 @@ impl StreamThread {
         };
         for (queue, committed) in committed.iter().enumerate() {
             let Some(committed) = committed else { continue };
-            if committed.metadata != active.task.offset_metadata {
+            active.task.progress.read(&committed.metadata);
+            if fingerprint_of(&committed.metadata) != active.task.offset_metadata {
                 check_takeover(&self.shared.fingerprint, &self.shared.config, committed)?;
                 active.task.recommit(queue, committed.offset);
             }

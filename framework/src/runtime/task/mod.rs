@@ -18,17 +18,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::broker::{CommittedOffset, StartOffset, TopicHandle};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::SharedProducer;
 use crate::processor::context::TaskContext;
+use crate::processor::failed_node::take_failed_node;
+use crate::processor::handler::{panic_of, panicked};
+#[cfg(feature = "__test-utils")]
+use crate::processor::operators::source::RawNode;
+use crate::processor::progress::Progress;
 use crate::processor::punctuation::PunctuationType;
 use crate::record::Timestamp;
 use crate::state::StorePosition;
+#[cfg(feature = "__test-utils")]
+use crate::topology::NodeId;
 use crate::topology::link::{BuiltStore, LinkSettings, LinkedTask, OpenRows, Processors, link};
 use crate::topology::source_changelog::ReadRow;
 use crate::topology::{AutoOffsetReset, TopicName, Topology};
-use partition_group::PartitionGroup;
+use partition_group::{Next, PartitionGroup};
 use punctuate::punctuate;
 
 /// A store of a task, with its changelog.
@@ -69,11 +76,18 @@ pub(crate) struct StreamTask {
     pub(crate) stores: Vec<TaskStore>,
     /// What goes with every offset that is committed.
     pub(crate) offset_metadata: String,
+    /// What operators remember; it goes with the offsets too.
+    pub(crate) progress: Progress,
+    #[cfg(feature = "__test-utils")]
+    sources: Sources,
     processors: Processors,
     linked: Flushers,
     /// Whether there is anything to commit.
     dirty: bool,
 }
+
+#[cfg(feature = "__test-utils")]
+type Sources = Vec<(NodeId, std::rc::Rc<std::cell::RefCell<dyn RawNode>>)>;
 
 type Flushers = Vec<std::rc::Rc<std::cell::RefCell<dyn crate::processor::Flush>>>;
 
@@ -111,16 +125,17 @@ impl StreamTask {
         open_rows: &mut OpenRows<'_>,
     ) -> Result<Self, Error> {
         let id = context.task;
-        let LinkedTask { sources, processors, flushers, stores, clock } =
+        let LinkedTask { sources, processors, flushers, stores, progress, clock } =
             link(topology, id, settings, open_rows)?;
-        let context = TaskContext { record_clock: clock, ..context };
-        let mut group = PartitionGroup::default();
+        let mut context = context;
+        context.record_clock = clock;
+        let mut group = PartitionGroup::new(settings.max_idle_ms());
         for partition in partitions {
             let source = sources.iter().find(|(node, _)| {
                 topology.reads(*node, &settings.application_id, &partition.topic)
             });
-            if let Some((_, source)) = source {
-                group.add(partition, std::rc::Rc::clone(source));
+            if let Some((node, source)) = source {
+                group.add(partition, &topology.node(*node).name, std::rc::Rc::clone(source));
             }
         }
         let stores = stores
@@ -140,8 +155,32 @@ impl StreamTask {
                 TaskStore { name: store.name.clone(), built: linked.built, changelog, source }
             })
             .collect();
-        let (linked, offset_metadata) = (flushers, String::new());
-        Ok(Self { id, context, group, stores, offset_metadata, processors, linked, dirty: false })
+        Ok(Self {
+            id,
+            context,
+            group,
+            stores,
+            #[cfg(feature = "__test-utils")]
+            sources,
+            offset_metadata: String::new(),
+            progress,
+            processors,
+            linked: flushers,
+            dirty: false,
+        })
+    }
+
+    /// Reads a further partition through a source node.
+    #[cfg(feature = "__test-utils")]
+    pub(crate) fn add_partition(
+        &mut self,
+        topology: &Topology,
+        node: NodeId,
+        partition: TopicPartition,
+    ) {
+        if let Some((_, source)) = self.sources.iter().find(|(other, _)| *other == node) {
+            self.group.add(partition, &topology.node(node).name, std::rc::Rc::clone(source));
+        }
     }
 
     /// Processes up to `max_records`; the answer is how many there were. A panic in user code becomes an
@@ -159,30 +198,18 @@ impl StreamTask {
     }
 
     fn process_slice(&mut self, max_records: usize) -> Result<usize, Error> {
-        let alone = self.group.queues().len() == 1;
-        let context = &mut self.context;
         for processed in 0..max_records {
-            let Some(chosen) = self.group.choose() else { return Ok(processed) };
-            let Some(queue) = self.group.queue_mut(chosen) else { return Ok(processed) };
-            let Some((batch, index)) = queue.head() else { return Ok(processed) };
-            let raw = batch.record(index);
-            if !Arc::ptr_eq(&context.topic, &queue.partition.topic) {
-                context.topic = Arc::clone(&queue.partition.topic);
+            match self.group.next(&mut self.context)? {
+                Next::Nothing => return Ok(processed),
+                Next::Dropped => self.dirty = true,
+                Next::Record(queue) => {
+                    self.dirty = true;
+                    self.group.process(queue, &mut self.context)?;
+                }
             }
-            context.partition = queue.partition.partition;
-            context.offset = raw.offset;
-            context.stream_time = context.stream_time.max(raw.timestamp);
-            context.record_clock.set_stream_time(context.stream_time);
-            context.counters.processed += 1;
-            let next_offset = raw.offset + 1;
-            self.dirty = true;
-            queue.source.borrow_mut().process(context, &raw)?;
-            drop(raw);
-            queue.consumed = Some(next_offset);
-            queue.advance(alone);
-            let (kind, stream_time) = (PunctuationType::StreamTime, context.stream_time);
-            if context.punctuations.may_be_due(kind, stream_time) {
-                punctuate(&self.processors, context, kind, stream_time)?;
+            let (kind, stream_time) = (PunctuationType::StreamTime, self.context.stream_time);
+            if self.context.punctuations.may_be_due(kind, stream_time) {
+                punctuate(&self.processors, &mut self.context, kind, stream_time)?;
             }
         }
         Ok(max_records)
@@ -269,19 +296,18 @@ impl StreamTask {
     pub(crate) fn consumed_offsets(
         &self,
     ) -> impl Iterator<Item = (TopicPartition, CommittedOffset)> {
-        self.group.queues().iter().filter_map(|queue| {
+        let metadata = self.progress.offset_metadata(&self.offset_metadata);
+        self.group.queues().iter().filter_map(move |queue| {
             let offset = queue.consumed?;
-            let metadata = self.offset_metadata.clone();
+            let metadata = metadata.clone();
             Some((queue.partition.clone(), CommittedOffset { offset, metadata }))
         })
     }
 
     /// Commits a partition's offset again, as it is: what goes with it has changed.
     pub(crate) fn recommit(&mut self, queue: usize, offset: i64) {
-        if let Some(queue) = self.group.queue_mut(queue) {
-            queue.consumed = Some(offset);
-            self.dirty = true;
-        }
+        self.group.set_consumed(queue, offset);
+        self.dirty = true;
     }
 
     /// Notes that everything processed so far is committed.
@@ -326,11 +352,10 @@ impl StreamTask {
 /// Runs what calls the user's code; a panic in it becomes an error.
 fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "a panic without a message".to_owned());
-        Err(Error::new(ErrorKind::Fatal, format!("the application's code panicked: {text}")))
+        let error = panicked(&panic_of(&*panic));
+        Err(match take_failed_node() {
+            Some(node) => error.at_node(&node),
+            None => error,
+        })
     })
 }

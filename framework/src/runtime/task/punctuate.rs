@@ -1,7 +1,5 @@
 //! The user's processors beside their records: started, called when their schedules are due, closed.
 
-use std::sync::Arc;
-
 use super::{StreamTask, guarded};
 use crate::error::{Error, ErrorKind};
 use crate::processor::context::TaskContext;
@@ -57,15 +55,14 @@ pub(super) fn punctuate(
     let mut called = false;
     while let Some(schedule) = context.punctuations.take_due(kind, now) {
         called = true;
-        if !context.topic.is_empty() {
-            context.topic = Arc::from("");
-        }
-        context.partition = -1;
-        context.offset = -1;
+        context.begin_punctuation();
         let Some(processor) = processors.get(&schedule.processor) else {
             return Err(Error::new(ErrorKind::Fatal, "a schedule has no processor"));
         };
-        let result = processor.borrow_mut().punctuate(context, schedule.id, now);
+        let name = processor.borrow().name().to_owned();
+        let result = context.punctuate_guarded(&name, now, |context| {
+            processor.borrow_mut().punctuate(context, schedule.id, now)
+        });
         context.punctuations.made(kind, schedule, now);
         result?;
     }

@@ -52,9 +52,15 @@ pub(crate) trait ManagedStore {
     fn approximate_rows(&self) -> u64;
     /// About how many bytes of committed rows.
     fn approximate_bytes(&self) -> u64;
+    /// Loses no row when the user's code fails while it changes it, at the cost of a copy per change.
+    fn keep_taken_rows(&mut self) {}
 }
 
 impl<V: Clone + 'static> ManagedStore for Rows<V> {
+    fn keep_taken_rows(&mut self) {
+        self.keep_taken = true;
+    }
+
     fn prepare_commit(&mut self, emit: &mut EmitChange<'_>) -> Result<(), Error> {
         self.expire_some()?;
         self.committing.clear();

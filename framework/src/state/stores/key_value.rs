@@ -18,9 +18,62 @@ use crate::state::rows::{ManagedStore, Rows, Stamped, VisitRowWithHeaders};
 /// A store of values by key. A processor gets it from its context by name, keeps it, and reads and writes
 /// through it; handles of one store share its rows.
 ///
-/// What is written is read back at once, and survives the application once it is committed. Keys are in the order of
-/// their bytes: for text and for numbers that are not negative that is their own. The third type parameter is
-/// [`Plain`] here: see [`TimestampedKeyValueStore`] and [`TimestampedKeyValueStoreWithHeaders`] for the others.
+/// What is written is read back at once, and survives the application once it is committed. Keys are in
+/// the order of their bytes: for text and for numbers that are not negative that is their own. The third
+/// type parameter is [`Plain`] here: see [`TimestampedKeyValueStore`] and
+/// [`TimestampedKeyValueStoreWithHeaders`] for the others.
+///
+/// # Examples
+/// Counting by hand:
+/// ```
+/// use kstream::state::KeyValueStore;
+/// use kstream::{
+///     KStream, Named, Processor, ProcessorContext, ProcessorError, Record, Stores,
+///     StreamsBuilder,
+/// };
+/// use kstream_test_utils::TopologyTestDriver;
+///
+/// #[derive(Default)]
+/// struct Count {
+///     store: Option<KeyValueStore<String, i64>>,
+/// }
+///
+/// impl Processor<String, String, String, i64> for Count {
+///     fn init(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, i64>,
+///     ) -> Result<(), ProcessorError> {
+///         self.store = Some(context.store("store")?);
+///         Ok(())
+///     }
+///
+///     fn process(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, i64>,
+///         record: Record<String, String>,
+///     ) -> Result<(), ProcessorError> {
+///         let store = self.store.as_ref().ok_or("init comes first")?;
+///         let count = store.get(&record.key)?.unwrap_or(0) + 1;
+///         store.put(&record.key, count)?;
+///         context.forward(record.with_value(count))?;
+///         Ok(())
+///     }
+/// }
+///
+/// let builder = StreamsBuilder::new();
+/// let supplier = Stores::persistent_key_value_store("store");
+/// builder.add_state_store(Stores::key_value_store_builder::<String, i64>(supplier));
+/// let stream: KStream<String, String> = builder.stream("in");
+/// stream.process_with(Count::default, Named::default(), &["store"]).to("out");
+/// let driver = TopologyTestDriver::new(builder.build()?)?;
+/// let input = driver.input_topic::<String, String>("in");
+/// for page in ["/", "/about", "/"] {
+///     input.pipe(page.to_owned(), "visit".to_owned())?;
+/// }
+/// let counts = driver.output_topic::<String, i64>("out").read_values()?;
+/// assert_eq!(counts, [1, 1, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// Every method fails if the store cannot be read or written, or if a key is null: give the error on with `?`.

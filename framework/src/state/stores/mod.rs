@@ -1,7 +1,7 @@
 //! State stores as processors see them: the handles through which they are read and written.
 //!
-//! A processor that is connected to a store asks its context for the handle. A handle belongs to one task and its
-//! thread, and so do its clones; all of them refer to the same rows.
+//! A processor that is connected to a store asks its context for the handle. A handle belongs to one
+//! task and its thread, and so do its clones; all of them refer to the same rows.
 //!
 //! INVARIANT: what a handle writes is in memory until the task commits, and is read back at once; bytes in
 //! changelogs are Kafka's.

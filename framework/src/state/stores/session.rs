@@ -16,13 +16,75 @@ use crate::state::key_layout::{session_bounds, session_record_key, write_session
 use crate::state::rows::Rows;
 use crate::time::windows::{Window, Windowed};
 
-/// A store of values by key and session: a span of time of any length, both ends included. A processor gets it from
-/// its context by name, keeps it, and reads and writes through it; handles of one store share its rows.
+/// A store of values by key and session: a span of time of any length, both ends included. A processor
+/// gets it from its context by name, keeps it, and reads and writes through it; handles of one store
+/// share its rows.
 ///
-/// A session is kept for the store's retention, counted from its end in the store's own clock: the highest session end
-/// that was put. What has expired is not stored and not shown. Results come by key, end and start from a
-/// persistent store (one that spans much time gives them segment by segment), by end, key and start, later starts first, from one in memory, as
-/// in Kafka Streams.
+/// A session is kept for the store's retention, counted from its end in the store's own clock: the
+/// highest session end that was put. What has expired is not stored and not shown. Results come by key,
+/// end and start from a persistent store (one that spans much time gives them segment by segment), by
+/// end, key and start, later starts first, from one in memory, as in Kafka Streams.
+///
+/// # Examples
+/// Joining visits that are at most a minute apart:
+/// ```
+/// use std::time::Duration;
+///
+/// use kstream::state::SessionStore;
+/// use kstream::{
+///     KStream, Named, Processor, ProcessorContext, ProcessorError, Record, Stores,
+///     StreamsBuilder, Window, Windowed,
+/// };
+/// use kstream_test_utils::TopologyTestDriver;
+///
+/// #[derive(Default)]
+/// struct Visits {
+///     store: Option<SessionStore<String, i64>>,
+/// }
+///
+/// impl Processor<String, String, String, i64> for Visits {
+///     fn init(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, i64>,
+///     ) -> Result<(), ProcessorError> {
+///         self.store = Some(context.store("store")?);
+///         Ok(())
+///     }
+///
+///     fn process(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, i64>,
+///         record: Record<String, String>,
+///     ) -> Result<(), ProcessorError> {
+///         let store = self.store.as_ref().ok_or("init comes first")?;
+///         let at = record.timestamp;
+///         let (mut window, mut visits) = (Window { start: at, end: at }, 1);
+///         for (session, count) in store.find_sessions(&record.key, at - 60_000, at + 60_000)? {
+///             window.start = window.start.min(session.window.start);
+///             window.end = window.end.max(session.window.end);
+///             visits += count;
+///             store.remove(&session)?;
+///         }
+///         store.put(&Windowed { key: record.key.clone(), window }, visits)?;
+///         context.forward(record.with_value(visits))?;
+///         Ok(())
+///     }
+/// }
+///
+/// let builder = StreamsBuilder::new();
+/// let supplier = Stores::persistent_session_store("store", Duration::from_secs(600));
+/// builder.add_state_store(Stores::session_store_builder::<String, i64>(supplier));
+/// let stream: KStream<String, String> = builder.stream("in");
+/// stream.process_with(Visits::default, Named::default(), &["store"]).to("out");
+/// let driver = TopologyTestDriver::new(builder.build()?)?;
+/// let input = driver.input_topic::<String, String>("in");
+/// for at in [0, 50_000, 200_000, 110_000] {
+///     input.pipe_at("ann".to_owned(), "/".to_owned(), at)?;
+/// }
+/// let visits = driver.output_topic::<String, i64>("out").read_values()?;
+/// assert_eq!(visits, [1, 2, 1, 3]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// Every method fails if the store cannot be read or written, or if a key is null: give the error on with `?`.

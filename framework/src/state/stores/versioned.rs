@@ -14,9 +14,72 @@ use crate::state::versioned::{Found, PutOutcome, VersionedRows};
 /// processor gets it from its context by name, keeps it, and reads and writes through it; handles of one store
 /// share its rows.
 ///
-/// A version is valid from its timestamp until the next version of its key begins. The store's clock is the highest
-/// timestamp put; what is more than the history retention behind it is too old to be put, and to be asked for
-/// (the latest version of a key is always there). The changelog gets every put in order, also those too old.
+/// A version is valid from its timestamp until the next version of its key begins. The store's clock is
+/// the highest timestamp put; what is more than the history retention behind it is too old to be put,
+/// and to be asked for (the latest version of a key is always there). The changelog gets every put in
+/// order, also those too old.
+///
+/// # Examples
+/// What a price was when an order was made:
+/// ```
+/// use std::time::Duration;
+///
+/// use kstream::state::VersionedKeyValueStore;
+/// use kstream::{
+///     KStream, Named, Processor, ProcessorContext, ProcessorError, Record, Stores,
+///     StreamsBuilder,
+/// };
+/// use kstream_test_utils::TopologyTestDriver;
+///
+/// #[derive(Default)]
+/// struct Prices {
+///     store: Option<VersionedKeyValueStore<String, String>>,
+/// }
+///
+/// impl Processor<String, String, String, String> for Prices {
+///     fn init(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, String>,
+///     ) -> Result<(), ProcessorError> {
+///         self.store = Some(context.store("store")?);
+///         Ok(())
+///     }
+///
+///     fn process(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, String>,
+///         record: Record<String, String>,
+///     ) -> Result<(), ProcessorError> {
+///         let store = self.store.as_ref().ok_or("init comes first")?;
+///         match record.value.strip_prefix("price ") {
+///             Some(price) => {
+///                 store.put(&record.key, price.to_owned(), record.timestamp)?;
+///             }
+///             None => {
+///                 let price = store.get_as_of(&record.key, record.timestamp)?.ok_or("no price")?;
+///                 context.forward(record.with_value(price.value))?;
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let builder = StreamsBuilder::new();
+/// let history = Duration::from_secs(3600);
+/// let supplier = Stores::persistent_versioned_key_value_store("store", history);
+/// let store = Stores::versioned_key_value_store_builder::<String, String>(supplier);
+/// builder.add_state_store(store);
+/// let stream: KStream<String, String> = builder.stream("in");
+/// stream.process_with(Prices::default, Named::default(), &["store"]).to("out");
+/// let driver = TopologyTestDriver::new(builder.build()?)?;
+/// let input = driver.input_topic::<String, String>("in");
+/// for (value, at) in [("price 3", 1000), ("price 4", 2000), ("order", 1500)] {
+///     input.pipe_at("tea".to_owned(), value.to_owned(), at)?;
+/// }
+/// let prices = driver.output_topic::<String, String>("out").read_values()?;
+/// assert_eq!(prices, ["3"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// Every method fails if the store cannot be read or written, or if a key is null: give the error on with `?`.

@@ -21,14 +21,73 @@ use crate::time::windows::{Window, Windowed};
 /// A store of values by key and window. A processor gets it from its context by name, keeps it, and reads and
 /// writes through it; handles of one store share its rows.
 ///
-/// A window is kept for the store's retention, counted in the store's own clock: the highest window start that
-/// was put. What has expired is not stored and not shown. Ranges of time are of window starts. Results over
-/// several keys come by key, then time from a persistent store, by time, then key from one in memory (and a
-/// persistent store that spans much time gives them segment by segment), as in Kafka Streams. The third type parameter
-/// is [`Plain`] here: see [`TimestampedWindowStore`] and [`TimestampedWindowStoreWithHeaders`] for the others.
+/// A window is kept for the store's retention, counted in the store's own clock: the highest window
+/// start that was put. What has expired is not stored and not shown. Ranges of time are of window
+/// starts. Results over several keys come by key, then time from a persistent store, by time, then key
+/// from one in memory (and a persistent store that spans much time gives them segment by segment), as in
+/// Kafka Streams. The third type parameter is [`Plain`] here: see [`TimestampedWindowStore`] and
+/// [`TimestampedWindowStoreWithHeaders`] for the others.
 ///
 /// A store that retains duplicates keeps every value that is put for a key and a start, in the order of the
 /// puts, and nothing can be removed from it.
+///
+/// # Examples
+/// Only passing on what was not there in the last ten minutes:
+/// ```
+/// use std::time::Duration;
+///
+/// use kstream::state::WindowStore;
+/// use kstream::{
+///     KStream, Named, Processor, ProcessorContext, ProcessorError, Record, Stores,
+///     StreamsBuilder,
+/// };
+/// use kstream_test_utils::TopologyTestDriver;
+///
+/// #[derive(Default)]
+/// struct Dedup {
+///     store: Option<WindowStore<String, String>>,
+/// }
+///
+/// impl Processor<String, String, String, String> for Dedup {
+///     fn init(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, String>,
+///     ) -> Result<(), ProcessorError> {
+///         self.store = Some(context.store("store")?);
+///         Ok(())
+///     }
+///
+///     fn process(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, String>,
+///         record: Record<String, String>,
+///     ) -> Result<(), ProcessorError> {
+///         let store = self.store.as_ref().ok_or("init comes first")?;
+///         let at = record.timestamp;
+///         let mut recent = store.fetch_range(&record.key, at - 600_000..=at)?;
+///         if !recent.any(|(_, value)| value == record.value) {
+///             store.put(&record.key, record.value.clone(), at)?;
+///             context.forward(record)?;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let builder = StreamsBuilder::new();
+/// let (retention, size) = (Duration::from_secs(1200), Duration::from_secs(600));
+/// let supplier = Stores::persistent_window_store("store", retention, size);
+/// builder.add_state_store(Stores::window_store_builder::<String, String>(supplier));
+/// let stream: KStream<String, String> = builder.stream("in");
+/// stream.process_with(Dedup::default, Named::default(), &["store"]).to("out");
+/// let driver = TopologyTestDriver::new(builder.build()?)?;
+/// let input = driver.input_topic::<String, String>("in");
+/// for at in [0, 300_000, 900_000] {
+///     input.pipe_at("alarm".to_owned(), "fire".to_owned(), at)?;
+/// }
+/// let passed = driver.output_topic::<String, String>("out").read_records()?;
+/// assert_eq!(passed.iter().map(|record| record.timestamp).collect::<Vec<_>>(), [0, 900_000]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// Every method fails if the store cannot be read or written, or if a key is null: give the error on with `?`.

@@ -95,7 +95,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn versions_are_those_of_the_naive_list(steps in steps()) {
-        let (mut model, mut rows, mut log) = (Model { stream_time: -1, ..Model::default() }, rows(), TestChangelog::default());
+        let mut model = Model { stream_time: -1, ..Model::default() };
+        let (mut rows, mut log) = (rows(), TestChangelog::default());
         for step in steps {
             match step {
                 Step::Put(key, value, at) => {

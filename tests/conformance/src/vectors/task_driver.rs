@@ -8,11 +8,13 @@ use std::time::Duration;
 use kstream::broker::{OutgoingRecord, RawRecord};
 use kstream::driver::TaskDriver;
 use kstream::{
-    ChangelogUpdates, DslStoreFormat, Headers, LogAndContinue, StreamsConfig, TopologyConfig,
+    BuiltInTimestampExtractor, ChangelogUpdates, DslStoreFormat, Headers, LogAndContinue,
+    StreamsConfig, TopologyConfig,
 };
 use kstream_test_utils::TopologyTestDriver;
 
 use super::topologies::Recipe;
+use super::topologies::error_handlers::{DlqHandler, ProductionContinue};
 use super::{Config, Driver, DriverError, DriverFactory, StepOutput, VectorRecord};
 
 /// A factory of drivers for a topology.
@@ -54,13 +56,38 @@ fn streams_config(config: &Config) -> Result<(StreamsConfig, Option<String>), Dr
             ("deserialization.exception.handler", Some("LogAndContinueExceptionHandler")) => {
                 result.deserialization_handler(LogAndContinue)
             }
-            ("topology.optimization", _) => result,
-            // Here the types say it.
-            ("default.key.serde" | "default.value.serde", Some("Serdes$StringSerde")) => result,
+            ("processing.exception.handler", Some("LogAndContinueProcessingExceptionHandler")) => {
+                result.processing_handler(LogAndContinue)
+            }
+            ("processing.exception.handler", Some("H$DlqHandler")) => {
+                result.processing_handler(DlqHandler)
+            }
+            ("production.exception.handler", Some("H$ProductionContinue")) => {
+                result.production_handler(ProductionContinue)
+            }
+            ("default.timestamp.extractor", Some(name)) => {
+                result.default_timestamp_extractor(timestamp_extractor(name)?)
+            }
+            // The topology has it, or here the types say it.
+            ("topology.optimization", _)
+            | ("default.key.serde" | "default.value.serde", Some("Serdes$StringSerde")) => result,
             _ => return Err(format!("setting {name} = {value} is not known").into()),
         };
     }
     Ok((result, dead_letters))
+}
+
+/// A timestamp extractor by the name of its Java class.
+fn timestamp_extractor(class: &str) -> Result<BuiltInTimestampExtractor, DriverError> {
+    Ok(match class {
+        "FailOnInvalidTimestamp" => BuiltInTimestampExtractor::FailOnInvalidTimestamp,
+        "LogAndSkipOnInvalidTimestamp" => BuiltInTimestampExtractor::LogAndSkipOnInvalidTimestamp,
+        "UsePartitionTimeOnInvalidTimestamp" => {
+            BuiltInTimestampExtractor::UsePartitionTimeOnInvalidTimestamp
+        }
+        "WallclockTimestampExtractor" => BuiltInTimestampExtractor::WallClock,
+        _ => return Err(format!("timestamp extractor {class} is not known").into()),
+    })
 }
 
 /// What a topic is to the comparison.
@@ -108,6 +135,12 @@ impl BytesDriver {
     /// What has been written since the last step.
     fn output(&mut self) -> Result<StepOutput, DriverError> {
         let task = self.task.borrow();
+        // Topics that records name themselves come to be with the first of them.
+        for topic in task.output_topics()? {
+            if self.topics.iter().all(|known| known.topic != topic) {
+                self.topics.push(Read { topic, kind: Kind::Output, next: 0 });
+            }
+        }
         let mut output = StepOutput::default();
         for Read { topic, kind, next } in &mut self.topics {
             let list = match kind {

@@ -222,7 +222,7 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
             names.source.clone(),
             key_serde,
             value_serde,
-            TimestampExtractor::Broker,
+            TimestampExtractor::default(),
         );
         let node = RepartitionNode {
             names,

@@ -9,19 +9,18 @@ use std::time::Duration;
 use super::world::{LazyProducer, Unsent, deliver};
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{Broker, ConsumerRole, OutgoingRecord, ProducerSettings, StartOffset};
-use crate::config::{ChangelogUpdates, DslStoreFormat};
+use crate::config::StreamsConfig;
 use crate::dsl::{BufferConfig, KTable, StreamsBuilder, Suppressed};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
-use crate::processor::handler::FailOnBadRecord;
+use crate::processor::handler::Handlers;
 use crate::record::Headers;
 use crate::runtime::commit::{Commit, CommitStep};
 use crate::runtime::restore::TaskRestore;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::state::MemoryRows;
-use crate::state::rows::RowBudget;
 use crate::time::ManualClock;
 use crate::topology::Topology;
 use crate::topology::link::{LinkSettings, TaskScope};
@@ -80,16 +79,10 @@ impl Life {
         let inner = broker.producer(&settings).unwrap();
         let lazy = LazyProducer { inner, unsent: Arc::clone(&unsent) };
         let producer: SharedProducer = Rc::new(RefCell::new(Box::new(lazy)));
-        let link = LinkSettings {
-            application_id: "app".to_owned(),
-            scope: TaskScope::Subtopology,
-            record_cache: false,
-            budget: RowBudget { cached_bytes: 1 << 20 },
-            changelog_updates: ChangelogUpdates::default(),
-            dsl_store_format: DslStoreFormat::default(),
-        };
+        let config = StreamsConfig::new("app").statestore_cache_max_bytes(0);
+        let link = LinkSettings::of(&config, TaskScope::Subtopology);
         let collector = RecordCollector::new(Rc::clone(&producer), None);
-        let context = TaskContext::new(TASK, 0, collector, Arc::new(FailOnBadRecord));
+        let context = TaskContext::new(TASK, 0, collector, Handlers::of(&config));
         let partitions = source_partitions(topology, TASK, &link, &|_| 1);
         let mut task = StreamTask::new(topology, context, &link, partitions, &mut |_| {
             Ok(Box::new(MemoryRows::new()))

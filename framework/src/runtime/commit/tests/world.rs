@@ -16,19 +16,19 @@ use crate::broker::{
     Broker, BrokerError, Consumer, ConsumerRole, OutgoingRecord, Producer, ProducerSettings,
     StartOffset, TopicHandle,
 };
-use crate::config::{ChangelogUpdates, DslStoreFormat};
+use crate::config::StreamsConfig;
 use crate::dsl::{KStream, Materialized, StreamsBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
-use crate::processor::handler::FailOnBadRecord;
+use crate::processor::handler::Handlers;
 use crate::record::Headers;
 use crate::runtime::commit::{Commit, CommitStep};
 use crate::runtime::restore::TaskRestore;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::state::persistent::{StateEnv, TaskDb};
-use crate::state::rows::{RowBudget, Rows};
+use crate::state::rows::Rows;
 use crate::time::ManualClock;
 use crate::time::windows::TimeWindows;
 use crate::topology::Topology;
@@ -201,17 +201,10 @@ impl World {
             unsent: Arc::clone(&unsent),
         };
         let producer: SharedProducer = Rc::new(RefCell::new(Box::new(lazy)));
-        let link = LinkSettings {
-            application_id: APPLICATION.to_owned(),
-            scope: TaskScope::Subtopology,
-            record_cache: true,
-            budget: RowBudget { cached_bytes: 1 << 20 },
-            changelog_updates: ChangelogUpdates::default(),
-            dsl_store_format: DslStoreFormat::default(),
-        };
+        let config = StreamsConfig::new(APPLICATION).statestore_row_cache_max_bytes(1 << 20);
+        let link = LinkSettings::of(&config, TaskScope::Subtopology);
         let collector = RecordCollector::new(Rc::clone(&producer), None);
-        let handler = Arc::new(FailOnBadRecord);
-        let context = TaskContext::new(TASK, 0, collector, handler);
+        let context = TaskContext::new(TASK, 0, collector, Handlers::of(&config));
         let partitions = source_partitions(&self.topology, TASK, &link, &|_| 1);
         let names = STORES.map(|(store, _)| store);
         let mut db = TaskDb::open(&self.env, &folder, &names).unwrap();

@@ -7,9 +7,11 @@ mod by_hand;
 mod cached;
 mod cogroup;
 mod emit_final;
+pub(super) mod error_handlers;
 mod errors;
 mod foreign_keys;
 mod optimized;
+mod processors;
 mod repartition;
 mod sessions;
 mod sliding;
@@ -20,6 +22,8 @@ mod stream_table_joins;
 mod suppression;
 mod table_joins;
 mod tables;
+mod timestamps;
+mod topics;
 mod typed;
 mod windows;
 
@@ -75,7 +79,10 @@ pub fn topology(name: &str) -> Option<DriverFactory> {
         sessions::topology,
         sliding::topology,
         errors::topology,
+        timestamps::topology,
+        topics::topology,
         optimized::topology,
+        processors::topology,
         typed::topology,
         suppression::topology,
         foreign_keys::topology,

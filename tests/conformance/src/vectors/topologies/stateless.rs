@@ -1,8 +1,11 @@
 //! Operators without state.
 
-use kstream::{Branched, KStream, StreamsBuilder};
+use kstream::{
+    Branched, Consumed, FixedKeyProcessor, FixedKeyProcessorContext, FixedKeyRecord, Grouped,
+    KStream, Materialized, ProcessorError, Produced, StreamsBuilder,
+};
 
-use super::{Build, Text, parts, shown};
+use super::{Build, Text, parts, shown, text};
 
 pub(super) fn topology(name: &str) -> Option<Build> {
     Some(match name {
@@ -15,6 +18,7 @@ pub(super) fn topology(name: &str) -> Option<Build> {
         "merge" => merge,
         "branch" => branch,
         "branch-no-default" => branch_no_default,
+        "named-operators" => named,
         _ => return None,
     })
 }
@@ -125,4 +129,39 @@ fn branch_no_default(builder: &StreamsBuilder) {
     for (name, stream) in branches.iter().rev() {
         stream.to(if name.ends_with("fn") { "out-three" } else { "out-one" });
     }
+}
+
+/// Puts the text of the last header `h` behind the value, a dash if there is none.
+struct LastHeader;
+
+impl FixedKeyProcessor<Text, Text, Text> for LastHeader {
+    fn process(
+        &mut self,
+        context: &mut FixedKeyProcessorContext<'_, Text, Text>,
+        record: FixedKeyRecord<Text, Text>,
+    ) -> Result<(), ProcessorError> {
+        let header = record.headers.last("h").flatten();
+        let header = header.map_or_else(|| "-".into(), String::from_utf8_lossy);
+        let value = format!("{}/{header}", shown(&record.value));
+        Ok(context.forward(record.with_value(Some(value)))?)
+    }
+}
+
+fn named(builder: &StreamsBuilder) {
+    let one = builder
+        .stream_with::<Text, Text>("in", Consumed::named("src"))
+        .filter_with(|_, value| value.is_some(), "flt")
+        .map_with(|_, value| (super::first_letter(&value), value), "mp")
+        .peek_with(|_, _| (), "pk")
+        .flat_map_values_with(|_, value| parts(value), "fmv");
+    let two = builder
+        .stream_with::<Text, Text>("in2", Consumed::named("src2"))
+        .map_values_with(|_, value| Some(format!("{}~", shown(&value))), "mv");
+    one.merge_with(&two, "mrg")
+        .process_values_with(|| LastHeader, "pv", &[])
+        .group_by_key_with(Grouped::named("grp"))
+        .count_with("cnt", Materialized::named("cs"))
+        .to_stream_with("ts")
+        .map_values_with(|_, count| text(count), "txt")
+        .to_with("out", Produced::named("snk"));
 }

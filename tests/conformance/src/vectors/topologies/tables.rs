@@ -1,6 +1,10 @@
 //! Tables: derived, regrouped, from streams.
 
-use kstream::{Consumed, Grouped, KStream, KTable, Materialized, Named, StreamsBuilder};
+use kstream::state::KeyValueStore;
+use kstream::{
+    Consumed, Grouped, KStream, KTable, Materialized, Named, ProcessorError, Stores,
+    StreamsBuilder, TransformContext, ValueTransformerWithKey,
+};
 
 use super::{Build, Text, text};
 
@@ -11,6 +15,7 @@ pub(super) fn topology(name: &str) -> Option<Build> {
         "table-group-count" => group_count,
         "table-group-reduce" => group_reduce,
         "table-group-aggregate" => group_aggregate,
+        "table-transform-values" => transform_values,
         "stream-to-table" => stream_to_table,
         "cache-table-group" => cache_table_group,
         _ => return None,
@@ -117,4 +122,36 @@ pub(super) fn group_tail(table: &KTable<Text, String>) {
 
 fn cache_table_group(builder: &StreamsBuilder) {
     group_tail(&table(builder, "in", "t"));
+}
+
+/// Numbers the values of each key, deletions included.
+struct Rank(Option<KeyValueStore<Text, i64>>);
+
+impl ValueTransformerWithKey<Text, String, String> for Rank {
+    fn init(&mut self, context: &mut TransformContext<'_>) -> Result<(), ProcessorError> {
+        self.0 = Some(context.store("calls")?);
+        Ok(())
+    }
+
+    fn transform(
+        &mut self,
+        _: &mut TransformContext<'_>,
+        key: &Text,
+        value: Option<String>,
+    ) -> Result<Option<String>, ProcessorError> {
+        let calls = self.0.as_ref().ok_or("the transformer was not started")?;
+        let number = calls.get(key)?.unwrap_or_default() + 1;
+        calls.put(key, Some(number))?;
+        Ok(value.map(|value| format!("{value}#{number}")))
+    }
+}
+
+fn transform_values(builder: &StreamsBuilder) {
+    let calls = Stores::persistent_key_value_store("calls");
+    builder.add_state_store(Stores::key_value_store_builder::<Text, i64>(calls));
+    let ranked = Materialized::named("ranked");
+    table(builder, "in", "t")
+        .transform_values_materialized(|| Rank(None), Named::default(), &["calls"], ranked)
+        .to_stream()
+        .to("out");
 }

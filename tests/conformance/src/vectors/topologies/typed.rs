@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use kstream::serdes::{ArcSerde, DefaultSerde, OptionSerde, Serde, SerdeError};
+use kstream::serdes::{ArcSerde, DefaultSerde, OptionSerde, list};
 use kstream::{KStream, Materialized, Named, Produced, StreamsBuilder};
+
+use uuid::Uuid;
 
 use super::{Build, Text};
 
@@ -40,12 +42,14 @@ fn serdes(builder: &StreamsBuilder) {
     #[expect(clippy::cast_precision_loss, reason = "as in the recording; the numbers are small")]
     map(&stream, "out-float", f32::default_serde(), |_, number| number as f32 / 7.0);
     map(&stream, "out-bool", bool::default_serde(), |_, number| number % 2 == 0);
-    map(&stream, "out-uuid", String::default_serde(), |_, number| uuid_text(number));
+    map(&stream, "out-uuid", Uuid::default_serde(), |_, number| {
+        Uuid::from_u64_pair(i64::from(number).cast_unsigned(), 1)
+    });
     map(&stream, "out-bytes", Vec::<u8>::default_serde(), |text, _| text.as_bytes().to_vec());
-    map(&stream, "out-list-long", Arc::new(LongList), |_, number| {
+    map(&stream, "out-list-long", list(i64::default_serde()), |_, number| {
         vec![i64::from(number), i64::from(number) + 1]
     });
-    map(&stream, "out-list-string", Arc::new(StringList), |text, _| {
+    map(&stream, "out-list-string", list(String::default_serde()), |text, _| {
         vec![text.to_owned(), "x".to_owned()]
     });
     let number = |_: &Text, value: &Text| value.as_ref().and_then(|value| value.parse().ok());
@@ -66,51 +70,4 @@ fn map<T: Clone + Send + 'static>(
             value.map(|value| mapper(&value, value.parse().unwrap_or_default()))
         })
         .to_with(topic, produced);
-}
-
-/// `new UUID(number, 1)` as text.
-fn uuid_text(number: i32) -> String {
-    let high = i64::from(number).cast_unsigned();
-    format!(
-        "{:08x}-{:04x}-{:04x}-0000-000000000001",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0xffff
-    )
-}
-
-/// Java's `ListSerde` of longs: no nulls, then size and elements.
-struct LongList;
-
-impl Serde<Vec<i64>> for LongList {
-    fn serialize(&self, list: &Vec<i64>, bytes: &mut Vec<u8>) -> Result<(), SerdeError> {
-        bytes.push(0);
-        bytes.extend_from_slice(&0_i32.to_be_bytes());
-        bytes.extend_from_slice(&i32::try_from(list.len())?.to_be_bytes());
-        for element in list {
-            bytes.extend_from_slice(&element.to_be_bytes());
-        }
-        Ok(())
-    }
-    fn deserialize(&self, _: &[u8]) -> Result<Vec<i64>, SerdeError> {
-        Err("lists are only written here".into())
-    }
-}
-
-/// Java's `ListSerde` of strings: size, then each element's length and bytes.
-struct StringList;
-
-impl Serde<Vec<String>> for StringList {
-    fn serialize(&self, list: &Vec<String>, bytes: &mut Vec<u8>) -> Result<(), SerdeError> {
-        bytes.push(1);
-        bytes.extend_from_slice(&i32::try_from(list.len())?.to_be_bytes());
-        for element in list {
-            bytes.extend_from_slice(&i32::try_from(element.len())?.to_be_bytes());
-            bytes.extend_from_slice(element.as_bytes());
-        }
-        Ok(())
-    }
-    fn deserialize(&self, _: &[u8]) -> Result<Vec<String>, SerdeError> {
-        Err("lists are only written here".into())
-    }
 }

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use kstream::state::{PutOutcome, VersionedKeyValueStore, VersionedRecord};
-use kstream::{
-    Consumed, KStream, KTable, Materialized, Named, Stores, StreamsBuilder, TableJoined,
-};
+use kstream::{Consumed, KStream, KTable, Materialized, Named, Stores, StreamsBuilder};
 
 use super::super::tables::tail;
 use super::{Answer, Build, Text, TextRecord, answer, commands};
@@ -17,7 +15,6 @@ pub(super) fn topology(name: &str) -> Option<Build> {
         "versioned-aggregate" => aggregate,
         "versioned-group" => group,
         "versioned-join" => join,
-        "foreign-key-versioned" => foreign_key_join,
         _ => return None,
     })
 }
@@ -115,18 +112,6 @@ fn join(builder: &StreamsBuilder) {
     let right = versioned(builder, "right", "vr", 100);
     let joined = |left: &String, right: &String| format!("{left}+{right}");
     left.join_materialized(&right, joined, Named::default(), Materialized::named("j"))
-        .to_stream()
-        .to("out");
-}
-
-fn foreign_key_join(builder: &StreamsBuilder) {
-    let left: KTable<Text, String> = versioned(builder, "left", "vl", 200);
-    let history = Duration::from_millis(200);
-    let right: KTable<String, String> =
-        builder.table_with("right", Consumed::new(), Materialized::versioned("vr", history));
-    let key = |_: &Text, value: &String| value.split(':').next().map(str::to_owned);
-    let joined = |left: &String, right: &String| format!("{left}+{right}");
-    left.join_on_foreign_key_with(&right, key, joined, TableJoined::named("fk"))
         .to_stream()
         .to("out");
 }
