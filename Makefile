@@ -18,7 +18,7 @@ LOG ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test fmt lint unit doc deny examples conformance bench
+.PHONY: help setup setup-demo demo test fmt lint unit doc deny examples conformance bench bench-task compile-time
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -72,3 +72,13 @@ conformance: ## compare with the recorded runs of Kafka Streams in $CONFORMANCE_
 bench: ## build the benchmark application; its usage says how it is called
 	$(CARGO) build $(ARGS) --bin kstream-bench
 	$(TARGET)/release/kstream-bench --help
+
+bench-task: ## what a record costs in a task, on one core and without a broker
+	$(CARGO) bench --locked --bench task
+
+compile-time: ## how long a topology of 20 operators takes in a warm debug build; the goal is under 10 s
+	$(CARGO) build --locked --example twenty_operators
+	touch tests/benchmarks/examples/twenty_operators.rs
+	@start=$$(date +%s%N); $(CARGO) build --locked --quiet --example twenty_operators; \
+		end=$$(date +%s%N); took=$$(( (end - start) / 1000000 )); \
+		echo "a topology of 20 operators compiled in $$took ms"; test $$took -lt 10000

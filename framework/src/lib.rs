@@ -50,17 +50,16 @@ mod topology;
 pub use config::{ChangelogUpdates, DslStoreFormat, MaxTaskIdle, StreamsConfig};
 pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, CogroupWindowing, CogroupedKStream,
-    Consumed, CountWindowedKStream, Eager, EagerBufferConfig, EmitStrategy,
+    Consumed, CountWindowedKStream, Distinct, Eager, EagerBufferConfig, EmitStrategy,
     FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
     KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode, Printed,
     ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
     SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, StoreSource, Stores,
-    StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableJoined,
-    TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
+    StreamByKey, StreamJoined, StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableByKey,
+    TableJoined, TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
     ValueTransformerWithKeySupplier, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
     Windowing,
 };
-pub use dsl::{Distinct, StreamJoined};
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicPartition};
 pub use processor::Data;
@@ -88,6 +87,9 @@ pub use topology::{
     AutoOffsetReset, StoreType, Subtopology, Topology, TopologyConfig, TopologyDescription,
     TopologyOptimization, UnknownOptimization,
 };
+
+#[doc = include_str!("../docs/kafka-streams.md")]
+pub mod kafka_streams {}
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]

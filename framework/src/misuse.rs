@@ -129,3 +129,124 @@
 //! let sizes = builder.add_source::<String, i64>("sizes", "sizes");
 //! builder.add_sink::<String, i64>("sink", "out", &[&sizes]);
 //! ```
+//!
+//! # Streams cogrouped in windows of a number of records
+//! ```compile_fail,E0277
+//! # use kstream::{CountWindows, KStream, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! let group = sizes.group_by_key();
+//! group.cogroup(|_, size, sum: i64| sum + size).windowed_by(CountWindows::of_size(3));
+//! ```
+//! ```
+//! # use kstream::{KStream, StreamsBuilder, UnlimitedWindows};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! let group = sizes.group_by_key();
+//! group.cogroup(|_, size, sum: i64| sum + size).windowed_by(UnlimitedWindows::of());
+//! ```
+//!
+//! # An aggregate without a serde
+//! The message says where a serde can be given.
+//! ```compile_fail,E0277
+//! # use kstream::{KStream, StreamsBuilder};
+//! #[derive(Clone)]
+//! struct Sum(i64);
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! sizes.group_by_key().aggregate(|| Sum(0), |_, size, sum: Sum| Sum(sum.0 + size));
+//! ```
+//! ```
+//! # use kstream::{KStream, StreamsBuilder};
+//! #[derive(Clone, serde::Serialize, serde::Deserialize)]
+//! struct Sum(i64);
+//! kstream::json_serde!(Sum);
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! sizes.group_by_key().aggregate(|| Sum(0), |_, size, sum: Sum| Sum(sum.0 + size));
+//! ```
+//!
+//! # A store of another value type
+//! ```compile_fail,E0308
+//! # use kstream::{KStream, Materialized, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! let store = Materialized::<String, String>::named("counts");
+//! sizes.group_by_key().count_with("count", store);
+//! ```
+//! ```
+//! # use kstream::{KStream, Materialized, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! let store = Materialized::<String, i64>::named("counts");
+//! sizes.group_by_key().count_with("count", store);
+//! ```
+//!
+//! # A time where windows are asked for
+//! The message lists the windows that there are.
+//! ```compile_fail,E0277
+//! # use std::time::Duration;
+//! # use kstream::{KStream, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! sizes.group_by_key().windowed_by(Duration::from_secs(1)).count();
+//! ```
+//! ```
+//! # use std::time::Duration;
+//! # use kstream::{KStream, StreamsBuilder, TimeWindows};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! let windows = TimeWindows::of_size_with_no_grace(Duration::from_secs(1));
+//! sizes.group_by_key().windowed_by(windows).count();
+//! ```
+//!
+//! # Topics that are none
+//! ```compile_fail,E0277
+//! # use kstream::{KStream, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream(7);
+//! ```
+//! ```
+//! # use kstream::{KStream, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream(["sizes", "more-sizes"]);
+//! ```
+//!
+//! # Tables with other keys joined
+//! The message says how to give one of them other keys.
+//! ```compile_fail,E0277
+//! # use kstream::{KTable, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let prices: KTable<String, i64> = builder.table("prices");
+//! let stock: KTable<u64, i64> = builder.table("stock");
+//! prices.join(&stock, |price, stock| price * stock);
+//! ```
+//! ```
+//! # use kstream::{KTable, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let prices: KTable<String, i64> = builder.table("prices");
+//! let stock: KTable<u64, i64> = builder.table("stock");
+//! let stock = stock.group_by(|key, amount| (key.to_string(), amount)).reduce(|a, b| a + b, |a, b| a - b);
+//! prices.join(&stock, |price, stock| price * stock);
+//! ```
+//!
+//! # Streams with other keys joined
+//! ```compile_fail,E0277
+//! # use std::time::Duration;
+//! # use kstream::{JoinWindows, KStream, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let clicks: KStream<String, i64> = builder.stream("clicks");
+//! let views: KStream<u64, i64> = builder.stream("views");
+//! let windows = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(1));
+//! clicks.join(&views, |click, view| click + view, windows).to("both");
+//! ```
+//! ```
+//! # use std::time::Duration;
+//! # use kstream::{JoinWindows, KStream, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let clicks: KStream<String, i64> = builder.stream("clicks");
+//! let views: KStream<u64, i64> = builder.stream("views");
+//! let views = views.select_key(|key, _| key.to_string());
+//! let windows = JoinWindows::of_time_difference_with_no_grace(Duration::from_secs(1));
+//! clicks.join(&views, |click, view| click + view, windows).to("both");
+//! ```

@@ -206,9 +206,33 @@ pub trait Producer: Debug + Send {
     fn poll(&mut self) -> Result<(), BrokerError>;
     /// Sends what is queued at once and waits until all of it is acknowledged.
     fn flush(&mut self, timeout: Duration) -> Result<(), BrokerError>;
+    /// From now on a record that has failed for good is handed out by [`Producer::take_undelivered`], and the
+    /// others go on. An implementation that refuses records by `send` alone has nothing to do.
+    fn report_undelivered(&mut self) {}
+    /// The records that have failed for good since the last call, if they are reported.
+    fn take_undelivered(&mut self) -> Vec<UndeliveredRecord> {
+        Vec::new()
+    }
     /// The highest acknowledged offset of a partition sent to since the producer was made, if
     /// [`ProducerSettings::track_acks`] is on.
     fn last_acked(&self, topic: TopicHandle, partition: i32) -> Option<i64>;
+}
+
+/// A record that was taken and then refused.
+#[derive(Debug)]
+pub struct UndeliveredRecord {
+    /// Where it was sent.
+    pub partition: TopicPartition,
+    /// Key bytes; `None` is null.
+    pub key: Option<Vec<u8>>,
+    /// Value bytes; `None` is null.
+    pub value: Option<Vec<u8>>,
+    /// Milliseconds since the epoch.
+    pub timestamp: Timestamp,
+    /// Headers.
+    pub headers: Headers,
+    /// Why.
+    pub error: BrokerError,
 }
 
 /// What a group tells its member. Every event but `Lost` must be answered by

@@ -134,7 +134,11 @@ impl StreamsBuilder {
             key_serde: Some(Arc::clone(&store_key_serde)),
             ..materialized
         };
-        let materialized = materialized.with_logging_disabled().with_caching_disabled();
+        let mut materialized = materialized.with_logging_disabled().with_caching_disabled();
+        if materialized.history.take().is_some() {
+            let problem = "a global table keeps no history; remove it".to_owned();
+            plan.report(format!("store {store_name}"), problem, location);
+        }
         let store = add_store(&mut plan, materialized, StoreKind::KeyValue, location);
         let (source_name, processor_name) = global_names(&mut plan, name);
         let nullable: ArcSerde<Option<V>> = Arc::new(OptionSerde::new(value_serde));
@@ -256,7 +260,10 @@ pub(super) fn add_global(
     builder: AnyStoreBuilder,
     location: &'static Location<'static>,
 ) -> StoreId {
-    let AnyStoreBuilder { store, problem } = builder;
+    let AnyStoreBuilder { store, mut problem } = builder;
+    if let StoreKind::Versioned { .. } = store.kind {
+        problem.get_or_insert_with(|| "a versioned store cannot be global".to_owned());
+    }
     let store = TopologyStore { logging: false, caching: false, ..store };
     plan.add_built(AnyStoreBuilder { store, problem }, location)
 }

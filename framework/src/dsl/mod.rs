@@ -8,6 +8,7 @@ mod branched_kstream;
 mod cogrouped_kstream;
 mod count_windowed_kstream;
 mod global_ktable;
+pub(crate) mod join_sides;
 mod joins;
 mod kgrouped_stream;
 mod kgrouped_table;
@@ -32,16 +33,16 @@ pub use branched_kstream::BranchedKStream;
 pub use cogrouped_kstream::CogroupedKStream;
 pub use count_windowed_kstream::CountWindowedKStream;
 pub use global_ktable::GlobalKTable;
+pub use join_sides::{StreamByKey, TableByKey};
 pub use kgrouped_stream::KGroupedStream;
 pub use kgrouped_table::KGroupedTable;
 pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{
-    Branched, BufferConfig, Consumed, Eager, EagerBufferConfig, EmitStrategy, Grouped, Joined,
-    Materialized, Named, Printed, Produced, Repartitioned, Strict, StrictBufferConfig, Suppressed,
-    TableJoined,
+    Branched, BufferConfig, Consumed, Distinct, Eager, EagerBufferConfig, EmitStrategy, Grouped,
+    Joined, Materialized, Named, Printed, Produced, Repartitioned, StreamJoined, Strict,
+    StrictBufferConfig, Suppressed, TableJoined,
 };
-pub use options::{Distinct, StreamJoined};
 pub use processor_supplier::{
     FixedKeyProcessorSupplier, ProcessorSupplier, ValueTransformerWithKeySupplier,
 };

@@ -87,13 +87,6 @@ pub(crate) fn partitioned_node<K: Data, I: Data + Into<V>, V: Data>(
         .supplier_with(Arc::clone(&key_serde), Arc::clone(&value_serde), partitioner);
     let timestamps = TimestampExtractor::default();
     let source = source_supplier(names.source.clone(), key_serde, value_serde, timestamps);
-    RepartitionNode {
-        names,
-        partitions,
-        null_keys,
-        filter: Some(filter),
-        sink,
-        source,
-        mergeable: None,
-    }
+    let filter = Some(filter);
+    RepartitionNode { names, partitions, null_keys, filter, sink, source, mergeable: None }
 }

@@ -52,19 +52,17 @@ pub(crate) fn add_store<K: Data, V: Data>(
             "it has both a history and a TTL; a history forgets by itself, remove the TTL";
         plan.report(format!("store {name}"), problem.to_owned(), location);
     }
-    let supplier = match materialized.history.filter(|_| is_table) {
-        Some(history) => {
-            kind = StoreKind::Versioned { history_ms: milliseconds(history) };
-            // KAFKA: a history is not held back.
-            caching = false;
-            versioned_supplier(&name, milliseconds(history), key_serde, value_serde)
-        }
-        None => {
-            let ttl_ms = materialized.ttl.filter(|_| is_table).map(milliseconds);
-            let rows = RowKind { store: kind, headers: RowHeaders::default(), ttl_ms };
-            let window_ms = materialized.window_ms;
-            supplier(StoreParts { name: &name, rows, window_ms, by_time }, key_serde, value_serde)
-        }
+    let supplier = if let Some(history) = materialized.history.filter(|_| is_table) {
+        kind = StoreKind::Versioned { history_ms: milliseconds(history) };
+        // KAFKA: a history is not held back.
+        caching = false;
+        versioned_supplier(&name, milliseconds(history), key_serde, value_serde)
+    } else {
+        let ttl_ms = materialized.ttl.filter(|_| is_table).map(milliseconds);
+        let rows = RowKind { store: kind, headers: RowHeaders::default(), ttl_ms };
+        let window_ms = materialized.window_ms;
+        let parts = StoreParts { name: name.as_str().into(), rows, window_ms, by_time };
+        supplier(parts, key_serde, value_serde)
     };
     let store = TopologyStore {
         name,
@@ -101,8 +99,8 @@ pub(crate) struct RowKind {
 }
 
 /// What a table's store is made of, beside its serdes.
-struct StoreParts<'a> {
-    name: &'a str,
+struct StoreParts {
+    name: Arc<str>,
     rows: RowKind,
     /// How long its windows are, if it has any.
     window_ms: i64,
@@ -110,12 +108,11 @@ struct StoreParts<'a> {
 }
 
 fn supplier<K: Data, V: Data>(
-    parts: StoreParts<'_>,
+    parts: StoreParts,
     key_serde: Option<ArcSerde<K>>,
     value_serde: ArcSerde<V>,
 ) -> StoreSupplier {
     let StoreParts { name, rows: kind, window_ms, by_time } = parts;
-    let name: Arc<str> = name.into();
     Arc::new(move |backing, settings| {
         let headers = match settings.dsl_format {
             DslStoreFormat::Default => RowHeaders::Dropped,

@@ -24,6 +24,11 @@ use crate::topology::source_changelog::read_row;
 use crate::topology::{TopicPattern, Topology, TopologyConfig};
 
 /// One topic or several.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no topics",
+    label = "neither a topic's name nor a list of them",
+    note = "give the name of one topic, or the names of several as an array or as a `Vec<String>`"
+)]
 pub trait Topics {
     /// Their names.
     fn into_topics(self) -> Vec<String>;

@@ -65,6 +65,12 @@ impl TimeWindowing {
 /// [`SessionWindows`] and [`CountWindows`].
 ///
 /// It says what [`KGroupedStream::windowed_by`] gives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no windows that a stream is grouped by",
+    label = "no windows for `windowed_by`",
+    note = "use `TimeWindows`, `SlidingWindows`, `UnlimitedWindows`, `SessionWindows` or `CountWindows`; `JoinWindows` \
+            belong to joins"
+)]
 pub trait Windowing: sealed::Sealed {
     /// What a grouped stream becomes.
     type Stream<K, V>;
@@ -76,6 +82,10 @@ pub trait Windowing: sealed::Sealed {
 /// Windows that cogrouped streams can be divided into: all but [`CountWindows`].
 ///
 /// It says what [`CogroupedKStream::windowed_by`] gives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no windows for cogrouped streams",
+    note = "use `TimeWindows`, `SlidingWindows`, `UnlimitedWindows` or `SessionWindows`"
+)]
 pub trait CogroupWindowing: sealed::Sealed {
     /// What cogrouped streams become.
     type Stream<K, A>;

@@ -1,5 +1,7 @@
 //! A topology put together node by node.
 
+mod topics;
+
 use std::any::TypeId;
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{GraphNodeId, GraphNodeKind, Plan};
-use crate::topology::StoreId;
 use crate::topology::link::NodeSupplier;
+use crate::topology::{StoreId, StoreKind};
 
 /// Whether a repartition lets null keys through; decided when the plan is complete, read when tasks are
 /// linked.
@@ -51,6 +51,14 @@ pub(crate) struct JoinPlan {
 }
 
 impl Plan {
+    /// How much history a versioned store keeps, in milliseconds; `None` for other stores.
+    pub(crate) fn history_ms(&self, store: StoreId) -> Option<i64> {
+        match self.stores.get(store.0)?.kind {
+            StoreKind::Versioned { history_ms } => Some(history_ms),
+            StoreKind::KeyValue | StoreKind::Window { .. } | StoreKind::Session { .. } => None,
+        }
+    }
+
     /// The last repartition of this node for a join.
     pub(crate) fn join_repartition(&self, node: GraphNodeId) -> Option<GraphNodeId> {
         let found = self.joins.repartitions.iter().rev().find(|(of, _)| *of == node);

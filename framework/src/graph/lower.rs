@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{GraphNodeId, GraphNodeKind, PatternSourceNode, Plan, RepartitionNode, SourceNode};
+use super::{
+    GraphNode, GraphNodeId, GraphNodeKind, PatternSourceNode, Plan, RepartitionNode, SourceNode,
+};
 use crate::error::{TopologyError, TopologyErrors};
 use crate::topology::link::NodeSupplier;
 use crate::topology::{
@@ -49,45 +51,16 @@ impl Plan {
         let ends = vec![None; self.nodes.len()];
         let global_sources = Vec::new();
         let mut lowering = Lowering { topology, ends, global_sources, errors: self.errors };
-        let mut seen: BTreeMap<String, (NodeId, std::any::TypeId)> = BTreeMap::new();
+        let mut seen = SeenTopics::new();
         let mut locations = Vec::new();
         let mut nodes: Vec<_> = self.nodes.into_iter().map(Some).collect();
         for id in self.order {
             let Some(node) = nodes.get_mut(id.0).and_then(Option::take) else { continue };
-            let parents = lowering.ends_of(&node.parents);
-            let end = match node.kind {
-                GraphNodeKind::Source(source) => {
-                    lowering.add_source(source, &mut seen, node.location)
-                }
-                GraphNodeKind::GlobalSource(source) => {
-                    lowering.add_global_source(source, &mut seen, node.location)
-                }
-                GraphNodeKind::Processor { name, supplier, stores } => {
-                    let kind = NodeKind::Processor;
-                    lowering.add(&parents, NewNode { name, kind, stores, supplier })
-                }
-                GraphNodeKind::Sink { name, topic, supplier } => {
-                    let kind = NodeKind::Sink { topic: TopicName::External(topic) };
-                    lowering.add(&parents, NewNode { name, kind, stores: Vec::new(), supplier })
-                }
-                GraphNodeKind::RoutingSink { name, extractor, supplier } => {
-                    let kind = NodeKind::RoutingSink { extractor };
-                    lowering.add(&parents, NewNode { name, kind, stores: Vec::new(), supplier })
-                }
-                GraphNodeKind::PatternSource(source) => {
-                    let PatternSourceNode { name, pattern, reset, supplier } = source;
-                    let kind =
-                        NodeKind::Source { topics: Vec::new(), pattern: Some(pattern), reset };
-                    lowering.add(&[], NewNode { name, kind, stores: Vec::new(), supplier })
-                }
-                GraphNodeKind::Repartition(repartition) => {
-                    lowering.add_repartition(&parents, repartition, node.location)
-                }
-            };
+            let (location, end) = (node.location, lowering.add_planned(node, &mut seen));
             if let Some(place) = lowering.ends.get_mut(id.0) {
                 *place = Some(end);
             }
-            locations.resize(lowering.topology.nodes.len(), node.location);
+            locations.resize(lowering.topology.nodes.len(), location);
         }
         lowering.add_copartition_groups(&copartitioned);
         lowering.check_names(&locations);
@@ -107,7 +80,41 @@ impl Plan {
     }
 }
 
+/// The source of each topic so far, with its types.
+type SeenTopics = BTreeMap<String, (NodeId, std::any::TypeId)>;
+
 impl Lowering {
+    /// Adds what one node of the plan stands for; its children are behind the answer.
+    fn add_planned(&mut self, node: GraphNode, seen: &mut SeenTopics) -> NodeId {
+        let parents = self.ends_of(&node.parents);
+        let location = node.location;
+        let (name, kind, supplier, stores) = match node.kind {
+            GraphNodeKind::Source(source) => return self.add_source(source, seen, location),
+            GraphNodeKind::GlobalSource(source) => {
+                return self.add_global_source(source, seen, location);
+            }
+            GraphNodeKind::Repartition(repartition) => {
+                return self.add_repartition(&parents, repartition, location);
+            }
+            GraphNodeKind::Processor { name, supplier, stores } => {
+                (name, NodeKind::Processor, supplier, stores)
+            }
+            GraphNodeKind::Sink { name, topic, supplier } => {
+                let topic = TopicName::External(topic);
+                (name, NodeKind::Sink { topic }, supplier, Vec::new())
+            }
+            GraphNodeKind::RoutingSink { name, extractor, supplier } => {
+                (name, NodeKind::RoutingSink { extractor }, supplier, Vec::new())
+            }
+            GraphNodeKind::PatternSource(source) => {
+                let PatternSourceNode { name, pattern, reset, supplier } = source;
+                let (topics, pattern) = (Vec::new(), Some(pattern));
+                (name, NodeKind::Source { topics, pattern, reset }, supplier, Vec::new())
+            }
+        };
+        self.add(&parents, NewNode { name, kind, stores, supplier })
+    }
+
     fn ends_of(&self, nodes: &[GraphNodeId]) -> Vec<NodeId> {
         nodes.iter().filter_map(|node| self.ends.get(node.0).copied().flatten()).collect()
     }
@@ -135,7 +142,7 @@ impl Lowering {
     fn add_global_source(
         &mut self,
         source: SourceNode,
-        seen: &mut BTreeMap<String, (NodeId, std::any::TypeId)>,
+        seen: &mut SeenTopics,
         location: &'static std::panic::Location<'static>,
     ) -> NodeId {
         // No source of this type exists, so that it is never taken for another.
@@ -149,7 +156,7 @@ impl Lowering {
     fn add_source(
         &mut self,
         source: SourceNode,
-        seen: &mut BTreeMap<String, (NodeId, std::any::TypeId)>,
+        seen: &mut SeenTopics,
         location: &'static std::panic::Location<'static>,
     ) -> NodeId {
         let SourceNode { name, topics, reset, types, supplier } = source;
@@ -244,22 +251,6 @@ impl Lowering {
         self.add(&[], NewNode { name: names.source, kind, stores: Vec::new(), supplier: source })
     }
 
-    /// Groups with a single topic say nothing.
-    fn add_copartition_groups(&mut self, groups: &[Vec<GraphNodeId>]) {
-        for group in groups {
-            let nodes = self.ends_of(group);
-            let topics = nodes.iter().flat_map(|node| match &self.topology.node(*node).kind {
-                NodeKind::Source { topics, .. } => topics.as_slice(),
-                NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => &[],
-            });
-            let topics: BTreeSet<TopicName> = topics.cloned().collect();
-            if topics.len() > 1 {
-                self.topology.copartition_groups.push(topics.into_iter().collect());
-            }
-        }
-        self.errors.extend(self.topology.copartition_problems());
-    }
-
     /// A topic is read by one source: none that is named may match a pattern.
     fn check_patterns(&mut self, locations: &[&'static std::panic::Location<'static>]) {
         let named = |node: &TopologyNode| match &node.kind {
@@ -283,6 +274,22 @@ impl Lowering {
                 });
             }
         }
+    }
+
+    /// Groups with a single topic say nothing.
+    fn add_copartition_groups(&mut self, groups: &[Vec<GraphNodeId>]) {
+        for group in groups {
+            let nodes = self.ends_of(group);
+            let topics = nodes.iter().flat_map(|node| match &self.topology.node(*node).kind {
+                NodeKind::Source { topics, .. } => topics.as_slice(),
+                NodeKind::Processor | NodeKind::Sink { .. } | NodeKind::RoutingSink { .. } => &[],
+            });
+            let topics: BTreeSet<TopicName> = topics.cloned().collect();
+            if topics.len() > 1 {
+                self.topology.copartition_groups.push(topics.into_iter().collect());
+            }
+        }
+        self.errors.extend(self.topology.copartition_problems());
     }
 
     fn check_names(&mut self, locations: &[&'static std::panic::Location<'static>]) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{GraphNodeKind, Plan};
 use crate::error::TopologyError;
+use crate::topology::StoreId;
 
 /// Kafka takes no longer topic names.
 const MAX_BYTES: usize = 249;
@@ -33,14 +34,17 @@ impl Plan {
     }
 
     fn check_stores(&self, explicit: bool, errors: &mut Vec<TopologyError>) {
-        for (store, location) in self.stores.iter().zip(&self.store_locations) {
+        let used = self.used_stores();
+        for (number, (store, location)) in self.stores.iter().zip(&self.store_locations).enumerate()
+        {
             let mut report = |problem: String| {
                 let subject = format!("store {}", store.name.escape_debug());
                 errors.push(TopologyError { subject, problem, location: Some(*location) });
             };
             if let Some(problem) = problem_of(&store.name) {
                 report(problem);
-            } else if explicit && self.generated.has(&store.name) {
+            } else if explicit && used.contains(&StoreId(number)) && self.generated.has(&store.name)
+            {
                 let topic = if store.logging { " and its changelog topic" } else { "" };
                 report(format!(
                     "it{topic} would get a generated name, which changes with the code in front of it; name \
@@ -48,6 +52,21 @@ impl Plan {
                 ));
             }
         }
+    }
+
+    /// The stores that some node has; rewrites leave others behind.
+    fn used_stores(&self) -> BTreeSet<StoreId> {
+        let nodes = self.order.iter().filter_map(|id| self.nodes.get(id.0));
+        let stores = nodes.filter_map(|node| match &node.kind {
+            GraphNodeKind::Processor { stores, .. } => Some(stores),
+            GraphNodeKind::Source(_)
+            | GraphNodeKind::GlobalSource(_)
+            | GraphNodeKind::PatternSource(_)
+            | GraphNodeKind::Sink { .. }
+            | GraphNodeKind::RoutingSink { .. }
+            | GraphNodeKind::Repartition(_) => None,
+        });
+        stores.flatten().copied().collect()
     }
 
     fn check_nodes(&self, explicit: bool, errors: &mut Vec<TopologyError>) {

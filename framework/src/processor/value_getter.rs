@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 use crate::processor::context::TaskContext;
-use crate::processor::operators::table_rows::stamped;
 use crate::record::Timestamp;
 use crate::serdes::{ArcSerde, SerdeError};
 use crate::state::rows::{Rows, Stamped};
@@ -93,7 +92,7 @@ impl<K, V> VersionedGetter<K, V> {
 impl<K, V: Clone + 'static> ValueGetter<K, V> for VersionedGetter<K, V> {
     fn get(&mut self, _: &mut TaskContext, key: &K) -> Result<Option<Stamped<V>>, Error> {
         self.write_key(key)?;
-        Ok(self.rows.borrow_mut().get(&self.key_bytes)?.map(stamped))
+        Ok(self.rows.borrow_mut().get(&self.key_bytes)?.map(Stamped::from))
     }
 
     fn get_as_of(
@@ -103,7 +102,7 @@ impl<K, V: Clone + 'static> ValueGetter<K, V> for VersionedGetter<K, V> {
         at: Timestamp,
     ) -> Result<Option<Stamped<V>>, Error> {
         self.write_key(key)?;
-        Ok(self.rows.borrow_mut().get_as_of(&self.key_bytes, at)?.map(stamped))
+        Ok(self.rows.borrow_mut().get_as_of(&self.key_bytes, at)?.map(Stamped::from))
     }
 
     fn is_versioned(&self) -> bool {

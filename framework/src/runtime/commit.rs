@@ -60,7 +60,7 @@ impl Commit<'_> {
         //    in between gives it out again; the other way round it would be lost, because its input need
         //    not come again: it is long committed.
         if tasks.iter().any(|task| task.gave_out()) {
-            flush(self.producer)?;
+            self.deliver(&mut tasks)?;
         }
         // 2. Rows go to the changelogs.
         //    Crash: the changelog may have some of them, and the store none. Restoring gives those rows, and
@@ -72,7 +72,7 @@ impl Commit<'_> {
         // 3. ORDER: everything sent is acknowledged before any row is written locally.
         //    Crash: the changelog has all rows, the store none. The tail is replayed, and its input is
         //    processed again: at least once.
-        flush(self.producer)?;
+        self.deliver(&mut tasks)?;
         (self.between)(CommitStep::Acknowledged)?;
         // 4. Rows and changelog position go to the local store in one batch per store.
         //    Crash: each store has its batch or not; the position says from where to replay. Input
@@ -95,6 +95,27 @@ impl Commit<'_> {
             task.committed();
         }
         Ok(())
+    }
+
+    /// Waits until everything sent is acknowledged; the production handler decides about what is refused.
+    fn deliver(&self, tasks: &mut [&mut StreamTask]) -> Result<(), Error> {
+        loop {
+            flush(self.producer)?;
+            let refused = self.producer.borrow_mut().take_undelivered();
+            if refused.is_empty() {
+                return Ok(());
+            }
+            for record in refused {
+                // INVARIANT: a changelog has every row of its store.
+                if tasks.iter().any(|task| task.logs_to(&record.partition)) {
+                    return Err(record.error.into());
+                }
+                if let Some(task) = tasks.first_mut() {
+                    let decided = task.context.delivery_failed(record);
+                    decided.map_err(|error| error.in_task(task.id))?;
+                }
+            }
+        }
     }
 }
 

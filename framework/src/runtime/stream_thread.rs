@@ -103,10 +103,13 @@ impl StreamThread {
     ) -> Result<Self, Error> {
         let client_id = format!("{}-{name}", shared.config.application_id);
         let track_acks = shared.topology.stores.iter().any(|store| store.logging);
-        let producer = shared.broker.producer(&ProducerSettings {
+        let mut producer = shared.broker.producer(&ProducerSettings {
             client_id: format!("{client_id}-producer"),
             track_acks,
         })?;
+        if shared.config.production_handler.is_some() {
+            producer.report_undelivered();
+        }
         let consumer =
             shared.broker.consumer(ConsumerRole::Main, &format!("{client_id}-consumer"))?;
         let restore_consumer = shared

@@ -145,6 +145,16 @@ impl KeyLayout {
         self.restored();
     }
 
+    /// A time that all rows are before; `MAX` for stores without segments.
+    pub(crate) fn written_until(&self) -> Timestamp {
+        match self {
+            Self::Plain => Timestamp::MAX,
+            Self::Windowed(segments) => {
+                segments.highest.saturating_add(1).saturating_mul(segments.segment_ms)
+            }
+        }
+    }
+
     /// Takes the clock of the commit that begins: expiry never runs ahead of what is committed.
     pub(crate) fn freeze(&mut self) {
         if let Self::Windowed(segments) = self {

@@ -11,6 +11,7 @@ pub(crate) mod key_layout;
 #[cfg(test)]
 mod model_tests;
 pub mod persistent;
+pub(crate) mod recent_rows;
 pub(crate) mod rows;
 pub(crate) mod shared_rows;
 pub(crate) mod stores;

@@ -221,10 +221,10 @@ impl<V: Clone + 'static> Rows<V> {
     #[inline]
     pub(crate) fn find(&mut self, key: &[u8]) -> Result<RowId, Error> {
         if self.foreign.is_some() {
-            self.refresh();
+            self.refresh()?;
         }
         let id = self.look_up(key)?;
-        if self.ttl.is_some() {
+        if self.ttl.is_some() && self.foreign.is_none() {
             self.expire(id);
         }
         Ok(id)
@@ -259,9 +259,13 @@ impl<V: Clone + 'static> Rows<V> {
             Some((row, headers)) => (Some(row), headers),
             None => (None, Headers::new()),
         };
-        let bytes = slot_bytes::<V>()
-            + key.len()
-            + row.as_ref().map_or(0, |row| serde.memory_bytes(&row.value));
+        Ok(self.place(hash, key, row, headers))
+    }
+
+    /// Gives a key that has none a place in memory.
+    fn place(&mut self, hash: u64, key: &[u8], row: Option<Stamped<V>>, headers: Headers) -> RowId {
+        let value_bytes = row.as_ref().map_or(0, |row| self.value_serde.memory_bytes(&row.value));
+        let bytes = slot_bytes::<V>() + key.len() + value_bytes;
         let slot = Slot {
             key: key.into(),
             row,
@@ -285,7 +289,7 @@ impl<V: Clone + 'static> Rows<V> {
         self.index.insert_unique(hash, id, |slot| {
             slots.get(*slot as usize).map_or(0, |slot| hasher.hash_one(&*slot.key))
         });
-        Ok(RowId(id))
+        RowId(id)
     }
 
     /// Takes the row out to change it; [`Rows::put`] follows.
@@ -361,7 +365,8 @@ impl<V: Clone + 'static> Rows<V> {
     pub(crate) fn get(&mut self, key: &[u8]) -> Result<Option<&Stamped<V>>, Error> {
         let id = self.find(key)?;
         let live = self.layout.is_live(key);
-        Ok(self.slots.get(id.0 as usize).and_then(|slot| slot.row.as_ref()).filter(|_| live))
+        let row = self.slots.get(id.0 as usize).and_then(|slot| slot.row.as_ref());
+        Ok(row.filter(|row| live && !self.is_expired(row)))
     }
 
     /// The row of `key` with its headers, in a store that keeps them; none if it has expired.
@@ -372,7 +377,8 @@ impl<V: Clone + 'static> Rows<V> {
         let id = self.find(key)?;
         let live = self.layout.is_live(key);
         let slot = self.slots.get(id.0 as usize).filter(|_| live);
-        Ok(slot.and_then(|slot| Some((slot.row.as_ref()?, &slot.headers))))
+        let row = slot.and_then(|slot| Some((slot.row.as_ref()?, &slot.headers)));
+        Ok(row.filter(|(row, _)| !self.is_expired(row)))
     }
 
     /// Sets or removes the row of `key`. `written_at` is the timestamp of the record that causes it.

@@ -35,7 +35,7 @@ pub(crate) struct Fingerprint {
 /// A sub-topology.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Part {
-    /// The topics of the user's that it reads.
+    /// The topics of the user's that it reads, and patterns of topics: `pattern …`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     sources: BTreeSet<String>,
     /// The repartition topics that it reads, with the number of partitions that was asked for.
@@ -143,7 +143,17 @@ impl Fingerprint {
 impl Part {
     fn of(topology: &Topology, part: &Subtopology) -> Self {
         let mut result = Self::default();
-        for topic in &part.sources {
+        let mut by_pattern = BTreeSet::new();
+        for node in &part.nodes {
+            // Which topics match is no business of the topology's.
+            if let NodeKind::Source { topics, pattern: Some(pattern), .. } =
+                &topology.node(*node).kind
+            {
+                result.sources.insert(format!("pattern {pattern}"));
+                by_pattern.extend(topics);
+            }
+        }
+        for topic in part.sources.iter().filter(|topic| !by_pattern.contains(topic)) {
             match topic {
                 TopicName::External(name) => drop(result.sources.insert(name.clone())),
                 TopicName::Internal(name) => {

@@ -257,6 +257,11 @@ impl Linker<'_> {
         Error::new(ErrorKind::Config, message)
     }
 
+    /// Memory for each store's committed rows, in bytes.
+    pub(crate) fn row_cache_bytes(&self) -> usize {
+        self.settings.budget.cached_bytes
+    }
+
     /// What the nodes of this task that ask for the same store and type share; made for the first.
     pub(crate) fn shared<T: Default + 'static>(&mut self, of: StoreId) -> Rc<T> {
         let found = self.shared.iter().filter(|(store, _)| *store == of);
@@ -424,8 +429,8 @@ pub(crate) fn link(
         stores,
         flushers: Vec::new(),
         processors: Processors::new(),
-        shared: Vec::new(),
         progress: Progress::default(),
+        shared: Vec::new(),
         settings,
     };
     let mut sources = Vec::new();

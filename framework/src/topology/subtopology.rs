@@ -32,7 +32,7 @@ impl Subtopology {
     }
 }
 
-/// Gives every node and store its sub-topology. Numbers follow the names of the source nodes, as in
+/// Gives every node and store its sub-topology. They are numbered in the order of their first nodes, as in
 /// Kafka Streams.
 pub(crate) fn assign(topology: &mut Topology, global_sources: &[NodeId]) {
     let mut group: Vec<usize> = (0..topology.nodes.len()).collect();
@@ -54,13 +54,9 @@ pub(crate) fn assign(topology: &mut Topology, global_sources: &[NodeId]) {
             }
         }
     }
-    let mut sources: Vec<usize> = (0..topology.nodes.len())
-        .filter(|index| matches!(topology.node(NodeId(*index)).kind, NodeKind::Source { .. }))
-        .collect();
-    sources.sort_by(|a, b| topology.node(NodeId(*a)).name.cmp(&topology.node(NodeId(*b)).name));
     let mut roots: Vec<usize> = Vec::new();
-    for source in sources {
-        let root = root_of(&group, source);
+    for node in 0..topology.nodes.len() {
+        let root = root_of(&group, node);
         if !roots.contains(&root) {
             roots.push(root);
         }

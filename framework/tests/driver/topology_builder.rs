@@ -1,6 +1,7 @@
 //! Topologies made node by node.
 
-use kstream::TopologyBuilder;
+use kstream::{Consumed, Produced, TopicNameExtractor, TopologyBuilder};
+use kstream_test_utils::TopologyTestDriver;
 
 use crate::processors::{Context, Text, Total, With, totals};
 
@@ -50,4 +51,26 @@ fn a_topology_by_hand_describes_itself_as_kafka_streams_does() {
 
 ";
     assert_eq!(builder.build().unwrap().describe().to_string(), expected);
+}
+
+#[test]
+fn sources_may_have_patterns_and_sinks_may_choose_topics() {
+    let builder = TopologyBuilder::new();
+    let orders = builder.add_pattern_source::<String, i64>("orders", "orders-.*", Consumed::new());
+    let by_size = TopicNameExtractor::new("by-size", |_: &String, amount: &i64, _: &_| {
+        if *amount < 100 { "small" } else { "large" }.to_owned()
+    });
+    builder.add_extracted_sink("sink", by_size, Produced::new(), &[&orders]);
+    let topology = builder.build().unwrap();
+    let text = topology.describe().to_string();
+    assert!(text.contains("Source: orders (topics: orders-.*)"), "{text}");
+    assert!(text.contains("Sink: sink (extractor class: by-size)"), "{text}");
+    let driver = TopologyTestDriver::new(topology).unwrap();
+    for (topic, amount) in [("orders-1", 5), ("orders-2", 500)] {
+        driver.input_topic::<String, i64>(topic).pipe("k".to_owned(), amount).unwrap();
+    }
+    for (topic, amount) in [("small", 5), ("large", 500)] {
+        let values = driver.output_topic::<String, i64>(topic).read_values().unwrap();
+        assert_eq!(values, [amount]);
+    }
 }

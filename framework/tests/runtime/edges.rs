@@ -2,17 +2,20 @@
 //! partitions that the user chooses, and nodes that fail.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use kstream::broker::OutgoingRecord;
 use kstream::broker::memory::MemoryBroker;
+use kstream::broker::{BrokerError, OutgoingRecord};
 use kstream::time::SystemClock;
 use kstream::{
-    ErrorKind, Headers, KStream, KafkaStreams, LogAndContinue, Partitions, Produced,
-    StreamPartitioner, StreamsBuilder, Topology,
+    ErrorContext, ErrorKind, HandlerResponse, Headers, KStream, KafkaStreams, LogAndContinue,
+    Materialized, Partitions, Produced, ProducedRecord, ProductionHandler, State,
+    StreamPartitioner, StreamsBuilder, StreamsConfig, Topology,
 };
 use kstream_test_support::wait_until;
 
-use crate::app::{SOON, config, length, running};
+use crate::app::{SOON, config, length, running, wait_for};
+use crate::faults::{FaultyBroker, LATE_REFUSAL};
 
 fn broker(topics: &[(&str, i32)]) -> MemoryBroker {
     let broker = MemoryBroker::new(Arc::new(SystemClock::new()));
@@ -141,7 +144,7 @@ fn a_partition_that_the_topic_has_not_is_an_error() {
     let topology = builder.build().unwrap();
     let mut streams = KafkaStreams::new(topology, config(folder.path()), broker).unwrap();
     streams.start().unwrap();
-    crate::app::wait_for(&streams, kstream::State::Error);
+    wait_for(&streams, State::Error);
     let error = streams.close().unwrap_err();
     assert!(error.report().contains("out-2"), "{}", error.report());
 }
@@ -163,4 +166,78 @@ fn failing_records_go_to_the_dead_letter_topic_and_the_others_on() {
     streams.close().unwrap();
     assert_eq!(values(&broker, "out", 0), ["1", "3"]);
     assert_eq!(values(&broker, "letters", 0), ["x"]);
+}
+
+/// Sends once more what the broker refuses for now.
+#[derive(Debug)]
+struct Retrying;
+
+impl ProductionHandler for Retrying {
+    fn handle(
+        &self,
+        context: &ErrorContext<'_>,
+        record: &ProducedRecord<'_>,
+        error: &BrokerError,
+    ) -> HandlerResponse {
+        assert!(error.is_retriable());
+        assert_eq!((context.node, record.topic), ("out", "out"));
+        assert_eq!(record.value, Some(LATE_REFUSAL));
+        HandlerResponse::retry()
+    }
+}
+
+/// Copies three records; the broker takes the second and then refuses it so many times.
+fn late_refusals(
+    times: u32,
+    change: impl FnOnce(StreamsConfig) -> StreamsConfig,
+) -> (KafkaStreams, MemoryBroker, tempfile::TempDir) {
+    let (broker, folder) =
+        (broker(&[("in", 1), ("out", 1), ("letters", 1)]), tempfile::tempdir().unwrap());
+    for value in [&b"a"[..], LATE_REFUSAL, b"b"] {
+        produce(&broker, "in", 0, std::str::from_utf8(value).unwrap(), 7);
+    }
+    let builder = StreamsBuilder::new();
+    builder.stream::<String, String>("in").to("out");
+    let faulty = FaultyBroker::new(broker.clone());
+    faulty.faults.late_refusals.store(times, Ordering::SeqCst);
+    let config = change(config(folder.path()).dead_letter_topic("letters"));
+    let mut streams = KafkaStreams::new(builder.build().unwrap(), config, faulty).unwrap();
+    streams.start().unwrap();
+    (streams, broker, folder)
+}
+
+#[test]
+fn a_record_that_is_refused_late_is_sent_again() {
+    let (mut streams, broker, _folder) =
+        late_refusals(2, |config| config.production_handler(Retrying));
+    wait_until(SOON, "all records", || length(&broker, "out") == 3).unwrap();
+    streams.close().unwrap();
+    assert_eq!(values(&broker, "out", 0), ["a", "b", "refuse me"]);
+}
+
+#[test]
+fn a_record_that_is_refused_late_is_dropped_and_written_to_the_dead_letter_topic() {
+    let (mut streams, broker, _folder) =
+        late_refusals(1, |config| config.production_handler(LogAndContinue));
+    wait_until(SOON, "the letter", || length(&broker, "letters") == 1).unwrap();
+    streams.close().unwrap();
+    assert_eq!(values(&broker, "out", 0), ["a", "b"]);
+    assert_eq!(values(&broker, "letters", 0), ["refuse me"]);
+}
+
+#[test]
+fn a_changelog_record_that_is_refused_late_is_never_left_out() {
+    let (broker, folder) = (broker(&[("in", 1)]), tempfile::tempdir().unwrap());
+    produce(&broker, "in", 0, std::str::from_utf8(LATE_REFUSAL).unwrap(), 7);
+    let builder = StreamsBuilder::new();
+    let stream: KStream<String, String> = builder.stream("in");
+    stream.group_by_key().reduce_with(|_, new| new, "r", Materialized::named("rows"));
+    let faulty = FaultyBroker::new(broker.clone());
+    faulty.faults.late_refusals.store(2, Ordering::SeqCst);
+    // The handler is not asked: with it the row would be dropped.
+    let config = config(folder.path()).production_handler(LogAndContinue);
+    let mut streams = running(builder.build().unwrap(), config, faulty);
+    wait_until(SOON, "the row", || length(&broker, "app-rows-changelog") == 1).unwrap();
+    streams.close().unwrap();
+    assert_eq!(values(&broker, "app-rows-changelog", 0), ["refuse me"]);
 }

@@ -10,11 +10,14 @@ use kstream::broker::memory::MemoryBroker;
 use kstream::broker::{
     Admin, Broker, BrokerError, BrokerErrorKind, CommittedOffset, Consumer, ConsumerRole,
     GroupEvent, GroupMember, GroupSettings, NewTopic, OutgoingRecord, Producer, ProducerSettings,
-    TopicHandle,
+    TopicHandle, UndeliveredRecord,
 };
 use kstream_test_support::wait_until;
 
 use crate::app::{INPUT, SOON};
+
+/// The value of records that may be refused when they have been taken.
+pub(crate) const LATE_REFUSAL: &[u8] = b"refuse me";
 
 /// What goes wrong; nothing at first.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) refused_commits: AtomicU32,
     /// So many commits of offsets are not answered.
     pub(crate) unanswered_commits: AtomicU32,
+    /// So many records with the value [`LATE_REFUSAL`] are taken and then refused, where that is reported.
+    pub(crate) late_refusals: AtomicU32,
     /// So many questions for the ends of topics are not answered.
     pub(crate) unanswered_ends: AtomicU32,
 }
@@ -79,7 +84,8 @@ impl Broker for FaultyBroker {
 
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
         let (inner, faults) = (self.inner.producer(settings)?, Arc::clone(&self.faults));
-        Ok(Box::new(FaultyProducer { inner, faults }))
+        let (topics, undelivered, reports) = (BTreeMap::new(), Vec::new(), false);
+        Ok(Box::new(FaultyProducer { inner, faults, topics, undelivered, reports }))
     }
 
     fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {
@@ -138,17 +144,42 @@ impl Admin for FaultyAdmin {
 struct FaultyProducer {
     inner: Box<dyn Producer>,
     faults: Arc<Faults>,
+    /// The names of the topics, by handle.
+    topics: BTreeMap<TopicHandle, String>,
+    undelivered: Vec<UndeliveredRecord>,
+    reports: bool,
 }
 
 impl Producer for FaultyProducer {
     fn topic(&mut self, name: &str) -> Result<TopicHandle, BrokerError> {
-        self.inner.topic(name)
+        let handle = self.inner.topic(name)?;
+        self.topics.insert(handle, name.to_owned());
+        Ok(handle)
     }
     fn partition_count(&self, topic: TopicHandle) -> i32 {
         self.inner.partition_count(topic)
     }
     fn send(&mut self, topic: TopicHandle, record: OutgoingRecord<'_>) -> Result<(), BrokerError> {
-        self.inner.send(topic, record)
+        let OutgoingRecord { partition, key, value, timestamp, headers } = record;
+        let refused = value == Some(LATE_REFUSAL) && strikes(&self.faults.late_refusals);
+        if !refused || !self.reports {
+            return self.inner.send(topic, record);
+        }
+        self.undelivered.push(UndeliveredRecord {
+            partition: TopicPartition::new(self.topics[&topic].as_str(), partition),
+            key: key.map(<[u8]>::to_vec),
+            value: value.map(<[u8]>::to_vec),
+            timestamp: timestamp.unwrap_or(-1),
+            headers: headers.clone(),
+            error: unanswered(),
+        });
+        Ok(())
+    }
+    fn report_undelivered(&mut self) {
+        self.reports = true;
+    }
+    fn take_undelivered(&mut self) -> Vec<UndeliveredRecord> {
+        std::mem::take(&mut self.undelivered)
     }
     fn poll(&mut self) -> Result<(), BrokerError> {
         self.inner.poll()

@@ -42,7 +42,10 @@ fn rows_come_back_from_the_source_topic() {
         let partition = kstream::broker::partition_for_key(format!("key-{key}").as_bytes(), 4);
         produce_bytes(&broker, partition, Some(format!("key-{key}").as_bytes()), None);
     }
-    let config = || config(folder.path()).deserialization_handler(LogAndContinue);
+    let config = || {
+        let config = config(folder.path()).statestore_cache_max_bytes(0);
+        config.deserialization_handler(LogAndContinue)
+    };
     let mut streams = running(table(StoreType::InMemory), config(), broker.clone());
     wait_until_committed(&broker, INPUT);
     streams.close().unwrap();

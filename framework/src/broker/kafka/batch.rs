@@ -82,35 +82,42 @@ impl Message {
         if self.is_bare() {
             return Headers::new();
         }
-        let mut list = ptr::null_mut();
-        // SAFETY: the message is live; librdkafka parses its headers at the first call and keeps them
-        // with it. A message belongs to one thread at a time.
-        let error = unsafe { sys::rd_kafka_message_headers(self.0.as_ptr(), &raw mut list) };
-        if failed(error).is_some() {
-            return Headers::new();
+        // SAFETY: the message is live, and belongs to one thread at a time.
+        unsafe { headers_of(self.0.as_ptr()) }
+    }
+}
+
+/// The headers of a message.
+///
+/// # Safety
+/// The message must be live, and used by this thread only: librdkafka parses its headers at the first call and
+/// keeps them with it.
+pub(super) unsafe fn headers_of(message: *const RDKafkaMessage) -> Headers {
+    let mut headers = Headers::new();
+    let mut list = ptr::null_mut();
+    // SAFETY: the caller vouches for the message; the list lives with it, and so do names and values.
+    unsafe {
+        if failed(sys::rd_kafka_message_headers(message, &raw mut list)).is_some() {
+            return headers;
         }
-        let mut headers = Headers::new();
         for index in 0.. {
             let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-            // SAFETY: the list lives with the message, and so do names and values.
-            unsafe {
-                let error = sys::rd_kafka_header_get_all(
-                    list,
-                    index,
-                    &raw mut name,
-                    &raw mut value,
-                    &raw mut size,
-                );
-                if failed(error).is_some() {
-                    break;
-                }
-                // Foreign producers may use names that are not UTF-8: they are kept as they can be.
-                let name = CStr::from_ptr(name).to_string_lossy();
-                headers.add(&name, bytes(value.cast(), size));
+            let error = sys::rd_kafka_header_get_all(
+                list,
+                index,
+                &raw mut name,
+                &raw mut value,
+                &raw mut size,
+            );
+            if failed(error).is_some() {
+                break;
             }
+            // Foreign producers may use names that are not UTF-8: they are kept as they can be.
+            let name = CStr::from_ptr(name).to_string_lossy();
+            headers.add(&name, bytes(value.cast(), size));
         }
-        headers
     }
+    headers
 }
 
 impl Drop for Message {
@@ -124,7 +131,7 @@ impl Drop for Message {
 ///
 /// # Safety
 /// `start` must be null or point to `len` bytes that live for `'a`.
-unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
+pub(super) unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
     // SAFETY: the caller vouches for it.
     (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, len) })
 }

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -21,9 +21,13 @@ use rdkafka::types::{
 };
 
 use super::admin::KafkaAdmin;
+use super::batch::{bytes, headers_of};
 use super::client::{Client, Context, Deadline, Role, c_string, millis, text};
 use super::errors::{self, broker_error, broker_error_with, failed};
-use crate::broker::{Admin, BrokerError, BrokerErrorKind, OutgoingRecord, Producer, TopicHandle};
+use crate::broker::{
+    Admin, BrokerError, BrokerErrorKind, OutgoingRecord, Producer, TopicHandle, UndeliveredRecord,
+};
+use crate::ids::TopicPartition;
 use crate::record::{Headers, Timestamp};
 
 /// How long one step of waiting takes where an acknowledgement does not wake the waiter.
@@ -38,6 +42,10 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     failure: OnceLock<Failure>,
+    /// Whether failures are kept for `take_undelivered`, instead of the first ending the producer.
+    reported: AtomicBool,
+    /// Locked once per failure.
+    undelivered: Mutex<Vec<UndeliveredRecord>>,
     /// Keeps what topics point to alive as long as the client. Locked once per topic.
     topics: Mutex<Vec<Arc<Acks>>>,
 }
@@ -80,18 +88,50 @@ unsafe extern "C" fn on_delivery(
             }
             return;
         };
-        Context::<Deliveries>::from_opaque(opaque).role.failure.get_or_init(|| {
-            let topic = text(sys::rd_kafka_topic_name(message.rkt));
-            let place = format!("{topic}-{}", message.partition);
-            Failure { code, place, reason: text(sys::rd_kafka_message_errstr(message)) }
-        });
+        let role = &Context::<Deliveries>::from_opaque(opaque).role;
+        let topic = text(sys::rd_kafka_topic_name(message.rkt));
+        let partition = TopicPartition::new(topic, message.partition);
+        let reason = text(sys::rd_kafka_message_errstr(message));
+        let failure = Failure { code, place: partition.to_string(), reason };
+        if !role.reported.load(Ordering::Relaxed) {
+            role.failure.get_or_init(|| failure);
+            return;
+        }
+        let record = undelivered(message, partition, failure.cause());
+        role.undelivered.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+    }
+}
+
+/// A copy of a record that failed.
+///
+/// # Safety
+/// The message must be live.
+unsafe fn undelivered(
+    message: &RDKafkaMessage,
+    partition: TopicPartition,
+    error: BrokerError,
+) -> UndeliveredRecord {
+    // SAFETY: the caller vouches for the message; its callback is on one thread.
+    unsafe {
+        UndeliveredRecord {
+            partition,
+            key: bytes(message.key.cast(), message.key_len).map(<[u8]>::to_vec),
+            value: bytes(message.payload.cast(), message.len).map(<[u8]>::to_vec),
+            timestamp: sys::rd_kafka_message_timestamp(message, ptr::null_mut()),
+            headers: headers_of(message),
+            error,
+        }
     }
 }
 
 impl Failure {
-    fn error(&self) -> BrokerError {
+    fn cause(&self) -> BrokerError {
         let what = format!("a record to {} could not be delivered", self.place);
-        let error = broker_error_with(self.code, &what, &self.reason);
+        broker_error_with(self.code, &what, &self.reason)
+    }
+
+    fn error(&self) -> BrokerError {
+        let error = self.cause();
         if error.is_retriable() {
             // librdkafka has done the retrying; this producer is at its end.
             return BrokerError::new(BrokerErrorKind::Fatal, error.to_string())
@@ -259,6 +299,15 @@ impl Producer for KafkaProducer {
                 return Err(BrokerError::new(BrokerErrorKind::Retriable, message).with_source(code));
             }
         }
+    }
+
+    fn report_undelivered(&mut self) {
+        self.client.context().role.reported.store(true, Ordering::Relaxed);
+    }
+
+    fn take_undelivered(&mut self) -> Vec<UndeliveredRecord> {
+        let role = &self.client.context().role;
+        std::mem::take(&mut *role.undelivered.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn last_acked(&self, topic: TopicHandle, partition: i32) -> Option<i64> {

@@ -18,8 +18,8 @@ use crate::processor::operators::waiting_records::{RecordBytes, WaitingRecords};
 use crate::serdes::ArcSerde;
 use crate::state::rows::RowHeaders;
 use crate::time::windows::AsOf;
+use crate::topology::StoreId;
 use crate::topology::link::{Linker, NodeSupplier, node};
-use crate::topology::{StoreId, StoreKind};
 
 /// A join call.
 pub(crate) struct AsOfJoinCall<'a, K, L, R, O> {
@@ -121,12 +121,13 @@ impl<K: Data, L: Data, R: Data, O: Data> AsOfJoinCall<'_, K, L, R, O> {
         let joined = &self.joined;
         let rights = JoinStoreSpec {
             name: names.rights.clone(),
-            kind: StoreKind::Window { retention_ms: self.as_of.retention_ms() },
+            retention_ms: Some(self.as_of.retention_ms()),
             store_type: joined.other_store.as_ref().map_or(joined.store_type, |s| s.store_type),
             logging: joined.logging,
             topic_configs: joined.topic_configs.clone(),
             value_serde: Arc::clone(&joined.other_value_serde),
             headers: RowHeaders::Dropped,
+            row_cache: true,
         };
         let rights = plan.add_store(rights.store(), location);
         let waiting = (self.as_of.grace_ms() > 0).then(|| {

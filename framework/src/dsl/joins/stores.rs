@@ -7,28 +7,34 @@ use crate::processor::Data;
 use crate::serdes::ArcSerde;
 use crate::state::buffer::{BufferKind, TimeOrderedBuffer};
 use crate::state::key_layout::KeyLayout;
-use crate::state::rows::{RowHeaders, Rows, RowsOptions};
+use crate::state::rows::{RowBudget, RowHeaders, Rows, RowsOptions};
 use crate::topology::link::BuiltStore;
 use crate::topology::{StoreKind, StoreType, TopologyStore};
 
 /// A store of a join; the record cache never holds its updates back.
 pub(crate) struct JoinStoreSpec<V> {
     pub(crate) name: String,
-    pub(crate) kind: StoreKind,
+    /// How long a window store keeps rows, in milliseconds; `None` for a key-value store.
+    pub(crate) retention_ms: Option<i64>,
     pub(crate) store_type: StoreType,
     pub(crate) logging: bool,
     pub(crate) topic_configs: BTreeMap<String, String>,
     pub(crate) value_serde: ArcSerde<V>,
     /// What becomes of the headers of the records that it keeps.
     pub(crate) headers: RowHeaders,
+    /// Whether committed rows stay in memory, as far as there is room, to be looked up by key.
+    pub(crate) row_cache: bool,
 }
 
 impl<V: Data> JoinStoreSpec<V> {
     pub(crate) fn store(self) -> TopologyStore {
-        let Self { name, kind, store_type, logging, topic_configs, value_serde, headers } = self;
-        let layout = match kind {
-            StoreKind::Window { retention_ms } => KeyLayout::windowed(retention_ms),
-            _ => KeyLayout::Plain,
+        let Self { name, store_type, logging, topic_configs, value_serde, .. } = self;
+        let (headers, row_cache) = (self.headers, self.row_cache);
+        let (kind, layout) = match self.retention_ms {
+            Some(retention_ms) => {
+                (StoreKind::Window { retention_ms }, KeyLayout::windowed(retention_ms))
+            }
+            None => (StoreKind::KeyValue, KeyLayout::Plain),
         };
         TopologyStore {
             name,
@@ -39,9 +45,10 @@ impl<V: Data> JoinStoreSpec<V> {
             topic_configs,
             subtopology: 0,
             supplier: Arc::new(move |backing, settings| {
+                let cached_bytes = if row_cache { settings.budget.cached_bytes } else { 0 };
                 let options = RowsOptions {
                     layout: layout.clone(),
-                    budget: settings.budget,
+                    budget: RowBudget { cached_bytes },
                     headers,
                     log_every_update: settings.log_every_update,
                 };

@@ -8,21 +8,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::repartition::JoinSide;
+use super::sides::{SideSpec, WindowedSpec};
 use super::stores::JoinStoreSpec;
 use crate::dsl::kstream::KStream;
 use crate::dsl::options::{JoinStore, StreamJoined};
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan, StreamJoinNodes};
 use crate::processor::Data;
-use crate::processor::operators::join_window::JoinWindow;
 use crate::processor::operators::merge::PassThrough;
 use crate::processor::operators::self_join::SelfJoin;
-use crate::processor::operators::stream_join::{JoinRows, Joiner, Joiners, Outer, StreamJoin};
-use crate::processor::operators::unmatched::{Either, JoinClock, Side, Unmatched, UnmatchedSerde};
+use crate::processor::operators::stream_join::{JoinRows, Joiner, Joiners, Outer};
+use crate::processor::operators::unmatched::{Either, Side, UnmatchedSerde};
 use crate::serdes::ArcSerde;
 use crate::state::rows::RowHeaders;
 use crate::time::windows::JoinWindows;
-use crate::topology::link::{Linker, NodeSupplier, node};
-use crate::topology::{StoreId, StoreKind, StoreType};
+use crate::topology::link::{NodeSupplier, node};
+use crate::topology::{StoreId, StoreType};
 
 /// A join call.
 pub(crate) struct StreamJoinCall<'a, K, L, R, O> {
@@ -172,12 +172,14 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
         topic_configs.insert("cleanup.policy".to_owned(), "delete".to_owned());
         JoinStoreSpec {
             name,
-            kind: StoreKind::Window { retention_ms: self.windows.retention_ms() },
+            retention_ms: Some(self.windows.retention_ms()),
             store_type,
             logging: self.joined.logging,
             topic_configs,
             value_serde: Arc::clone(value_serde),
             headers: RowHeaders::Logged,
+            // `RecentRows` has what joins look for.
+            row_cache: false,
         }
     }
 
@@ -203,12 +205,13 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
         let (left, right) = (&joined.value_serde, &joined.other_value_serde);
         Some(JoinStoreSpec {
             name,
-            kind: StoreKind::KeyValue,
+            retention_ms: None,
             store_type,
             logging: joined.logging,
             topic_configs: joined.topic_configs.clone(),
             value_serde: UnmatchedSerde::shared(Arc::clone(left), Arc::clone(right)),
             headers: RowHeaders::Dropped,
+            row_cache: true,
         })
     }
 
@@ -227,12 +230,10 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
             let kind = GraphNodeKind::Processor { name: name.clone(), supplier, stores };
             plan.add_node(parents, kind, location)
         };
-        let key_serde = &self.joined.key_serde;
         let [left_type, right_type] = self.store_types();
-        let in_memory = (left_type == StoreType::InMemory, right_type == StoreType::InMemory);
-        let supplier = windowed::<K, L>(left_windowed, key_serde, stores.left, in_memory.0);
+        let supplier = self.windowed::<L>(left_windowed, stores.left, left_type);
         let keep_left = add(vec![left], left_windowed, vec![stores.left], supplier);
-        let supplier = windowed::<K, R>(right_windowed, key_serde, stores.right, in_memory.1);
+        let supplier = self.windowed::<R>(right_windowed, stores.right, right_type);
         let keep_right = add(vec![right], right_windowed, vec![stores.right], supplier);
         let used = |store| [store].into_iter().chain(stores.unmatched).collect::<Vec<_>>();
         let supplier = self.left_join(left_join, stores);
@@ -249,6 +250,18 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
             self_join: self.self_join(&names.merge, stores),
         });
         merge
+    }
+
+    /// The node that keeps the records of one side.
+    fn windowed<V: Data>(&self, name: &str, store: StoreId, store_type: StoreType) -> NodeSupplier {
+        let spec = WindowedSpec {
+            name: name.to_owned(),
+            key_serde: Arc::clone(&self.joined.key_serde),
+            store,
+            retention_ms: self.windows.retention_ms(),
+            in_memory: store_type == StoreType::InMemory,
+        };
+        spec.supplier::<V>()
     }
 
     fn left_join(&self, name: &str, stores: Stores) -> NodeSupplier {
@@ -318,7 +331,7 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
                 key_serde: Arc::clone(&key_serde),
                 value_serde: Arc::clone(&value_serde),
                 joiner: Arc::clone(&joiner),
-                rows: JoinRows::new(linker.rows(stores.left)?),
+                rows: JoinRows::new(linker.rows(stores.left)?, linker.shared(stores.left)),
                 next: linker.outlet()?,
                 key_bytes: Vec::new(),
                 stream_time: -1,
@@ -326,80 +339,4 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
             })
         }))
     }
-}
-
-/// One side, as its supplier keeps it.
-struct SideSpec<K, A, B, O> {
-    name: String,
-    side: Side,
-    windows: JoinWindows,
-    key_serde: ArcSerde<K>,
-    value_serde: ArcSerde<A>,
-    matched: Joiner<K, A, B, O>,
-    /// The store of the other side.
-    others: StoreId,
-    /// The clock belongs to it.
-    left_store: StoreId,
-}
-
-impl<K: Data, A: Data, B: Data, O: Data> SideSpec<K, A, B, O> {
-    fn clock(&self, linker: &mut Linker<'_>) -> Rc<JoinClock> {
-        linker.shared(self.left_store)
-    }
-
-    fn unmatched<L: Data, R: Data>(
-        &self,
-        linker: &mut Linker<'_>,
-        store: StoreId,
-    ) -> Result<Unmatched<K, L, R>, crate::error::Error> {
-        Ok(Unmatched {
-            rows: linker.rows(store)?,
-            clock: self.clock(linker),
-            windows: self.windows,
-            key_serde: Arc::clone(&self.key_serde),
-            key_bytes: Vec::new(),
-        })
-    }
-
-    fn build<L: Data, R: Data>(
-        &self,
-        linker: &mut Linker<'_>,
-        outer: Option<Outer<K, A, L, R, O>>,
-    ) -> Result<StreamJoin<K, A, B, L, R, O>, crate::error::Error> {
-        Ok(StreamJoin {
-            name: self.name.clone(),
-            side: self.side,
-            windows: self.windows,
-            key_serde: Arc::clone(&self.key_serde),
-            value_serde: Arc::clone(&self.value_serde),
-            matched: Arc::clone(&self.matched),
-            others: JoinRows::new(linker.rows(self.others)?),
-            clock: self.clock(linker),
-            outer,
-            next: linker.outlet()?,
-            key_bytes: Vec::new(),
-            results: Vec::new(),
-        })
-    }
-}
-
-/// The node that keeps the records of one side.
-fn windowed<K: Data, V: Data>(
-    name: &str,
-    key_serde: &ArcSerde<K>,
-    store: StoreId,
-    in_memory: bool,
-) -> NodeSupplier {
-    let (name, key_serde) = (name.to_owned(), Arc::clone(key_serde));
-    node(move |linker| {
-        Ok(JoinWindow::<K, V> {
-            name: name.clone(),
-            key_serde: Arc::clone(&key_serde),
-            rows: linker.rows(store)?,
-            in_memory,
-            next: linker.outlet()?,
-            key_bytes: Vec::new(),
-            sequence: 0,
-        })
-    })
 }

@@ -21,6 +21,7 @@ use crate::processor::operators::stream_table_join::{
 };
 use crate::processor::operators::waiting_records::{RecordBytes, WaitingRecords};
 use crate::serdes::ArcSerde;
+use crate::time::windows::whole_ms;
 use crate::topology::StoreId;
 use crate::topology::link::{Linker, NodeSupplier, node};
 
@@ -59,11 +60,9 @@ impl<K: Data, V: Data, T: Data, O: Data> TableJoinCall<'_, K, V, T, O> {
         let supplier: NodeSupplier = match grace {
             None => node(move |linker| Ok(StreamTableJoin(lookup.build(linker)?))),
             Some(grace) => {
-                if !table.table.versioned {
-                    let problem =
-                        "a join with a grace period looks rows up in the table's history; give \
-                                   the table a versioned store"
-                            .to_owned();
+                let history_ms = stores.iter().filter_map(|store| plan.history_ms(*store)).min();
+                let problem = grace_problem(grace, history_ms.filter(|_| table.table.versioned));
+                if let Some(problem) = problem {
                     plan.report(format!("node {name}"), problem, location);
                 }
                 let buffer = buffer_store(format!("{name}-Buffer"), true, BTreeMap::new());
@@ -106,7 +105,7 @@ impl<K: Data, V: Data, T: Data, O: Data> LookupSpec<K, V, T, O> {
 
     /// The join node with a grace period.
     fn graced(self, buffer: StoreId, grace: Duration) -> NodeSupplier {
-        let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
+        let grace_ms = whole_ms(grace);
         node(move |linker| {
             let waiting = WaitingRecords {
                 name: self.name.clone(),
@@ -122,5 +121,24 @@ impl<K: Data, V: Data, T: Data, O: Data> LookupSpec<K, V, T, O> {
                 stream_time: -1,
             })
         })
+    }
+}
+
+/// What is wrong with a grace period, given the table's history.
+fn grace_problem(grace: Duration, history_ms: Option<i64>) -> Option<String> {
+    match history_ms {
+        None => Some(
+            "a join with a grace period looks rows up in the table's history; give the table a versioned \
+             store, with Materialized::versioned"
+                .to_owned(),
+        ),
+        Some(history_ms) if grace.as_millis() > u128::from(history_ms.unsigned_abs()) => {
+            Some(format!(
+                "its grace period of {} ms reaches further back than the table's history, {history_ms} ms; \
+                 make the history at least as long",
+                grace.as_millis()
+            ))
+        }
+        Some(_) => None,
     }
 }

@@ -4,6 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::KStream;
+use crate::dsl::join_sides::StreamByKey;
 use crate::dsl::joins::as_of::AsOfJoinCall;
 use crate::dsl::options::StreamJoined;
 use crate::processor::Data;
@@ -57,7 +58,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn join_as_of<VO: Data + DefaultSerde, VR: Data>(
         &self,
-        other: &KStream<K, VO>,
+        other: &impl StreamByKey<K, VO>,
         joiner: impl Fn(&V, &VO) -> VR + Send + Sync + 'static,
         as_of: AsOf,
     ) -> KStream<K, VR>
@@ -73,13 +74,14 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn join_as_of_with<VO: Data, VR: Data>(
         &self,
-        other: &KStream<K, VO>,
+        other: &impl StreamByKey<K, VO>,
         joiner: impl Fn(&K, &V, &VO) -> VR + Send + Sync + 'static,
         as_of: AsOf,
         joined: StreamJoined<K, V, VO>,
     ) -> KStream<K, VR> {
         let matched = Arc::new(joiner);
-        let call = AsOfJoinCall { left: self, right: other, matched, alone: None, as_of, joined };
+        let call =
+            AsOfJoinCall { left: self, right: other.stream(), matched, alone: None, as_of, joined };
         call.add(Location::caller())
     }
 
@@ -114,7 +116,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn left_join_as_of<VO: Data + DefaultSerde, VR: Data>(
         &self,
-        other: &KStream<K, VO>,
+        other: &impl StreamByKey<K, VO>,
         joiner: impl Fn(&V, Option<&VO>) -> VR + Send + Sync + 'static,
         as_of: AsOf,
     ) -> KStream<K, VR>
@@ -130,7 +132,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn left_join_as_of_with<VO: Data, VR: Data>(
         &self,
-        other: &KStream<K, VO>,
+        other: &impl StreamByKey<K, VO>,
         joiner: impl Fn(&K, &V, Option<&VO>) -> VR + Send + Sync + 'static,
         as_of: AsOf,
         joined: StreamJoined<K, V, VO>,
@@ -139,7 +141,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         let for_alone = Arc::clone(&joiner);
         let call = AsOfJoinCall {
             left: self,
-            right: other,
+            right: other.stream(),
             matched: Arc::new(move |key: &K, left: &V, right: &VO| joiner(key, left, Some(right))),
             alone: Some(Arc::new(move |key: &K, left: &V| for_alone(key, left, None))),
             as_of,

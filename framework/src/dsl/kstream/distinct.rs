@@ -14,7 +14,7 @@ use crate::processor::Data;
 use crate::processor::operators::distinct::{DistinctRecords, DistinctTimes, IdSelector};
 use crate::serdes::DefaultSerde;
 use crate::state::rows::RowHeaders;
-use crate::topology::StoreKind;
+use crate::time::windows::whole_ms;
 use crate::topology::link::node;
 
 impl<K: Data, V: Data> KStream<K, V> {
@@ -97,9 +97,9 @@ impl<K: Data, V: Data> KStream<K, V> {
         let parent = side.partitioned(&mut plan, location);
         let generated = plan.store_name("KSTREAM-DISTINCT-");
         let node_name = plan.name_or(name.clone(), "KSTREAM-DISTINCT-");
-        let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        let times = DistinctTimes { within_ms: ms(*within).max(1), grace_ms: ms(*grace) };
-        if ms(*within) < 1 {
+        let times =
+            DistinctTimes { within_ms: whole_ms(*within).max(1), grace_ms: whole_ms(*grace) };
+        if whole_ms(*within) < 1 {
             let problem =
                 "equal records have to be at least a millisecond apart to count as repeats; give \
                            a longer time"
@@ -108,12 +108,13 @@ impl<K: Data, V: Data> KStream<K, V> {
         }
         let store = JoinStoreSpec {
             name: options.store_name.clone().unwrap_or(generated),
-            kind: StoreKind::Window { retention_ms: times.retention_ms() },
+            retention_ms: Some(times.retention_ms()),
             store_type: options.store_type,
             logging: options.logging,
             topic_configs: std::collections::BTreeMap::new(),
             value_serde: i64::default_serde(),
             headers: RowHeaders::Dropped,
+            row_cache: true,
         };
         let store = plan.add_store(store.store(), location);
         let id: IdSelector<K, V, I> = Arc::new(id);

@@ -4,6 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::KStream;
+use crate::dsl::join_sides::StreamByKey;
 use crate::dsl::joins::streams::StreamJoinCall;
 use crate::dsl::options::StreamJoined;
 use crate::processor::Data;
@@ -45,7 +46,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn join<VO: Data + DefaultSerde, VR: Data>(
         &self,
-        other: &KStream<K, VO>,
+        other: &impl StreamByKey<K, VO>,
         joiner: impl Fn(&V, &VO) -> VR + Send + Sync + 'static,
         windows: JoinWindows,
     ) -> KStream<K, VR>
@@ -61,13 +62,13 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn join_with<VO: Data, VR: Data>(
         &self,
-        other: &KStream<K, VO>,
+        other: &impl StreamByKey<K, VO>,
         joiner: impl Fn(&K, &V, &VO) -> VR + Send + Sync + 'static,
         windows: JoinWindows,
         joined: StreamJoined<K, V, VO>,
     ) -> KStream<K, VR> {
         let joiners = Joiners { matched: Arc::new(joiner), left: None, right: None };
-        let call = StreamJoinCall { left: self, right: other, joiners, windows, joined };
+        let call = StreamJoinCall { left: self, right: other.stream(), joiners, windows, joined };
         call.add(Location::caller())
     }
 
@@ -109,7 +110,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn left_join<VO: Data + DefaultSerde, VR: Data>(
         &self,
-        other: &KStream<K, VO>,
+        other: &impl StreamByKey<K, VO>,
         joiner: impl Fn(&V, Option<&VO>) -> VR + Send + Sync + 'static,
         windows: JoinWindows,
     ) -> KStream<K, VR>
@@ -125,7 +126,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn left_join_with<VO: Data, VR: Data>(
         &self,
-        other: &KStream<K, VO>,
+        other: &impl StreamByKey<K, VO>,
         joiner: impl Fn(&K, &V, Option<&VO>) -> VR + Send + Sync + 'static,
         windows: JoinWindows,
         joined: StreamJoined<K, V, VO>,
@@ -137,7 +138,7 @@ impl<K: Data, V: Data> KStream<K, V> {
             left: Some(Arc::new(move |key: &K, left: &V| for_left(key, left, None))),
             right: None,
         };
-        let call = StreamJoinCall { left: self, right: other, joiners, windows, joined };
+        let call = StreamJoinCall { left: self, right: other.stream(), joiners, windows, joined };
         call.add(Location::caller())
     }
 
@@ -173,7 +174,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn outer_join<VO: Data + DefaultSerde, VR: Data>(
         &self,
-        other: &KStream<K, VO>,
+        other: &impl StreamByKey<K, VO>,
         joiner: impl Fn(Option<&V>, Option<&VO>) -> VR + Send + Sync + 'static,
         windows: JoinWindows,
     ) -> KStream<K, VR>
@@ -189,7 +190,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn outer_join_with<VO: Data, VR: Data>(
         &self,
-        other: &KStream<K, VO>,
+        other: &impl StreamByKey<K, VO>,
         joiner: impl Fn(&K, Option<&V>, Option<&VO>) -> VR + Send + Sync + 'static,
         windows: JoinWindows,
         joined: StreamJoined<K, V, VO>,
@@ -203,7 +204,7 @@ impl<K: Data, V: Data> KStream<K, V> {
             left: Some(Arc::new(move |key: &K, left: &V| for_left(key, Some(left), None))),
             right: Some(Arc::new(move |key: &K, right: &VO| for_right(key, None, Some(right)))),
         };
-        let call = StreamJoinCall { left: self, right: other, joiners, windows, joined };
+        let call = StreamJoinCall { left: self, right: other.stream(), joiners, windows, joined };
         call.add(Location::caller())
     }
 }

@@ -4,8 +4,8 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::KStream;
+use crate::dsl::join_sides::TableByKey;
 use crate::dsl::joins::table::TableJoinCall;
-use crate::dsl::ktable::KTable;
 use crate::dsl::options::Joined;
 use crate::processor::Data;
 use crate::serdes::DefaultSerde;
@@ -47,7 +47,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn join_table<VT: Data, VR: Data>(
         &self,
-        table: &KTable<K, VT>,
+        table: &impl TableByKey<K, VT>,
         joiner: impl Fn(&V, &VT) -> VR + Send + Sync + 'static,
     ) -> KStream<K, VR>
     where
@@ -61,12 +61,13 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn join_table_with<VT: Data, VR: Data>(
         &self,
-        table: &KTable<K, VT>,
+        table: &impl TableByKey<K, VT>,
         joiner: impl Fn(&K, &V, &VT) -> VR + Send + Sync + 'static,
         joined: Joined<K, V>,
     ) -> KStream<K, VR> {
         let matched = Arc::new(joiner);
-        let call = TableJoinCall { stream: self, table, matched, alone: None, joined };
+        let call =
+            TableJoinCall { stream: self, table: table.table(), matched, alone: None, joined };
         call.add(Location::caller())
     }
 
@@ -104,7 +105,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn left_join_table<VT: Data, VR: Data>(
         &self,
-        table: &KTable<K, VT>,
+        table: &impl TableByKey<K, VT>,
         joiner: impl Fn(&V, Option<&VT>) -> VR + Send + Sync + 'static,
     ) -> KStream<K, VR>
     where
@@ -118,7 +119,7 @@ impl<K: Data, V: Data> KStream<K, V> {
     #[track_caller]
     pub fn left_join_table_with<VT: Data, VR: Data>(
         &self,
-        table: &KTable<K, VT>,
+        table: &impl TableByKey<K, VT>,
         joiner: impl Fn(&K, &V, Option<&VT>) -> VR + Send + Sync + 'static,
         joined: Joined<K, V>,
     ) -> KStream<K, VR> {
@@ -126,7 +127,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         let for_alone = Arc::clone(&joiner);
         let call = TableJoinCall {
             stream: self,
-            table,
+            table: table.table(),
             matched: Arc::new(move |key: &K, value: &V, row: &VT| joiner(key, value, Some(row))),
             alone: Some(Arc::new(move |key: &K, value: &V| for_alone(key, value, None))),
             joined,

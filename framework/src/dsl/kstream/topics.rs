@@ -42,7 +42,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         K: DefaultSerde,
         V: DefaultSerde,
     {
-        self.repartition_with(Repartitioned::new())
+        self.repartition_with(Repartitioned::with(self.inferred_key_serde(), V::default_serde()))
     }
 
     /// [`KStream::repartition`] with options.
@@ -62,10 +62,11 @@ impl<K: Data, V: Data> KStream<K, V> {
             GraphNodeKind::Repartition(partitioned_node::<K, V, V>(repartition, partitioner));
         let node = plan.add_node(vec![self.node], kind, location);
         drop(plan);
-        Self::new(Rc::clone(&self.plan), node, false)
+        Self::new(Rc::clone(&self.plan), node, false).with_key_serde(self.key_serde.clone())
     }
 
-    /// Writes all records to a topic, with default serdes.
+    /// Writes all records to a topic, with default serdes; keys of windows as the table has them that they come
+    /// from.
     ///
     /// **Shape**: the partition is the one that Java's default partitioner gives the key; records with a null
     /// key are spread. A windowed key is partitioned by the key inside.
@@ -75,7 +76,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         K: DefaultSerde,
         V: DefaultSerde,
     {
-        self.to_with(topic, Produced::new());
+        self.to_with(topic, Produced::with(self.inferred_key_serde(), V::default_serde()));
     }
 
     /// [`KStream::to`] with options.
@@ -126,19 +127,16 @@ impl<K: Data, V: Data> KStream<K, V> {
         K: DefaultSerde,
         V: DefaultSerde,
     {
-        self.to_extracted_with(extractor, Produced::new());
+        let produced = Produced::with(self.inferred_key_serde(), V::default_serde());
+        self.to_extracted_with(extractor, produced);
     }
 
     /// [`KStream::to_extracted`] with options.
     #[track_caller]
     pub fn to_extracted_with(&self, extractor: TopicNameExtractor<K, V>, produced: Produced<K, V>) {
-        let Produced { key_serde, value_serde, name, partitioner } = produced;
         let mut plan = self.plan.borrow_mut();
-        let name = plan.name_or(name, "KSTREAM-SINK-");
-        let described = extractor.name().to_owned();
-        let options = SinkOptions { name: name.clone(), key_serde, value_serde, partitioner };
-        let supplier = options.supplier(move |_| SinkTopic::extracted(extractor.clone()), false);
-        let kind = GraphNodeKind::RoutingSink { name, extractor: described, supplier };
+        let name = plan.name_or(produced.name.clone(), "KSTREAM-SINK-");
+        let kind = SinkOptions::named(name, produced).routing_node(extractor);
         plan.add_node(vec![self.node], kind, Location::caller());
     }
 }
@@ -179,7 +177,7 @@ impl SinkSpec {
 }
 
 /// What all sinks have.
-struct SinkOptions<K, V> {
+pub(in crate::dsl) struct SinkOptions<K, V> {
     name: String,
     key_serde: ArcSerde<K>,
     value_serde: ArcSerde<V>,
@@ -187,6 +185,19 @@ struct SinkOptions<K, V> {
 }
 
 impl<K: Data, V: Data> SinkOptions<K, V> {
+    /// A sink of this name, whatever name is in the options.
+    pub(in crate::dsl) fn named(name: String, produced: Produced<K, V>) -> Self {
+        let Produced { key_serde, value_serde, partitioner, .. } = produced;
+        Self { name, key_serde, value_serde, partitioner }
+    }
+
+    /// A sink that asks for the topic of each record.
+    pub(in crate::dsl) fn routing_node(self, extractor: TopicNameExtractor<K, V>) -> GraphNodeKind {
+        let (name, described) = (self.name.clone(), extractor.name().to_owned());
+        let supplier = self.supplier(move |_| SinkTopic::extracted(extractor.clone()), false);
+        GraphNodeKind::RoutingSink { name, extractor: described, supplier }
+    }
+
     fn supplier(
         self,
         topic: impl Fn(&Linker<'_>) -> SinkTopic<K, V> + Send + Sync + 'static,

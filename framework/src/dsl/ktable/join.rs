@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::kept_store::{KeptBy, KeptStore};
 use super::origin::{JoinedTable, SendOld, TableView};
 use super::{KTable, Table};
+use crate::dsl::join_sides::TableByKey;
 use crate::dsl::options::{Materialized, Named};
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan};
 use crate::processor::Data;
-use crate::processor::operators::table_join::{Combine, TableJoin};
+use crate::processor::operators::table_join::{Combine, SideRules, TableJoin};
 use crate::processor::operators::table_join_merge::TableJoinMerge;
 use crate::processor::value_getter::plain_store_key;
 use crate::topology::link::{NodeSupplier, flushing_node, node};
@@ -62,7 +63,7 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn join<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, &V2) -> V3 + Send + Sync + 'static,
     ) -> KTable<K, V3> {
         self.join_with(other, joiner, Named::default())
@@ -72,25 +73,25 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn join_with<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, &V2) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> KTable<K, V3> {
         let join = Join::inner(joiner, named.into(), None);
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     /// [`KTable::join`] with a name, and with a store for the results.
     #[track_caller]
     pub fn join_materialized<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, &V2) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
         materialized: Materialized<K, V3>,
     ) -> KTable<K, V3> {
         let join = Join::inner(joiner, named.into(), Some(materialized));
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     /// Joins rows of two tables that have the same key: a row for each key that this table has.
@@ -120,7 +121,7 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn left_join<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, Option<&V2>) -> V3 + Send + Sync + 'static,
     ) -> KTable<K, V3> {
         self.left_join_with(other, joiner, Named::default())
@@ -130,25 +131,25 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn left_join_with<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, Option<&V2>) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> KTable<K, V3> {
         let join = Join::left(joiner, named.into(), None);
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     /// [`KTable::left_join`] with a name, and with a store for the results.
     #[track_caller]
     pub fn left_join_materialized<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(&V, Option<&V2>) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
         materialized: Materialized<K, V3>,
     ) -> KTable<K, V3> {
         let join = Join::left(joiner, named.into(), Some(materialized));
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     /// Joins rows of two tables that have the same key: a row for each key that one of them has.
@@ -178,7 +179,7 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn outer_join<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(Option<&V>, Option<&V2>) -> V3 + Send + Sync + 'static,
     ) -> KTable<K, V3> {
         self.outer_join_with(other, joiner, Named::default())
@@ -188,25 +189,25 @@ impl<K: Data, V: Data> KTable<K, V> {
     #[track_caller]
     pub fn outer_join_with<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(Option<&V>, Option<&V2>) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
     ) -> KTable<K, V3> {
         let join = Join::outer(joiner, named.into(), None);
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     /// [`KTable::outer_join`] with a name, and with a store for the results.
     #[track_caller]
     pub fn outer_join_materialized<V2: Data, V3: Data>(
         &self,
-        other: &KTable<K, V2>,
+        other: &impl TableByKey<K, V2>,
         joiner: impl Fn(Option<&V>, Option<&V2>) -> V3 + Send + Sync + 'static,
         named: impl Into<Named>,
         materialized: Materialized<K, V3>,
     ) -> KTable<K, V3> {
         let join = Join::outer(joiner, named.into(), Some(materialized));
-        self.add_join(other, join, Location::caller())
+        self.add_join(other.table(), join, Location::caller())
     }
 
     fn add_join<V2: Data, V3: Data>(
@@ -236,6 +237,7 @@ impl<K: Data, V: Data> KTable<K, V> {
             Sides { needs, combine: Arc::clone(&combine), send_old: send_old.clone(), versioned };
         let (parents, nodes) =
             ((self.node, other.node), (names.this.as_str(), names.other.as_str()));
+        plan.copartition(vec![self.node, other.node]);
         let [this, that] = sides.add(&mut plan, parents, nodes, views, location);
         let own_serdes =
             materialized.as_ref().map(|m| (m.key_serde.clone(), Arc::clone(&m.value_serde)));
@@ -345,14 +347,16 @@ impl<L: Data, R: Data, V: Data> Sides<L, R, V> {
             let kind = GraphNodeKind::Processor { name: name.to_owned(), supplier, stores };
             plan.add_node(vec![parent], kind, location)
         };
+        let (this_versioned, other_versioned) = self.versioned;
         let right_required = self.needs == Side::Both;
+        let rules = SideRules { other_required: right_required, versioned: this_versioned };
         let stores = right.stores.clone();
-        let this =
-            side(right, self.combine, right_required, self.send_old.clone(), self.versioned.0);
+        let this = side(right, self.combine, rules, self.send_old.clone());
         let this = add(parents.0, names.0, stores, this);
         let left_required = self.needs != Side::Either;
         let stores = left.stores.clone();
-        let other = side(left, reverse, left_required, self.send_old, self.versioned.1);
+        let rules = SideRules { other_required: left_required, versioned: other_versioned };
+        let other = side(left, reverse, rules, self.send_old);
         [this, add(parents.1, names.1, stores, other)]
     }
 }
@@ -360,17 +364,15 @@ impl<L: Data, R: Data, V: Data> Sides<L, R, V> {
 fn side<K: Data, V1: Data, V2: Data, V: Data>(
     other: TableView<K, V2>,
     combine: Combine<V1, V2, V>,
-    other_required: bool,
+    rules: SideRules,
     send_old: SendOld,
-    versioned: bool,
 ) -> NodeSupplier {
     node(move |linker| {
         Ok(TableJoin {
             other: (other.getter)(linker)?,
             combine: Arc::clone(&combine),
-            other_required,
+            rules,
             send_old: send_old.is_enabled(),
-            versioned,
             next: linker.outlet()?,
         })
     })

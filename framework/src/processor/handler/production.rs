@@ -12,7 +12,11 @@ use crate::serdes::SerdeError;
 /// # Source
 /// `ProductionExceptionHandler` (KIP-210, KIP-399).
 pub trait ProductionHandler: Debug + Send + Sync + 'static {
-    /// Called when the broker refuses a record; fails by default. [`HandlerResponse::retry`] sends it once
+    /// Called when the broker refuses a record; fails by default. Where the broker takes a record and refuses it
+    /// later, which shows when the task commits, it is not known any more where the record came from: the
+    /// context then has the topic's name for the node, and neither metadata nor a source record. Records of
+    /// changelogs are never asked about: without them a store would be lost.
+    /// [`HandlerResponse::retry`] sends it once
     /// more and is for [retriable](BrokerError::is_retriable) errors.
     fn handle(
         &self,

@@ -10,8 +10,9 @@ use super::{
     DeadLetter, Decision, ErrorContext, FailedRecord, HandlerResponse, ProducedRecord, RecordPart,
     SerializationFailure, UserPanic, panic_of,
 };
-use crate::broker::{BrokerError, RawRecord};
+use crate::broker::{BrokerError, RawRecord, UndeliveredRecord};
 use crate::error::{Error, ErrorKind};
+use crate::processor::collector::Outgoing;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::failed_node::{Entered, take_failed_node};
 use crate::record::{Headers, RecordMetadata, Timestamp};
@@ -245,6 +246,23 @@ impl TaskContext {
         }
         self.settle(&settlement, DropReason::Production, || Error::from(error).at_node(node))?;
         Ok(false)
+    }
+
+    /// Decides about a record that the broker took and then refused. Where it came from is not known any more:
+    /// the node is called by its topic, and there is no source record.
+    #[cold]
+    pub(crate) fn delivery_failed(&mut self, record: UndeliveredRecord) -> Result<(), Error> {
+        let UndeliveredRecord { partition, key, value, timestamp, headers, error } = record;
+        self.begin_punctuation();
+        let topic = &*partition.topic;
+        let (key, value) = (key.as_deref(), value.as_deref());
+        let produced = ProducedRecord { topic, key, value, timestamp, headers: &headers };
+        if self.send_failed(topic, &produced, error)? {
+            let handle = self.collector.topic(topic)?;
+            let record = Outgoing { key, value, timestamp, headers: &headers };
+            self.collector.send_to(handle, partition.partition, record)?;
+        }
+        Ok(())
     }
 
     fn settle(

@@ -7,9 +7,10 @@ use super::aggregate::unwritable_key;
 use crate::error::Error;
 use crate::processor::context::TaskContext;
 use crate::processor::{Data, Node, Outlet};
-use crate::record::Record;
+use crate::record::{Headers, Record, Timestamp};
 use crate::serdes::ArcSerde;
 use crate::state::key_layout::write_window_suffix_with_sequence;
+use crate::state::recent_rows::RecentRows;
 use crate::state::rows::{Rows, Stamped};
 
 /// Forwards each record to its join and then stores it, so that it does not meet itself.
@@ -21,6 +22,8 @@ pub(crate) struct JoinWindow<K, V> {
     pub(crate) key_serde: ArcSerde<K>,
     pub(crate) rows: Rc<RefCell<Rows<V>>>,
     pub(crate) next: Outlet<K, V>,
+    /// The same rows as the other side looks for them first.
+    pub(crate) recent: Rc<RefCell<RecentRows<V>>>,
     pub(crate) in_memory: bool,
     pub(crate) key_bytes: Vec<u8>,
     /// The number of the last row.
@@ -40,16 +43,35 @@ impl<K: Data, V: Data> Node<K, V> for JoinWindow<K, V> {
         let (timestamp, headers) = (*timestamp, headers.clone());
         let value = (!self.rows.borrow().is_null(value)).then(|| value.clone());
         self.next.forward(task, record)?;
+        self.keep(value, timestamp, headers)
+    }
+}
+
+impl<K, V: Data> JoinWindow<K, V> {
+    /// Stores a record whose key is written.
+    fn keep(
+        &mut self,
+        value: Option<V>,
+        timestamp: Timestamp,
+        headers: Headers,
+    ) -> Result<(), Error> {
+        let (mut rows, mut recent) = (self.rows.borrow_mut(), self.recent.borrow_mut());
+        recent.begin(rows.written_until(), rows.observed());
+        if let Some(value) = value.as_ref().filter(|_| recent.has_room()) {
+            recent.put(&self.key_bytes, timestamp, value.clone(), rows.memory_bytes(value));
+        } else if value.is_some() || self.in_memory {
+            recent.observe(timestamp);
+        }
         // KAFKA: the number wraps to 0, never below.
         self.sequence = self.sequence.wrapping_add(1) & 0x7FFF_FFFF;
         write_window_suffix_with_sequence(timestamp, self.sequence, &mut self.key_bytes);
-        let (mut rows, key) = (self.rows.borrow_mut(), &self.key_bytes);
         match value {
             Some(value) => {
-                let row = Some(Stamped { value, timestamp });
-                rows.set_with_headers(key, row, headers, timestamp)
+                rows.add(&self.key_bytes, Stamped { value, timestamp }, headers, timestamp);
+                Ok(())
             }
-            None => rows.note_deletion(key, headers, timestamp, self.in_memory),
+            // KAFKA: only a store in memory takes the time of a null into account.
+            None => rows.note_deletion(&self.key_bytes, headers, timestamp, self.in_memory),
         }
     }
 }

@@ -60,6 +60,7 @@ impl<K: Data, V: Data> KeptRows<K, V> {
     }
 
     /// Sets the key's row.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a record, none of them owned")]
     pub(crate) fn put(
         &mut self,
         task: &mut TaskContext,

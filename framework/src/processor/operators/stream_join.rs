@@ -17,6 +17,7 @@ use crate::serdes::ArcSerde;
 use crate::state::key_layout::{
     window_record_key, window_start, write_window_suffix_with_sequence,
 };
+use crate::state::recent_rows::RecentRows;
 use crate::state::rows::Rows;
 use crate::time::windows::JoinWindows;
 
@@ -48,13 +49,15 @@ impl<K, L, R, O> Clone for Joiners<K, L, R, O> {
 /// The store of one side as the other side reads it.
 pub(crate) struct JoinRows<V> {
     rows: Rc<RefCell<Rows<V>>>,
+    recent: Rc<RefCell<RecentRows<V>>>,
     from: Vec<u8>,
     to: Vec<u8>,
 }
 
 impl<V: Data> JoinRows<V> {
-    pub(crate) fn new(rows: Rc<RefCell<Rows<V>>>) -> Self {
-        Self { rows, from: Vec::new(), to: Vec::new() }
+    /// Rows of a store, and the newest of them.
+    pub(crate) fn new(rows: Rc<RefCell<Rows<V>>>, recent: Rc<RefCell<RecentRows<V>>>) -> Self {
+        Self { rows, recent, from: Vec::new(), to: Vec::new() }
     }
 
     /// Shows the values of a key between two times, both inclusive, in the order of time and arrival.
@@ -64,7 +67,10 @@ impl<V: Data> JoinRows<V> {
         (earliest, latest): (Timestamp, Timestamp),
         visit: &mut dyn FnMut(Timestamp, &V),
     ) -> Result<(), Error> {
-        let Self { rows, from, to } = self;
+        if self.recent.borrow().for_each(record_key, (earliest, latest), visit) {
+            return Ok(());
+        }
+        let Self { rows, from, to, .. } = self;
         for (bound, time, sequence) in [(&mut *from, earliest, 0), (&mut *to, latest, u32::MAX)] {
             bound.clear();
             bound.extend_from_slice(record_key);

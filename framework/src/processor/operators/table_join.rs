@@ -17,13 +17,19 @@ pub(crate) type Combine<L, R, V> = Arc<dyn Fn(Option<&L>, Option<&R>) -> Option<
 pub(crate) struct TableJoin<K, V1, V2, V> {
     pub(crate) other: BoxedGetter<K, V2>,
     pub(crate) combine: Combine<V1, V2, V>,
-    /// Whether there is no result, and nothing to delete, without a row of the other side.
-    pub(crate) other_required: bool,
+    pub(crate) rules: SideRules,
     /// Whether updates carry the value that they replace.
     pub(crate) send_old: bool,
+    pub(crate) next: Outlet<K, Change<V>>,
+}
+
+/// Which updates of a side are joined.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SideRules {
+    /// Whether there is no result, and nothing to delete, without a row of the other side.
+    pub(crate) other_required: bool,
     /// Whether this side keeps its history: then only latest updates are joined.
     pub(crate) versioned: bool,
-    pub(crate) next: Outlet<K, Change<V>>,
 }
 
 impl<K: Data, V1: Data, V2: Data, V: Data> Node<K, Change<V1>> for TableJoin<K, V1, V2, V> {
@@ -33,14 +39,14 @@ impl<K: Data, V1: Data, V2: Data, V: Data> Node<K, Change<V1>> for TableJoin<K, 
         record: Record<K, Change<V1>>,
     ) -> Result<(), Error> {
         let Record { key, value: change, timestamp, headers } = record;
-        if self.versioned && !change.is_latest {
+        if self.rules.versioned && !change.is_latest {
             // What has been joined of this row is newer.
             task.drop_record(DropReason::Late);
             return Ok(());
         }
         let other = self.other.get(task, &key)?;
         let nothing_here = change.new.is_none() && change.old.is_none();
-        if other.is_none() && (self.other_required || nothing_here) {
+        if other.is_none() && (self.rules.other_required || nothing_here) {
             return Ok(());
         }
         let timestamp = other.as_ref().map_or(timestamp, |other| timestamp.max(other.timestamp));

@@ -20,7 +20,7 @@ impl<V: Clone + 'static> TableRows<V> {
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Stamped<V>>, Error> {
         match self {
             Self::Latest(rows) => Ok(rows.borrow_mut().get(key)?.cloned()),
-            Self::Versioned(rows) => Ok(rows.borrow_mut().get(key)?.map(stamped)),
+            Self::Versioned(rows) => Ok(rows.borrow_mut().get(key)?.map(Stamped::from)),
         }
     }
 
@@ -34,6 +34,8 @@ impl<V: Clone + 'static> TableRows<V> {
 }
 
 /// A version as a row.
-pub(crate) fn stamped<V: Clone>(found: Found<'_, V>) -> Stamped<V> {
-    Stamped { value: found.value.clone(), timestamp: found.from }
+impl<V: Clone> From<Found<'_, V>> for Stamped<V> {
+    fn from(found: Found<'_, V>) -> Self {
+        Self { value: found.value.clone(), timestamp: found.from }
+    }
 }

@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use super::aggregate::unwritable_key;
 use super::fold::Update;
-use super::table_rows::stamped;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Node, Outlet};
 use crate::record::Record;
 use crate::serdes::ArcSerde;
+use crate::state::rows::Stamped;
 use crate::state::versioned::{PutOutcome, VersionedRows};
 
 /// An aggregation without windows. Records with a null key or value are dropped, and those that would begin
@@ -44,7 +44,7 @@ impl<K: Data, V: Data, A: Data> Node<K, V> for VersionedAggregate<K, V, A> {
             .map_err(|error| unwritable_key(&self.name, error))?;
         let Record { key, value, timestamp, headers } = record;
         let mut rows = self.rows.borrow_mut();
-        let before = rows.get(&self.key_bytes)?.map(stamped);
+        let before = rows.get(&self.key_bytes)?.map(Stamped::from);
         let timestamp = before.as_ref().map_or(timestamp, |row| timestamp.max(row.timestamp));
         let before = before.map(|row| row.value);
         let old = if self.send_old { self.update.told(before.clone()) } else { None };

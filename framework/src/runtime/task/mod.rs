@@ -343,6 +343,12 @@ impl StreamTask {
         self.stores.iter().try_for_each(|store| store.built.managed.borrow_mut().flush())
     }
 
+    /// Whether a partition is the changelog of one of the task's stores.
+    pub(crate) fn logs_to(&self, partition: &TopicPartition) -> bool {
+        let changelogs = self.stores.iter().filter_map(|store| store.changelog.as_ref());
+        changelogs.map(|changelog| &changelog.partition).any(|other| other == partition)
+    }
+
     /// Bytes of rows written since the last commit.
     pub(crate) fn uncommitted_bytes(&self) -> usize {
         self.stores.iter().map(|store| store.built.managed.borrow().uncommitted_bytes()).sum()

@@ -46,6 +46,7 @@ impl<V: Clone + 'static> Rows<V> {
     /// Shows the rows of a segmented store whose time may be in `times` and whose changelog key is in
     /// `from <= key < to`: segment by segment, inside one by changelog key; both backwards if asked. Rows
     /// of other times in the same segments are shown too, expired ones are not.
+    #[expect(clippy::too_many_arguments, reason = "a range of times, one of keys, a direction")]
     pub(crate) fn scan_times(
         &mut self,
         times: RangeInclusive<Timestamp>,
@@ -59,6 +60,7 @@ impl<V: Clone + 'static> Rows<V> {
     }
 
     /// [`Rows::scan_times`] with the rows' headers.
+    #[expect(clippy::too_many_arguments, reason = "a range of times, one of keys, a direction")]
     pub(crate) fn scan_times_with_headers(
         &mut self,
         times: RangeInclusive<Timestamp>,
@@ -67,6 +69,9 @@ impl<V: Clone + 'static> Rows<V> {
         reverse: bool,
         visit: &mut VisitRowWithHeaders<'_, V>,
     ) -> Result<(), Error> {
+        if self.foreign.is_some() {
+            self.refresh()?;
+        }
         let Some((first, last)) = self.layout.segments(times) else { return Ok(()) };
         let (mut lower, mut upper) = (Vec::new(), Vec::new());
         let mut next = if reverse { last } else { first };

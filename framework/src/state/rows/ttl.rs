@@ -54,6 +54,10 @@ impl Sweep {
 impl<V: Clone + 'static> Rows<V> {
     /// Gives rows a time to live.
     pub(crate) fn with_time_to_live(mut self, ttl: TimeToLive) -> Self {
+        // Rows that another task writes are removed by that task.
+        if self.foreign.is_some() {
+            return self;
+        }
         self.ttl = Some(Box::new((ttl, Sweep::default())));
         self
     }

@@ -74,12 +74,12 @@ impl<K: 'static> StoreCore<K> {
         &self,
         rows: &'a RefCell<R>,
     ) -> Result<RefMut<'a, R>, Error> {
-        rows.try_borrow_mut().map_err(|_| {
+        rows.try_borrow_mut().map_err(|error| {
             let message = format!(
                 "store {} is used while its rows are being visited; collect what is needed first",
                 self.name
             );
-            Error::new(ErrorKind::Fatal, message)
+            Error::new(ErrorKind::Fatal, message).with_source(error)
         })
     }
 

@@ -181,7 +181,7 @@ impl<K: Data, V: Data, F: StoredAs<V>> SessionStore<K, V, F> {
         earliest_end: Timestamp,
         latest_start: Timestamp,
     ) -> Sessions<K, F::Value> {
-        self.find(Some(key), Some(key), earliest_end..=Timestamp::MAX, latest_start, false)
+        self.find((Some(key), Some(key)), earliest_end..=Timestamp::MAX, latest_start, false)
     }
 
     /// [`SessionStore::find_sessions`] backwards.
@@ -191,7 +191,7 @@ impl<K: Data, V: Data, F: StoredAs<V>> SessionStore<K, V, F> {
         earliest_end: Timestamp,
         latest_start: Timestamp,
     ) -> Sessions<K, F::Value> {
-        self.find(Some(key), Some(key), earliest_end..=Timestamp::MAX, latest_start, true)
+        self.find((Some(key), Some(key)), earliest_end..=Timestamp::MAX, latest_start, true)
     }
 
     /// [`SessionStore::find_sessions`] of the keys from one to another, both included; `None` is no
@@ -203,7 +203,7 @@ impl<K: Data, V: Data, F: StoredAs<V>> SessionStore<K, V, F> {
         earliest_end: Timestamp,
         latest_start: Timestamp,
     ) -> Sessions<K, F::Value> {
-        self.find(from.into(), to.into(), earliest_end..=Timestamp::MAX, latest_start, false)
+        self.find((from.into(), to.into()), earliest_end..=Timestamp::MAX, latest_start, false)
     }
 
     /// [`SessionStore::find_sessions_of_keys`] backwards.
@@ -214,7 +214,7 @@ impl<K: Data, V: Data, F: StoredAs<V>> SessionStore<K, V, F> {
         earliest_end: Timestamp,
         latest_start: Timestamp,
     ) -> Sessions<K, F::Value> {
-        self.find(from.into(), to.into(), earliest_end..=Timestamp::MAX, latest_start, true)
+        self.find((from.into(), to.into()), earliest_end..=Timestamp::MAX, latest_start, true)
     }
 
     /// The sessions of all keys that end in `ends`.
@@ -222,7 +222,7 @@ impl<K: Data, V: Data, F: StoredAs<V>> SessionStore<K, V, F> {
         &self,
         ends: impl std::ops::RangeBounds<Timestamp>,
     ) -> Sessions<K, F::Value> {
-        self.find(None, None, super::window::inclusive(&ends), Timestamp::MAX, false)
+        self.find((None, None), super::window::inclusive(&ends), Timestamp::MAX, false)
     }
 
     /// All sessions of a key, in order of time.
@@ -255,8 +255,7 @@ impl<K: Data, V: Data, F: StoredAs<V>> SessionStore<K, V, F> {
 
     fn find(
         &self,
-        from: Option<&K>,
-        to: Option<&K>,
+        (from, to): (Option<&K>, Option<&K>),
         ends: RangeInclusive<Timestamp>,
         latest_start: Timestamp,
         backward: bool,

@@ -29,7 +29,8 @@ use crate::time::windows::{Window, Windowed};
 /// [`TimestampedWindowStoreWithHeaders`] for the others.
 ///
 /// A store that retains duplicates keeps every value that is put for a key and a start, in the order of the
-/// puts, and nothing can be removed from it.
+/// puts, and nothing can be removed from it. It numbers its puts, and begins anew whenever its task starts, as
+/// Kafka Streams does: a value may then replace one of the same number, key and window.
 ///
 /// # Examples
 /// Only passing on what was not there in the last ten minutes:
@@ -172,19 +173,26 @@ impl<K: Data, V: Data, F: StoredAs<V>> WindowStore<K, V, F> {
                 sequence.set((sequence.get() + 1) & 0x7fff_ffff);
             }
             write_window_suffix_with_sequence(window_start, sequence.get(), key);
-            if options.retain_duplicates && row.is_some() {
+            if options.retain_duplicates {
+                if row.is_none() {
+                    return rows.note_deletion(key, headers, core.now(), options.by_time);
+                }
                 key.clone_into(&mut last_put.borrow_mut());
             }
             rows.set_with_headers(key, row, headers, core.now())
         })
     }
 
-    /// The value of a key and the window that begins at `window_start`. A store that retains duplicates
-    /// only answers for what was put last.
+    /// The value of a key and the window that begins at `window_start`. KAFKA: a store that retains
+    /// duplicates only answers for what was put last, and one in memory never does;
+    /// [`WindowStore::fetch_range`] has them all.
     pub fn fetch(&self, key: &K, window_start: Timestamp) -> Result<Option<F::Value>, Error> {
         let Shared { core, rows, options, sequence, last_put } = &*self.shared;
         core.with_key(key, |key| {
             if options.retain_duplicates {
+                if options.by_time {
+                    return Ok(None);
+                }
                 let last_put = last_put.borrow();
                 let sequence = last_put.last_chunk::<4>().map_or(0, |s| u32::from_be_bytes(*s));
                 write_window_suffix_with_sequence(window_start, sequence, key);

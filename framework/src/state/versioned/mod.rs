@@ -112,6 +112,7 @@ impl<V: Clone + 'static> VersionedRows<V> {
         }
         self.observed = self.observed.max(from);
         let horizon = self.horizon();
+        self.rows.check_writable()?;
         let id = self.rows.find(key)?;
         let mut versions = self.rows.take(id).map(|row| row.value).unwrap_or_default();
         let next = versions.put(value, from);

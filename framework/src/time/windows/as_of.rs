@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::whole_ms;
+
 /// The times of an as-of join: how old a right record may be, and how late right records may come.
 ///
 /// Durations count in whole milliseconds.
@@ -57,8 +59,4 @@ impl AsOf {
     pub(crate) fn retention_ms(&self) -> i64 {
         self.tolerance_ms.saturating_add(self.grace_ms).saturating_add(1)
     }
-}
-
-fn whole_ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

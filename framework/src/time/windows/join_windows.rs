@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::whole_ms;
 use crate::record::Timestamp;
 
 /// How far apart in time two records of a join may be.
@@ -130,8 +131,4 @@ impl JoinWindows {
             )
         })
     }
-}
-
-fn whole_ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

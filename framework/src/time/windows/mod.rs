@@ -44,6 +44,6 @@ pub struct Windowed<K> {
     pub window: Window,
 }
 
-fn whole_ms(duration: Duration) -> i64 {
+pub(crate) fn whole_ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -34,9 +34,9 @@ fn the_text_of_version_1_stays_readable() {
     });
     let text = concat!(
         r#"{"version":1,"subtopologies":{"#,
-        r#""0":{"sources":["in"],"stores":{"plain":{"kind":"key-value","changelog":"own","value":"i64"}}},"#,
+        r#""0":{"sources":["in"],"stores":{"plain":{"kind":"key-value","changelog":"own","key":"utf-8","value":"i64"}}},"#,
         r#""1":{"repartitions":{"group-repartition":null},"#,
-        r#""stores":{"counts":{"kind":"key-value","changelog":"own","value":"i64"}}}}}"#
+        r#""stores":{"counts":{"kind":"key-value","changelog":"own","key":"utf-8","value":"i64"}}}}}"#
     );
     assert_eq!(now.text(), text);
     assert_eq!(Fingerprint::read(text), Ok(now));

@@ -3,7 +3,7 @@
 use kstream::broker::{BrokerErrorKind, ConsumerRole, OutgoingRecord, StartOffset};
 use kstream::{Headers, TopicPartition};
 
-use super::{BrokerUnderTest, Case, TURN, assign, send, values};
+use super::{BrokerUnderTest, Case, TURN, assign, create_topic, send, values};
 
 pub(super) const CASES: &[Case] = &[
     ("log-order", records_come_back_in_order_from_offset_0),
@@ -20,6 +20,7 @@ pub(super) const CASES: &[Case] = &[
     ("log-many", fifty_thousand_records_pass_in_order),
     ("log-acks", acknowledged_offsets_are_told_when_asked_for),
     ("log-large", a_record_that_is_too_large_is_refused),
+    ("log-undelivered", a_record_that_is_refused_late_can_be_reported),
     ("log-unknown", an_unknown_topic_or_partition_is_an_error),
 ];
 
@@ -263,6 +264,30 @@ fn a_record_that_is_too_large_is_refused(test: &BrokerUnderTest<'_>) {
     let sent = send(&mut *producer, topic, 0, &vec![b'x'; 2 << 20]);
     let refused = sent.and_then(|()| producer.flush(test.deadline)).unwrap_err();
     assert_eq!(refused.kind(), BrokerErrorKind::RecordTooLarge);
+}
+
+fn a_record_that_is_refused_late_can_be_reported(test: &BrokerUnderTest<'_>) {
+    let topic = "log-undelivered";
+    create_topic(&*test.admin(), topic, 1, &[("max.message.bytes", "1000")]).unwrap();
+    let mut producer = test.producer(false);
+    producer.report_undelivered();
+    let handle = producer.topic(topic).unwrap();
+    let large = vec![b'x'; 10_000];
+    if let Err(refused) = send(&mut *producer, handle, 0, &large) {
+        assert_eq!(refused.kind(), BrokerErrorKind::RecordTooLarge);
+    } else {
+        producer.flush(test.deadline).unwrap();
+        let undelivered = producer.take_undelivered();
+        assert_eq!(undelivered.len(), 1, "{undelivered:?}");
+        let record = &undelivered[0];
+        assert_eq!(record.partition, TopicPartition::new(topic, 0));
+        assert_eq!((&record.key, record.value.as_deref()), (&None, Some(&*large)));
+        assert_eq!(record.error.kind(), BrokerErrorKind::RecordTooLarge);
+    }
+    send(&mut *producer, handle, 0, b"small").unwrap();
+    producer.flush(test.deadline).unwrap();
+    assert!(producer.take_undelivered().is_empty());
+    assert_eq!(values(&test.fetch_all(topic, 0, 1)), ["small"], "the others go on");
 }
 
 fn an_unknown_topic_or_partition_is_an_error(test: &BrokerUnderTest<'_>) {

@@ -14,7 +14,8 @@ const SEGMENT_MS: i64 = RETENTION_MS / 2;
 const SIZE_MS: i64 = 10;
 
 fn store(clock: &RecordClock, options: WindowOptions) -> (WindowStore<String, String>, SharedRows) {
-    let rows = shared(KeyLayout::windowed(RETENTION_MS));
+    let rows = rows_with(KeyLayout::windowed(RETENTION_MS), RowHeaders::Dropped, true);
+    let rows = Rc::new(RefCell::new(rows));
     (WindowStore::new(core(clock), Rc::clone(&rows), options), rows)
 }
 
@@ -26,9 +27,17 @@ struct Model {
 }
 
 impl Model {
-    fn put(&mut self, key: &str, start: Timestamp, value: Option<String>, duplicates: bool) {
-        self.stream_time = self.stream_time.max(start);
-        if !duplicates {
+    fn put(
+        &mut self,
+        (key, start): (&str, Timestamp),
+        value: Option<String>,
+        options: WindowOptions,
+    ) {
+        // Null where duplicates are retained is nothing to a store on disk, not even news of the time.
+        if value.is_some() || !options.retain_duplicates || options.by_time {
+            self.stream_time = self.stream_time.max(start);
+        }
+        if !options.retain_duplicates {
             self.rows.retain(|row| (row.0.as_str(), row.1) != (key, start));
         }
         self.rows.extend(value.map(|value| (key.to_owned(), start, value)));
@@ -101,7 +110,7 @@ proptest! {
                 Step::Put(key, start, value) => {
                     let value = value.map(|value| value.to_string());
                     store.put(&key, value.clone(), start).unwrap();
-                    model.put(&key, start, value.clone(), retain_duplicates);
+                    model.put((&key, start), value.clone(), options);
                     let live = start > model.stream_time - RETENTION_MS;
                     if !retain_duplicates {
                         let fetched = store.fetch(&key, start).unwrap();

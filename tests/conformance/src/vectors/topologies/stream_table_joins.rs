@@ -11,11 +11,14 @@ use super::{Build, Text, shown};
 
 pub(super) fn topology(name: &str) -> Option<Build> {
     Some(match name {
-        "stream-table-inner" => inner,
+        "stream-table-inner" | "optimize-source-table" => inner,
         "stream-table-left" => left,
         "stream-table-rekeyed" => rekeyed,
         "stream-table-aggregate" => aggregate,
+        "stream-table-versioned" => versioned,
+        "stream-table-grace" => grace,
         "headers-joins" => headers,
+        "headers-grace-join" => headers_grace,
         _ => return None,
     })
 }
@@ -74,4 +77,29 @@ fn headers(builder: &StreamsBuilder) {
     };
     left.outer_join_with(&right, joiner, windows, joined).to("out-streams");
     left.left_join_table(&table, j).to("out-table");
+}
+
+fn history(builder: &StreamsBuilder) -> KTable<Text, String> {
+    let history = Materialized::versioned("vt", Duration::from_millis(200));
+    builder.table_with("right", Consumed::new(), history)
+}
+
+fn versioned(builder: &StreamsBuilder) {
+    let table = history(builder);
+    let left: Stream = builder.stream("left");
+    left.join_table(&table, |left, right| j(left, Some(right))).to("out");
+}
+
+fn grace(builder: &StreamsBuilder) {
+    let table = history(builder);
+    let left: Stream = builder.stream("left");
+    let joined = Joined::named("graced").with_grace(Duration::from_millis(60));
+    left.join_table_with(&table, |_, left, right| j(left, Some(right)), joined).to("out");
+}
+
+fn headers_grace(builder: &StreamsBuilder) {
+    let table = history(builder);
+    let left: Stream = builder.stream("left");
+    let joined = Joined::named("gj").with_grace(Duration::from_millis(40));
+    left.left_join_table_with(&table, |_, left, right| j(left, right), joined).to("out");
 }

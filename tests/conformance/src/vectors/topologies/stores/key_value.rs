@@ -63,7 +63,7 @@ fn command(store: &KeyValueStore<String, String>, record: TextRecord) -> Answer 
             }
         }
     };
-    answer(record, text)
+    Ok(answer(record, text))
 }
 
 fn lru(builder: &StreamsBuilder) {
@@ -72,7 +72,7 @@ fn lru(builder: &StreamsBuilder) {
         let Some(key) = record.key.clone() else { return Ok(None) };
         let before = or_null(store.get(&key)?);
         store.put(&key, record.value.clone())?;
-        answer(record, format!("get:{before}"))
+        Ok(answer(record, format!("get:{before}")))
     });
 }
 
@@ -87,7 +87,7 @@ fn timestamped(builder: &StreamsBuilder) {
             store.put(&key, value.map(|value| ValueAndTimestamp::new(value, timestamp)))?;
         }
         let old = old.map(|old| format!("{}@{}", old.value, old.timestamp));
-        answer(record, old.unwrap_or_else(|| "none".to_owned()))
+        Ok(answer(record, old.unwrap_or_else(|| "none".to_owned())))
     });
 }
 

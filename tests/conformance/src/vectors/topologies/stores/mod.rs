@@ -1,5 +1,6 @@
 //! Stores driven by commands in record values.
 
+mod headers_format;
 mod key_value;
 mod session;
 mod versioned;
@@ -14,7 +15,8 @@ use kstream::{
 use super::{Build, Text};
 
 pub(super) fn topology(name: &str) -> Option<Build> {
-    key_value::topology(name)
+    headers_format::topology(name)
+        .or_else(|| key_value::topology(name))
         .or_else(|| window::topology(name))
         .or_else(|| session::topology(name))
         .or_else(|| versioned::topology(name))
@@ -78,8 +80,8 @@ fn process<S: StateStoreHandle>(
 }
 
 /// The record with a text as its value.
-fn answer(record: TextRecord, text: impl Into<String>) -> Answer {
-    Ok(Some(record.with_value(Some(text.into()))))
+fn answer(record: TextRecord, text: impl Into<String>) -> Option<TextRecord> {
+    Some(record.with_value(Some(text.into())))
 }
 
 /// Java's text of an optional value.

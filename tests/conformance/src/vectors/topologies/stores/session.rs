@@ -50,7 +50,7 @@ fn command(store: &SessionStore<String, String>, record: TextRecord) -> Answer {
             format!("put:{}", or_null(store.fetch_session(key, window.start, window.end)?))
         }
     };
-    answer(record, text)
+    Ok(answer(record, text))
 }
 
 /// Forwards what was stored for the session before with its headers, then stores the record there.

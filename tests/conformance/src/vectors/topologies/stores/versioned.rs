@@ -36,7 +36,7 @@ fn command(store: &VersionedKeyValueStore<String, String>, record: TextRecord) -
         Some("del") => format!("del:{}", text(store.delete(key, at)?)),
         Some(value) => format!("put:{}", code(store.put(key, value.to_owned(), at)?)),
     };
-    answer(record, text)
+    Ok(answer(record, text))
 }
 
 /// The number that Kafka Streams returns.

@@ -65,7 +65,7 @@ fn command(store: &WindowStore<String, String>, record: TextRecord) -> Answer {
             "ok".to_owned()
         }
     };
-    answer(record, text)
+    Ok(answer(record, text))
 }
 
 fn dedup(builder: &StreamsBuilder) {
