@@ -130,6 +130,22 @@
 //! builder.add_sink::<String, i64>("sink", "out", &[&sizes]);
 //! ```
 //!
+//! # Streams cogrouped in windows of a number of records
+//! ```compile_fail,E0277
+//! # use kstream::{CountWindows, KStream, StreamsBuilder};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! let group = sizes.group_by_key();
+//! group.cogroup(|_, size, sum: i64| sum + size).windowed_by(CountWindows::of_size(3));
+//! ```
+//! ```
+//! # use kstream::{KStream, StreamsBuilder, UnlimitedWindows};
+//! let builder = StreamsBuilder::new();
+//! let sizes: KStream<String, i64> = builder.stream("sizes");
+//! let group = sizes.group_by_key();
+//! group.cogroup(|_, size, sum: i64| sum + size).windowed_by(UnlimitedWindows::of());
+//! ```
+//!
 //! # An aggregate without a serde
 //! The message says where a serde can be given.
 //! ```compile_fail,E0277

@@ -63,6 +63,10 @@ impl<K, V> Aggregation<K, V, i64> {
     }
 }
 
+#[expect(
+    clippy::mismatching_type_param_order,
+    reason = "a reduction's aggregate is of the values' type"
+)]
 impl<K, V: 'static> Aggregation<K, V, V> {
     /// Combines the values, two at a time.
     pub(super) fn reduce<R: Into<Option<V>>>(
@@ -139,6 +143,15 @@ impl<K, A> Placement<K, A> {
         }
     }
 
+    /// What the least retention is made of.
+    fn least_retention_of(&self) -> &'static str {
+        match self {
+            Self::Windows(TimeWindowing::Sliding(_)) => "twice the time difference and grace",
+            Self::Keys | Self::Windows(_) => "window size and grace",
+            Self::Sessions(..) => "inactivity gap and grace",
+        }
+    }
+
     /// How long after its end a window is open, in milliseconds.
     fn grace_ms(&self) -> Option<i64> {
         match self {
@@ -208,7 +221,8 @@ impl<K: Data, A: Data> SharedRows<K, A> {
         };
         let too_short = least.filter(|least| retention_ms < *least).map(|least| {
             format!(
-                "its retention of {retention_ms} ms is shorter than what its windows and their grace need, {least} ms"
+                "its retention of {retention_ms} ms is shorter than {}, {least} ms",
+                placement.least_retention_of()
             )
         });
         let never_final = (placement.never_closes() && emit.is_final()).then(|| {

@@ -111,7 +111,8 @@ impl<K: Data, V: Data> BranchedKStream<K, V> {
         let node = plan.add_node(vec![self.splitter], kind, Location::caller());
         drop(plan);
         let plan = Rc::clone(&self.stream.plan);
-        let branch = KStream::new(plan, node, self.stream.repartition_required);
+        let branch = KStream::new(plan, node, self.stream.repartition_required)
+            .with_key_serde(self.stream.key_serde.clone());
         let result = match branched.chain {
             Some(chain) => chain(branch),
             None => Some(branch),

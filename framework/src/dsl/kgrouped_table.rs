@@ -189,6 +189,10 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
     }
 
     /// [`KGroupedTable::aggregate`] with options.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "three functions and two options, as in Kafka Streams"
+    )]
     #[track_caller]
     pub fn aggregate_with<A: Data, R: Into<Option<A>>, S: Into<Option<A>>>(
         &self,

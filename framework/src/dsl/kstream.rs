@@ -11,6 +11,7 @@ mod table_joins;
 mod to_table;
 pub(super) mod topics;
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;
@@ -27,7 +28,7 @@ use crate::processor::operators::map::{
     KeySelector, Map, MapValues, Mapper, SelectKey, ValueMapper,
 };
 use crate::processor::operators::peek::{Action, Peek};
-use crate::serdes::DefaultSerde;
+use crate::serdes::{ArcSerde, DefaultSerde};
 use crate::topology::link::{NodeSupplier, node};
 pub(crate) use topics::SinkSpec;
 
@@ -46,6 +47,8 @@ pub struct KStream<K, V> {
     pub(super) node: GraphNodeId,
     /// Whether the key has changed since the records were last partitioned by it.
     pub(super) repartition_required: bool,
+    /// How keys are written where no option says so, if that is known from a table of windows before it.
+    pub(super) key_serde: Option<ArcSerde<K>>,
     types: PhantomData<fn() -> (K, V)>,
 }
 
@@ -55,6 +58,7 @@ impl<K, V> Clone for KStream<K, V> {
             plan: Rc::clone(&self.plan),
             node: self.node,
             repartition_required: self.repartition_required,
+            key_serde: self.key_serde.clone(),
             types: PhantomData,
         }
     }
@@ -82,7 +86,26 @@ struct Operator {
 
 impl<K: Data, V: Data> KStream<K, V> {
     pub(crate) fn new(plan: SharedPlan, node: GraphNodeId, repartition_required: bool) -> Self {
-        Self { plan, node, repartition_required, types: PhantomData }
+        Self { plan, node, repartition_required, key_serde: None, types: PhantomData }
+    }
+
+    /// The same stream, of which it is known how its keys are written.
+    #[must_use]
+    pub(super) fn with_key_serde(self, key_serde: Option<ArcSerde<K>>) -> Self {
+        Self { key_serde, ..self }
+    }
+
+    /// How the keys of a stream are written that are the same as this one's.
+    pub(super) fn key_serde_of<K2: Data>(&self) -> Option<ArcSerde<K2>> {
+        (&self.key_serde as &dyn Any).downcast_ref::<Option<ArcSerde<K2>>>().cloned().flatten()
+    }
+
+    /// How keys are written where no option says so.
+    pub(super) fn inferred_key_serde(&self) -> ArcSerde<K>
+    where
+        K: DefaultSerde,
+    {
+        self.key_serde.clone().unwrap_or_else(K::default_serde)
     }
 
     /// Adds an operator behind this stream.
@@ -98,6 +121,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         if operator.changes_key {
             plan.mark_key_changing::<(K2, V2)>(stream.node);
             stream.repartition_required = true;
+            stream.key_serde = None;
         } else if VALUE_CHANGING.contains(&operator.prefix) {
             plan.mark_value_changing(stream.node);
         }
@@ -116,6 +140,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         let location = Location::caller();
         let node = self.plan.borrow_mut().add_node(vec![self.node], kind, location);
         KStream::new(Rc::clone(&self.plan), node, self.repartition_required)
+            .with_key_serde(self.key_serde_of())
     }
 
     /// Keeps the records that `predicate` accepts.
@@ -408,7 +433,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         K: DefaultSerde,
         V: DefaultSerde,
     {
-        self.group_by_key_with(Grouped::new())
+        self.group_by_key_with(Grouped::with(self.inferred_key_serde(), V::default_serde()))
     }
 
     /// [`KStream::group_by_key`] with options.

@@ -82,6 +82,10 @@ pub trait Windowing: sealed::Sealed {
 /// Windows that cogrouped streams can be divided into: all but [`CountWindows`].
 ///
 /// It says what [`CogroupedKStream::windowed_by`] gives.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no windows for cogrouped streams",
+    note = "use `TimeWindows`, `SlidingWindows`, `UnlimitedWindows` or `SessionWindows`"
+)]
 pub trait CogroupWindowing: sealed::Sealed {
     /// What cogrouped streams become.
     type Stream<K, A>;

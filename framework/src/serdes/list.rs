@@ -171,8 +171,8 @@ mod tests {
 
         #[test]
         fn any_bytes_are_a_list_or_an_error(bytes: Vec<u8>) {
-            let _ = list(i64::default_serde()).deserialize(&bytes);
-            let _ = list(String::default_serde()).deserialize(&bytes);
+            drop(list(i64::default_serde()).deserialize(&bytes));
+            drop(list(String::default_serde()).deserialize(&bytes));
         }
     }
 }

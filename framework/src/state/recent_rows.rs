@@ -57,9 +57,9 @@ impl<V> RecentRows<V> {
     }
 
     /// Says what the store holds before the first row is put here: nothing at or after `from`, and its clock
-    /// is at `observed`. Only the first call counts.
+    /// is at `observed`. Only the first call counts, and none where there is no room.
     pub(crate) fn begin(&mut self, from: Timestamp, observed: Timestamp) {
-        if self.complete_from == Timestamp::MAX {
+        if self.complete_from == Timestamp::MAX && self.has_room() {
             self.complete_from = from;
             self.observed = self.observed.max(observed);
         }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use kstream::broker::OutgoingRecord;
 use kstream::serdes::DefaultSerde;
-use kstream::{Headers, Record, StreamsBuilder, StreamsConfig, Timestamp};
+use kstream::{Error, Headers, Record, StreamsBuilder, StreamsConfig, Timestamp};
 use kstream_test_utils::{TestError, TopologyTestDriver};
 
 /// A string that may be null.
@@ -45,6 +45,17 @@ impl IntoText for Null {
 /// The settings of most tests, where a test changes some.
 pub(crate) fn config() -> StreamsConfig {
     StreamsConfig::new("app").statestore_cache_max_bytes(0)
+}
+
+/// The error of a topology that has failed.
+#[track_caller]
+pub(crate) fn topology_error(result: Result<(), TestError>) -> Error {
+    match result.unwrap_err() {
+        TestError::Topology(error) => error,
+        other @ (TestError::Serde { .. } | TestError::Null { .. } | _) => {
+            unreachable!("the topology should have failed, not the test: {other}")
+        }
+    }
 }
 
 impl Harness {

@@ -56,4 +56,5 @@ mod timestamps;
 mod topology_builder;
 mod unlimited_windows;
 mod window_models;
+mod windowed_keys;
 mod windows;

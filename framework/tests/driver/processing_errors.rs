@@ -4,15 +4,14 @@ use std::error::Error as StdError;
 use std::sync::{Arc, Mutex};
 
 use kstream::{
-    DeadLetter, Error, ErrorContext, ErrorKind, FailedRecord, HandlerResponse, Headers, KStream,
+    DeadLetter, ErrorContext, ErrorKind, FailedRecord, HandlerResponse, Headers, KStream,
     LogAndContinue, Materialized, Named, ProcessingHandler, Processor, ProcessorContext,
     ProcessorError, Record, StreamsBuilder, StreamsConfig, Timestamp, UserPanic,
 };
-use kstream_test_utils::TestError;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::harness::{Harness, Text, config};
+use crate::harness::{Harness, Text, config, topology_error};
 
 const LETTERS: &str = "letters";
 
@@ -26,21 +25,13 @@ fn fine(value: String) -> String {
     value
 }
 
-#[track_caller]
-fn cause(result: Result<(), TestError>) -> Error {
-    match result.unwrap_err() {
-        TestError::Topology(error) => error,
-        other => panic!("{other}"),
-    }
-}
-
 #[test]
 fn failing_node_is_named_without_a_handler() {
     let test = Harness::new(|builder| {
         let stream: KStream<String, String> = builder.stream("in");
         stream.peek(|_, _| ()).map_values_with(|_, value| fine(value), "mapper").to("out");
     });
-    let error = cause(test.try_pipe("in", "k", "bad", 0));
+    let error = topology_error(test.try_pipe("in", "k", "bad", 0));
     assert_eq!(error.node(), Some("mapper"));
     for part in ["boom bad", "node mapper", "in-0 at offset 0", "task 0_0"] {
         assert!(error.to_string().contains(part), "{part}: {error}");
@@ -109,7 +100,7 @@ impl ProcessingHandler for Noting {
         record: Option<&FailedRecord<'_>>,
         error: &(dyn StdError + Send + Sync + 'static),
     ) -> HandlerResponse {
-        let value = record.and_then(|record| record.value::<String>()).unwrap();
+        let value = record.and_then(FailedRecord::value::<String>).unwrap();
         let panicked = error.is::<UserPanic>();
         let note = format!("{} {value} {error} {panicked}", context.node);
         self.0.lock().unwrap().push(note);
@@ -133,7 +124,7 @@ fn two_nodes(builder: &StreamsBuilder) {
 fn handler_that_fails_is_asked_once_and_the_error_names_the_inner_node() {
     let (config, notes) = noting(HandlerResponse::fail());
     let test = Harness::with_config(config, two_nodes);
-    let error = cause(test.try_pipe("in", "k", "bad", 0));
+    let error = topology_error(test.try_pipe("in", "k", "bad", 0));
     assert_eq!(error.node(), Some("inner"));
     assert_eq!(*notes.lock().unwrap(), ["inner bad? boom bad? true"]);
     assert_eq!(test.read_from::<String>(LETTERS), ["k=bad@0"]);
@@ -143,7 +134,7 @@ fn handler_that_fails_is_asked_once_and_the_error_names_the_inner_node() {
 fn retrying_is_failing_where_nothing_can_be_tried_again() {
     let (config, _) = noting(HandlerResponse::retry());
     let test = Harness::with_config(config, two_nodes);
-    cause(test.try_pipe("in", "k", "bad", 0));
+    topology_error(test.try_pipe("in", "k", "bad", 0));
 }
 
 #[test]
@@ -187,6 +178,7 @@ fn error_that_a_processor_returns_is_given_as_it_is() {
 struct Broken;
 
 impl ProcessingHandler for Broken {
+    #[expect(clippy::panic, reason = "this is what a broken handler does")]
     fn handle(
         &self,
         _: &ErrorContext<'_>,
@@ -200,7 +192,7 @@ impl ProcessingHandler for Broken {
 #[test]
 fn handler_that_panics_ends_the_task() {
     let test = Harness::with_config(config().processing_handler(Broken), two_nodes);
-    let error = cause(test.try_pipe("in", "k", "bad", 0));
+    let error = topology_error(test.try_pipe("in", "k", "bad", 0));
     assert_eq!(error.kind(), ErrorKind::Fatal);
     assert!(error.to_string().contains("no idea"), "{error}");
 }

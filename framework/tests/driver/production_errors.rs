@@ -8,9 +8,8 @@ use kstream::{
     ErrorContext, FailedRecord, HandlerResponse, KStream, LogAndContinue, Produced, ProducedRecord,
     ProductionHandler, RecordPart, SerializationFailure, StreamsBuilder, StreamsConfig,
 };
-use kstream_test_utils::TestError;
 
-use crate::harness::{Harness, config};
+use crate::harness::{Harness, config, topology_error};
 
 const LETTERS: &str = "letters";
 /// Above what the broker takes of one record.
@@ -49,10 +48,7 @@ fn growing(builder: &StreamsBuilder) {
 
 #[track_caller]
 fn refusal(test: &Harness, key: &str, value: &str) -> String {
-    match test.try_pipe("in", key, value, 0).unwrap_err() {
-        TestError::Topology(error) => error.to_string(),
-        other => panic!("{other}"),
-    }
+    topology_error(test.try_pipe("in", key, value, 0)).to_string()
 }
 
 #[test]

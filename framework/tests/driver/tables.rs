@@ -2,7 +2,7 @@
 
 use kstream::state::KeyValueStore;
 use kstream::{
-    Consumed, Grouped, KStream, KTable, Materialized, Named, ProcessorError, Stores,
+    Consumed, Grouped, KStream, KTable, Materialized, Named, ProcessorError, Repartitioned, Stores,
     StreamsBuilder, TransformContext, ValueTransformerWithKey,
 };
 
@@ -244,6 +244,29 @@ fn store_of_a_join_is_called_by_number_where_the_user_names_none() {
     });
     let merge = "KTABLE-MERGE-0000000007 (stores: [KTABLE-MERGE-STATE-STORE-0000000006])";
     assert!(description.contains(merge), "{description}");
+}
+
+#[test]
+fn joined_tables_need_the_same_number_of_partitions() {
+    let builder = StreamsBuilder::new();
+    let side = |topic: &str, partitions| -> KTable<String, String> {
+        let stream: KStream<String, String> = builder.stream(topic);
+        let repartitioned = Repartitioned::named(topic).with_number_of_partitions(partitions);
+        stream.repartition_with(repartitioned).to_table()
+    };
+    side("l", 2).join(&side("r", 3), |left, right| left.clone() + right);
+    let errors = builder.build().unwrap_err().to_string();
+    assert!(errors.contains("it has 3 partitions, but is joined with"), "{errors}");
+}
+
+#[test]
+fn tables_of_different_builders_are_not_joined() {
+    let (builder, other) = (StreamsBuilder::new(), StreamsBuilder::new());
+    let left: KTable<String, String> = builder.table("l");
+    let right: KTable<String, String> = other.table("r");
+    left.join(&right, |left, right| left.clone() + right);
+    let errors = builder.build().unwrap_err().to_string();
+    assert!(errors.contains("the tables come from different builders"), "{errors}");
 }
 
 /// Numbers the values of each key, deletions included, from a store that it brings along.

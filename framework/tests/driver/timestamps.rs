@@ -6,9 +6,8 @@ use kstream::{
     BuiltInTimestampExtractor, Consumed, ConsumedRecord, ErrorKind, KStream, KTable,
     StreamsBuilder, TimestampExtractor,
 };
-use kstream_test_utils::TestError;
 
-use crate::harness::{Harness, Null, Text, config};
+use crate::harness::{Harness, Null, Text, config, topology_error};
 
 fn copy(timestamps: impl Into<TimestampExtractor<String, String>>) -> impl FnOnce(&StreamsBuilder) {
     let timestamps = timestamps.into();
@@ -25,9 +24,7 @@ fn from_value() -> TimestampExtractor<String, String> {
 
 #[track_caller]
 fn refused(test: &Harness, timestamp: i64) -> kstream::Error {
-    let error = test.try_pipe("in", "k", "v", timestamp).unwrap_err();
-    let TestError::Topology(error) = error else { panic!("{error}") };
-    error
+    topology_error(test.try_pipe("in", "k", "v", timestamp))
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod final_results;
 mod foreign_key;
 mod global;
 mod health;
+mod joins;
 mod membership;
 mod processors;
 mod restart;

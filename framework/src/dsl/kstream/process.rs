@@ -160,7 +160,8 @@ impl<K: Data, V: Data> KStream<K, V> {
         plan.connect(node, stores, location);
         drop(plan);
         let repartition_required = self.repartition_required || operator.changes_key;
-        KStream::new(Rc::clone(&self.plan), node, repartition_required)
+        let key_serde = if operator.changes_key { None } else { self.key_serde_of() };
+        KStream::new(Rc::clone(&self.plan), node, repartition_required).with_key_serde(key_serde)
     }
 }
 

@@ -63,7 +63,7 @@ impl<K: Data + DefaultSerde, V: Data> KStream<K, V> {
         if !queryable {
             materialized.name = Some(plan.store_name("KSTREAM-TOTABLE-"));
         }
-        let key_serde = materialized.key_serde.clone().unwrap_or_else(K::default_serde);
+        let key_serde = materialized.key_serde.clone().unwrap_or_else(|| self.inferred_key_serde());
         let repartition = self.repartition_required.then(|| {
             let names = plan.repartition_names(&name);
             let value_serde: ArcSerde<Option<T>> =

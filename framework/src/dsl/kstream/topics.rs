@@ -42,7 +42,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         K: DefaultSerde,
         V: DefaultSerde,
     {
-        self.repartition_with(Repartitioned::new())
+        self.repartition_with(Repartitioned::with(self.inferred_key_serde(), V::default_serde()))
     }
 
     /// [`KStream::repartition`] with options.
@@ -62,10 +62,11 @@ impl<K: Data, V: Data> KStream<K, V> {
             GraphNodeKind::Repartition(partitioned_node::<K, V, V>(repartition, partitioner));
         let node = plan.add_node(vec![self.node], kind, location);
         drop(plan);
-        Self::new(Rc::clone(&self.plan), node, false)
+        Self::new(Rc::clone(&self.plan), node, false).with_key_serde(self.key_serde.clone())
     }
 
-    /// Writes all records to a topic, with default serdes.
+    /// Writes all records to a topic, with default serdes; keys of windows as the table has them that they come
+    /// from.
     ///
     /// **Shape**: the partition is the one that Java's default partitioner gives the key; records with a null
     /// key are spread. A windowed key is partitioned by the key inside.
@@ -75,7 +76,7 @@ impl<K: Data, V: Data> KStream<K, V> {
         K: DefaultSerde,
         V: DefaultSerde,
     {
-        self.to_with(topic, Produced::new());
+        self.to_with(topic, Produced::with(self.inferred_key_serde(), V::default_serde()));
     }
 
     /// [`KStream::to`] with options.
@@ -126,7 +127,8 @@ impl<K: Data, V: Data> KStream<K, V> {
         K: DefaultSerde,
         V: DefaultSerde,
     {
-        self.to_extracted_with(extractor, Produced::new());
+        let produced = Produced::with(self.inferred_key_serde(), V::default_serde());
+        self.to_extracted_with(extractor, produced);
     }
 
     /// [`KStream::to_extracted`] with options.

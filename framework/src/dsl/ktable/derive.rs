@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::kept_store::{KeptBy, KeptStore};
+use super::kept_store::{KeptStore, OutputTable};
 use super::origin::{DerivedSupplier, DerivedTable, SendOld};
 use super::{KTable, Table};
 use crate::dsl::options::{Materialized, Named};
@@ -13,7 +13,7 @@ use crate::graph::GraphNodeKind;
 use crate::processor::Data;
 use crate::processor::operators::kept_rows::KeptRows;
 use crate::processor::operators::table_derive::TableDerive;
-use crate::processor::value_getter::{Derive, DerivedGetter, plain_store_key};
+use crate::processor::value_getter::{Derive, DerivedGetter};
 use crate::serdes::ArcSerde;
 use crate::topology::link::{Linker, NodeSupplier, flushing_node};
 
@@ -35,21 +35,21 @@ pub(super) trait RowOperator<K, P, V> {
     const NUMBERS_UNMADE_STORE: bool;
 
     /// The node.
-    fn supplier(&self, output: DerivedOutput<K>) -> NodeSupplier;
+    fn supplier(&self, rows: DerivedRows<K>) -> NodeSupplier;
 
     /// How others read the table where it has no store.
     fn getter(self) -> DerivedSupplier<K, P, V>;
 }
 
 /// Where the rows go.
-pub(super) struct DerivedOutput<K> {
+pub(super) struct DerivedRows<K> {
     pub(super) kept: Option<KeptStore<K>>,
     pub(super) send_old: SendOld,
     /// Whether the parent keeps its history.
     pub(super) versioned: bool,
 }
 
-impl<K: Data> DerivedOutput<K> {
+impl<K: Data> DerivedRows<K> {
     /// The rows that are kept, for one task.
     pub(super) fn link<V: Data>(
         &self,
@@ -80,34 +80,23 @@ impl<K: Data, P: Data> KTable<K, P> {
         }
         let name = plan.name_or(named.0, prefix);
         let inherits = materialized.is_none();
-        let own_history = materialized.as_ref().is_some_and(|options| options.history.is_some());
-        let own_serdes = materialized.as_ref().map(|materialized| {
-            (materialized.key_serde.clone(), Arc::clone(&materialized.value_serde))
-        });
-        let (own_key_serde, own_value_serde) = own_serdes.unzip();
-        let key_serde =
-            own_key_serde.flatten().unwrap_or_else(|| Arc::clone(&self.table.key_serde));
-        let store_name = materialized.as_ref().and_then(|materialized| materialized.name.clone());
-        let kept = materialized.filter(|materialized| materialized.name.is_some()).map(|options| {
-            let node = KeptBy { node: &name, key_serde: &key_serde, send_old: &send_old };
-            KeptStore::add(&mut plan, options, &node, location)
-        });
-        let store = kept.as_ref().map(|kept| kept.id);
+        let by = (name.as_str(), &send_old);
+        let mut output =
+            OutputTable::new(&mut plan, materialized, &self.table.key_serde, by, location);
+        let store = output.store();
+        let stores = store.iter().map(|(store, _)| *store).collect();
         let versioned = self.table.versioned;
-        let output = DerivedOutput { kept, send_old: send_old.clone(), versioned };
-        let stores = store.into_iter().collect();
-        let kind = GraphNodeKind::Processor { name, supplier: operator.supplier(output), stores };
+        let rows = DerivedRows { kept: output.kept.take(), send_old: send_old.clone(), versioned };
+        let kind = GraphNodeKind::Processor { name, supplier: operator.supplier(rows), stores };
         let node = plan.add_node(vec![self.node], kind, location);
         drop(plan);
-        let store = store.map(|store| (store, plain_store_key(&key_serde)));
-        let parent = Rc::clone(&self.table.origin);
-        let getter = operator.getter();
+        let (parent, getter) = (Rc::clone(&self.table.origin), operator.getter());
         let table = Table {
             origin: Rc::new(DerivedTable { parent, store, send_old, getter }),
-            key_serde,
-            value_serde: own_value_serde.or(value_serde),
-            store_name: store_name.as_deref().map(Into::into),
-            versioned: if inherits { self.table.versioned } else { own_history },
+            key_serde: output.key_serde,
+            value_serde: output.value_serde.or(value_serde),
+            store_name: output.store_name,
+            versioned: if inherits { versioned } else { output.versioned },
             grace_ms: self.table.grace_ms,
         };
         KTable::new(Rc::clone(&self.plan), node, table)
@@ -123,14 +112,14 @@ impl<K: Data, P: Data, V: Data, const IS_FILTER: bool> RowOperator<K, P, V>
     const IS_FILTER: bool = IS_FILTER;
     const NUMBERS_UNMADE_STORE: bool = true;
 
-    fn supplier(&self, output: DerivedOutput<K>) -> NodeSupplier {
+    fn supplier(&self, rows: DerivedRows<K>) -> NodeSupplier {
         let derive = Arc::clone(&self.0);
         flushing_node(move |linker| {
             Ok(TableDerive {
                 derive: Arc::clone(&derive),
-                kept: output.link(linker)?,
-                send_old: output.send_old.is_enabled(),
-                skips_absent: IS_FILTER && !output.versioned,
+                kept: rows.link(linker)?,
+                send_old: rows.send_old.is_enabled(),
+                skips_absent: IS_FILTER && !rows.versioned,
                 next: linker.outlet()?,
             })
         })

@@ -1,28 +1,19 @@
 //! Joins of two tables by their key.
 
+mod nodes;
+
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::kept_store::{KeptBy, KeptStore};
-use super::origin::{JoinedTable, SendOld, TableView};
+use super::kept_store::OutputTable;
+use super::origin::{JoinedTable, SendOld};
 use super::{KTable, Table};
 use crate::dsl::join_sides::TableByKey;
 use crate::dsl::options::{Materialized, Named};
-use crate::graph::{GraphNodeId, GraphNodeKind, Plan};
 use crate::processor::Data;
-use crate::processor::operators::table_join::{Combine, SideRules, TableJoin};
-use crate::processor::operators::table_join_merge::TableJoinMerge;
-use crate::processor::value_getter::plain_store_key;
-use crate::topology::link::{NodeSupplier, flushing_node, node};
-
-/// Which rows a join needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Both,
-    Left,
-    Either,
-}
+use crate::processor::operators::table_join::Combine;
+use nodes::{JoinNames, JoinNodes, Side, merge_kind};
 
 /// A join to be added.
 struct Join<K, L, R, V> {
@@ -231,44 +222,36 @@ impl<K: Data, V: Data> KTable<K, V> {
             materialized.name = Some(plan.store_name("KTABLE-MERGE-"));
         }
         let names = JoinNames::new(&mut plan, &named);
+        if !Rc::ptr_eq(&self.plan, &other.plan) {
+            let problem = "the tables come from different builders".to_owned();
+            plan.report(format!("node {}", names.merge), problem, location);
+        }
         let send_old = SendOld::default();
-        let versioned = (self.table.versioned, other.table.versioned);
-        let sides =
-            Sides { needs, combine: Arc::clone(&combine), send_old: send_old.clone(), versioned };
-        let (parents, nodes) =
-            ((self.node, other.node), (names.this.as_str(), names.other.as_str()));
-        plan.copartition(vec![self.node, other.node]);
-        let [this, that] = sides.add(&mut plan, parents, nodes, views, location);
-        let own_serdes =
-            materialized.as_ref().map(|m| (m.key_serde.clone(), Arc::clone(&m.value_serde)));
-        let (own_key_serde, value_serde) = own_serdes.unzip();
-        let key_serde =
-            own_key_serde.flatten().unwrap_or_else(|| Arc::clone(&self.table.key_serde));
-        let store_name = materialized.as_ref().and_then(|materialized| materialized.name.clone());
-        let versioned = materialized.as_ref().is_some_and(|options| options.history.is_some());
-        let kept = materialized.map(|options| {
-            let by = KeptBy { node: &names.merge, key_serde: &key_serde, send_old: &send_old };
-            KeptStore::add(&mut plan, options, &by, location)
-        });
-        let store = kept.as_ref().map(|kept| kept.id);
-        let (name, stores) = (names.merge, store.into_iter().collect());
-        let kind = GraphNodeKind::Processor { name, supplier: merge::<K, V3>(kept), stores };
-        let node = plan.add_node(vec![this, that], kind, location);
-        drop(plan);
-        let origin = JoinedTable {
-            left: Rc::clone(&self.table.origin),
-            right: Rc::clone(&other.table.origin),
-            store: store.map(|store| (store, plain_store_key(&key_serde))),
-            send_old,
-            combine,
-            left_required: needs != Side::Either,
+        let by = (names.merge.as_str(), &send_old);
+        let mut output =
+            OutputTable::new(&mut plan, materialized, &self.table.key_serde, by, location);
+        let store = output.store();
+        let nodes = JoinNodes {
+            needs,
+            combine: Arc::clone(&combine),
+            send_old: send_old.clone(),
+            versioned: (self.table.versioned, other.table.versioned),
+            location,
         };
+        let [this, that] = nodes.add_sides(&mut plan, (self.node, other.node), &names, views);
+        let merge = merge_kind::<K, V3>(names.merge, output.kept.take());
+        let node = plan.add_node(vec![this, that], merge, location);
+        drop(plan);
+        let (left, right) = (Rc::clone(&self.table.origin), Rc::clone(&other.table.origin));
+        let left_required = needs != Side::Either;
+        let origin = JoinedTable { left, right, store, send_old, combine, left_required };
         let table = Table {
-            value_serde,
-            store_name: store_name.as_deref().map(Into::into),
-            versioned,
+            origin: Rc::new(origin),
+            key_serde: output.key_serde,
+            value_serde: output.value_serde,
+            store_name: output.store_name,
+            versioned: output.versioned,
             grace_ms: self.table.grace_ms.max(other.table.grace_ms),
-            ..Table::new(Rc::new(origin), key_serde)
         };
         KTable::new(Rc::clone(&self.plan), node, table)
     }
@@ -302,85 +285,4 @@ impl<K, L: 'static, R: 'static, V: 'static> Join<K, L, R, V> {
             Arc::new(move |l, r| (l.is_some() || r.is_some()).then(|| joiner(l, r)));
         Self { needs: Side::Either, combine, named, materialized }
     }
-}
-
-/// The names of a join's nodes.
-struct JoinNames {
-    this: String,
-    other: String,
-    merge: String,
-}
-
-impl JoinNames {
-    fn new(plan: &mut Plan, named: &Named) -> Self {
-        let suffixed = |suffix| named.0.as_ref().map(|name| format!("{name}{suffix}"));
-        let merge = plan.name_or(named.0.clone(), "KTABLE-MERGE-");
-        let this = plan.name_or(suffixed("-join-this"), "KTABLE-JOINTHIS-");
-        let other = plan.name_or(suffixed("-join-other"), "KTABLE-JOINOTHER-");
-        Self { this, other, merge }
-    }
-}
-
-/// Both sides of a join.
-struct Sides<L, R, V> {
-    needs: Side,
-    combine: Combine<L, R, V>,
-    send_old: SendOld,
-    /// Whether they keep their history.
-    versioned: (bool, bool),
-}
-
-impl<L: Data, R: Data, V: Data> Sides<L, R, V> {
-    /// Adds the nodes: updates of one table meet the rows of the other.
-    fn add<K: Data>(
-        self,
-        plan: &mut Plan,
-        parents: (GraphNodeId, GraphNodeId),
-        names: (&str, &str),
-        views: (TableView<K, L>, TableView<K, R>),
-        location: &'static Location<'static>,
-    ) -> [GraphNodeId; 2] {
-        let combine = Arc::clone(&self.combine);
-        let reverse: Combine<R, L, V> = Arc::new(move |right, left| combine(left, right));
-        let (left, right) = views;
-        let mut add = |parent, name: &str, stores, supplier| {
-            let kind = GraphNodeKind::Processor { name: name.to_owned(), supplier, stores };
-            plan.add_node(vec![parent], kind, location)
-        };
-        let (this_versioned, other_versioned) = self.versioned;
-        let right_required = self.needs == Side::Both;
-        let rules = SideRules { other_required: right_required, versioned: this_versioned };
-        let stores = right.stores.clone();
-        let this = side(right, self.combine, rules, self.send_old.clone());
-        let this = add(parents.0, names.0, stores, this);
-        let left_required = self.needs != Side::Either;
-        let stores = left.stores.clone();
-        let rules = SideRules { other_required: left_required, versioned: other_versioned };
-        let other = side(left, reverse, rules, self.send_old);
-        [this, add(parents.1, names.1, stores, other)]
-    }
-}
-
-fn side<K: Data, V1: Data, V2: Data, V: Data>(
-    other: TableView<K, V2>,
-    combine: Combine<V1, V2, V>,
-    rules: SideRules,
-    send_old: SendOld,
-) -> NodeSupplier {
-    node(move |linker| {
-        Ok(TableJoin {
-            other: (other.getter)(linker)?,
-            combine: Arc::clone(&combine),
-            rules,
-            send_old: send_old.is_enabled(),
-            next: linker.outlet()?,
-        })
-    })
-}
-
-fn merge<K: Data, V: Data>(kept: Option<KeptStore<K>>) -> NodeSupplier {
-    flushing_node(move |linker| {
-        let kept = kept.as_ref().map(|kept| kept.link(linker)).transpose()?;
-        Ok(TableJoinMerge::<K, V> { kept, next: linker.outlet()? })
-    })
 }

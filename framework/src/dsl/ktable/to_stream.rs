@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::KTable;
 use crate::dsl::kstream::KStream;
@@ -49,7 +50,9 @@ impl<K: Data, V: Data> KTable<K, V> {
         let kind = GraphNodeKind::Processor { name, supplier, stores: Vec::new() };
         let node = plan.add_node(vec![self.node], kind, Location::caller());
         drop(plan);
-        KStream::new(Rc::clone(&self.plan), node, false)
+        // What the default serde of such keys would not know: whether they are of sessions, how long windows are.
+        let windowed = self.table.grace_ms.map(|_| Arc::clone(&self.table.key_serde));
+        KStream::new(Rc::clone(&self.plan), node, false).with_key_serde(windowed)
     }
 
     /// The table's updates as a stream with other keys.

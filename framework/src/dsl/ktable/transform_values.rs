@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::KTable;
-use super::derive::{Derivation, DerivedOutput, RowOperator};
+use super::derive::{Derivation, DerivedRows, RowOperator};
 use super::origin::DerivedSupplier;
 use crate::dsl::options::{Materialized, Named};
 use crate::dsl::processor_supplier::ValueTransformerWithKeySupplier;
@@ -130,13 +130,13 @@ impl<K: Data, P: Data, V: Data> RowOperator<K, P, V> for Transforming<K, P, V> {
     const IS_FILTER: bool = false;
     const NUMBERS_UNMADE_STORE: bool = false;
 
-    fn supplier(&self, output: DerivedOutput<K>) -> NodeSupplier {
+    fn supplier(&self, rows: DerivedRows<K>) -> NodeSupplier {
         let make = Arc::clone(&self.0);
         flushing_processor(move |linker| {
             Ok(TableTransform {
                 transformer: transformer(&make, linker),
-                kept: output.link(linker)?,
-                send_old: output.send_old.is_enabled(),
+                kept: rows.link(linker)?,
+                send_old: rows.send_old.is_enabled(),
                 next: linker.outlet()?,
             })
         })

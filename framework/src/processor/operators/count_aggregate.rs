@@ -85,8 +85,9 @@ impl<K: Data, V: Data, A: Data> Node<K, V> for CountAggregate<K, V, A> {
 impl<K: Data, V: Data, A: Data> CountAggregate<K, V, A> {
     fn update_windows(&mut self, key: &K, value: V, timestamp: Timestamp) -> Result<(), Error> {
         let mut rows = self.rows.borrow_mut();
-        let id = rows.find(&self.key_bytes)?;
-        let row = rows.take(id);
+        // A copy: where the user's code panics, the row stays as it was.
+        let row = rows.get(&self.key_bytes)?.cloned();
+        self.results.clear();
         let written_at = row.as_ref().map_or(timestamp, |row| row.timestamp.max(timestamp));
         let mut counted = row.map(|row| row.value).unwrap_or_default();
         let number = counted.seen;
@@ -112,7 +113,7 @@ impl<K: Data, V: Data, A: Data> CountAggregate<K, V, A> {
         if self.windows.first_open(number) + self.windows.size() == counted.seen {
             counted.open.pop_front();
         }
-        rows.put(id, Some(Stamped { value: counted, timestamp: written_at }), timestamp);
-        Ok(())
+        let row = Stamped { value: counted, timestamp: written_at };
+        rows.set(&self.key_bytes, Some(row), timestamp)
     }
 }

@@ -21,17 +21,17 @@ const UNKNOWN: Timestamp = -1;
 
 /// A transformer and its view of the task, which leads nowhere.
 pub(crate) struct Transformer<K, P, V> {
-    transformer: Box<dyn ValueTransformerWithKey<K, P, V>>,
+    user: Box<dyn ValueTransformerWithKey<K, P, V>>,
     node: ProcessorNode,
     nowhere: Outlet<Infallible, Infallible>,
 }
 
 impl<K: Data, P: Data, V: Data> Transformer<K, P, V> {
     pub(crate) fn new(
-        transformer: Box<dyn ValueTransformerWithKey<K, P, V>>,
+        user: Box<dyn ValueTransformerWithKey<K, P, V>>,
         node: ProcessorNode,
     ) -> Self {
-        Self { transformer, node, nowhere: Outlet::new(Vec::new()) }
+        Self { user, node, nowhere: Outlet::new(Vec::new()) }
     }
 
     fn call<T>(
@@ -44,12 +44,12 @@ impl<K: Data, P: Data, V: Data> Transformer<K, P, V> {
         ) -> Result<T, ProcessorError>,
     ) -> Result<T, Error> {
         let mut context = ProcessorContext::new(task, &self.node, &self.nowhere, occasion);
-        let worked = work(&mut *self.transformer, &mut context);
+        let worked = work(&mut *self.user, &mut context);
         worked.map_err(|error| failed(&self.node.name, error))
     }
 
     fn init(&mut self, task: &mut TaskContext) -> Result<(), Error> {
-        self.call(task, Occasion::Init, |transformer, context| transformer.init(context))
+        self.call(task, Occasion::Init, ValueTransformerWithKey::init)
     }
 
     fn transform(
@@ -129,7 +129,7 @@ impl<K: Data, P: Data, V: Data> Lifecycle for TableTransform<K, P, V> {
     }
 
     fn close(&mut self) {
-        self.transformer.transformer.close();
+        self.transformer.user.close();
     }
 }
 

@@ -273,16 +273,16 @@ fn a_record_that_is_refused_late_can_be_reported(test: &BrokerUnderTest<'_>) {
     producer.report_undelivered();
     let handle = producer.topic(topic).unwrap();
     let large = vec![b'x'; 10_000];
-    match send(&mut *producer, handle, 0, &large) {
-        Err(refused) => assert_eq!(refused.kind(), BrokerErrorKind::RecordTooLarge),
-        Ok(()) => {
-            producer.flush(test.deadline).unwrap();
-            let undelivered = producer.take_undelivered();
-            let [record] = undelivered.as_slice() else { panic!("{undelivered:?}") };
-            assert_eq!(record.partition, TopicPartition::new(topic, 0));
-            assert_eq!((&record.key, record.value.as_deref()), (&None, Some(&*large)));
-            assert_eq!(record.error.kind(), BrokerErrorKind::RecordTooLarge);
-        }
+    if let Err(refused) = send(&mut *producer, handle, 0, &large) {
+        assert_eq!(refused.kind(), BrokerErrorKind::RecordTooLarge);
+    } else {
+        producer.flush(test.deadline).unwrap();
+        let undelivered = producer.take_undelivered();
+        assert_eq!(undelivered.len(), 1, "{undelivered:?}");
+        let record = &undelivered[0];
+        assert_eq!(record.partition, TopicPartition::new(topic, 0));
+        assert_eq!((&record.key, record.value.as_deref()), (&None, Some(&*large)));
+        assert_eq!(record.error.kind(), BrokerErrorKind::RecordTooLarge);
     }
     send(&mut *producer, handle, 0, b"small").unwrap();
     producer.flush(test.deadline).unwrap();
