@@ -57,7 +57,7 @@ impl UnlimitedWindows {
     }
 
     /// What is wrong with the window, if anything.
-    pub(crate) fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(self) -> Option<String> {
         (self.start < 0).then(|| {
             format!("the window starts at {} ms; it must not start before the epoch", self.start)
         })
