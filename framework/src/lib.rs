@@ -89,6 +89,7 @@ pub use topology::{
 };
 
 #[doc = include_str!("../docs/kafka-streams.md")]
+#[expect(clippy::doc_markdown, reason = "headings are names of Java classes")]
 pub mod kafka_streams {}
 
 /// The README's code, kept true by compiling it.

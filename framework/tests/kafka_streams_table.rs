@@ -167,7 +167,9 @@ fn add_functions(folder: &Path, names: &mut BTreeSet<String>) {
             let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
             text.split(|c| !is_part(c)).next().unwrap_or_default().to_owned()
         };
-        names.extend(text.split("pub fn ").skip(1).map(name_in));
+        for start in ["pub fn ", "pub const fn "] {
+            names.extend(text.split(start).skip(1).map(name_in));
+        }
         names.extend(
             text.lines().filter_map(|line| line.trim().split_once("_builder, ")).flat_map(
                 |(first, second)| [format!("{}_builder", name_in(first)), name_in(second)],

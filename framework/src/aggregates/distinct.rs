@@ -11,13 +11,13 @@ use crate::serdes::{ArcSerde, DefaultSerde, Serde, SerdeError};
 /// The usual precision: 4096 registers.
 const PRECISION: u8 = 12;
 
-/// How many different values there were, in 2 KiB however many: a HyperLogLog.
+/// How many different values there were, in 2 KiB however many: a `HyperLogLog`.
 ///
 /// **Estimated**: with the usual precision, two of three answers are within 1.7 % of the truth, and nineteen
 /// of twenty within 3.4 %; up to some tens of values they are nearly always exact. Each step of precision
 /// doubles the memory and divides the error by 1.4.
 ///
-/// **Bytes** of the default serde: the image of Apache DataSketches' HLL sketch (`HLL_4`), which its Java, C++
+/// **Bytes** of the default serde: the image of Apache `DataSketches`' HLL sketch (`HLL_4`), which its Java, C++
 /// and Python libraries read. Text and bytes are hashed as those libraries hash byte arrays, so that sketches
 /// from both sides can be merged.
 ///
@@ -46,7 +46,7 @@ const PRECISION: u8 = 12;
 /// ```
 ///
 /// # Source
-/// Flajolet and others, "HyperLogLog: the analysis of a near-optimal cardinality estimation algorithm".
+/// Flajolet and others, "`HyperLogLog`: the analysis of a near-optimal cardinality estimation algorithm".
 #[derive(Clone, PartialEq)]
 pub struct DistinctSketch(HllSketch);
 
@@ -127,6 +127,7 @@ impl DistinctSketch {
 
     /// Takes the values of another; the lower precision of both remains.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a merger has two aggregates to give away")]
     pub fn merged(self, other: Self) -> Self {
         let precision = self.0.lg_config_k().max(other.0.lg_config_k());
         let Ok(mut union) = HllUnion::new(precision) else { return self };
@@ -174,7 +175,7 @@ fn whole(estimate: f64) -> u64 {
     estimate.round() as u64
 }
 
-/// The serde of [`DistinctSketch`]: Apache DataSketches' image of an HLL sketch.
+/// The serde of [`DistinctSketch`]: Apache `DataSketches`' image of an HLL sketch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DistinctSerde;
 

@@ -13,7 +13,7 @@ use crate::serdes::{ArcSerde, DefaultSerde, Serde, SerdeError};
 /// infinite numbers are left out. An estimate may differ a little after a restart, because the state is
 /// condensed when it is written.
 ///
-/// **Bytes** of the default serde: the image of Apache DataSketches' t-digest of doubles, which its Java, C++
+/// **Bytes** of the default serde: the image of Apache `DataSketches`' t-digest of doubles, which its Java, C++
 /// and Python libraries read.
 ///
 /// # Examples
@@ -67,6 +67,7 @@ impl QuantileSketch {
 
     /// Takes the values of another; the compression stays.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a merger has two aggregates to give away")]
     pub fn merged(mut self, other: Self) -> Self {
         self.0.merge(&other.0);
         self
@@ -129,7 +130,7 @@ impl QuantileSketch {
     }
 }
 
-/// The serde of [`QuantileSketch`]: Apache DataSketches' image of a t-digest.
+/// The serde of [`QuantileSketch`]: Apache `DataSketches`' image of a t-digest.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct QuantileSerde;
 

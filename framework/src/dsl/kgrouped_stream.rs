@@ -269,6 +269,7 @@ impl<K: Data, V: Data> KGroupedStream<K, V> {
         let names = plan.repartition_names(self.grouped.name.as_deref().unwrap_or(store_name));
         let shared = self.repartition.get().filter(|_| self.grouped.name.is_some());
         if let Some(node) = known.or(shared) {
+            plan.use_again(node);
             return node;
         }
         let repartition = RepartitionSpec {

@@ -309,6 +309,7 @@ impl<K: Data, V: Data> KGroupedTable<K, V> {
         location: &'static Location<'static>,
     ) -> GraphNodeId {
         if let (Some(node), Some(_)) = (self.repartition.get(), &self.grouped.name) {
+            plan.use_again(node);
             return node;
         }
         let sink =

@@ -8,6 +8,7 @@ mod lower;
 mod names;
 mod naming;
 mod optimization;
+mod order;
 mod user_stores;
 
 use std::any::TypeId;
@@ -115,6 +116,8 @@ pub(crate) struct Plan {
     /// Stores that are restored from a source topic.
     source_changelogs: Vec<SourceChangelog>,
     store_formats: StoreFormats,
+    /// Where nodes stand that calls have used again.
+    used_again: BTreeMap<GraphNodeId, order::Place>,
     /// The order in which nodes are lowered, when the plan is complete.
     order: Vec<GraphNodeId>,
     /// Nodes that rewrites have taken out, and which ones do their work.

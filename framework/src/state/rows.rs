@@ -140,7 +140,7 @@ pub(crate) struct Rows<V> {
     /// Rows held back by the record cache, in the order of their writes; only a row's latest place counts.
     pending: Vec<u32>,
     /// How many of these places count.
-    pending_rows: usize,
+    held_back: usize,
     /// Values before the rows held back were first written, where somebody wants them.
     replaced: HashMap<u32, V, RandomState>,
     /// Dirty rows by row key; kept from the first scan on.
@@ -191,7 +191,7 @@ impl<V: Clone + 'static> Rows<V> {
             hasher: RandomState::default(),
             dirty: Vec::new(),
             pending: Vec::new(),
-            pending_rows: 0,
+            held_back: 0,
             replaced: HashMap::default(),
             order: None,
             log: log_every_update.then(UpdateLog::default),
@@ -340,7 +340,7 @@ impl<V: Clone + 'static> Rows<V> {
             let row = slot.row.as_ref();
             let headers = self.header_use.logs(row.is_some()).then_some(&slot.headers);
             let before = log.bytes();
-            log.append(id.0, row, written_at, headers, &self.value_serde);
+            log.append(id.0, (row, written_at), headers, &self.value_serde);
             self.uncommitted_bytes += log.bytes() - before;
         }
     }

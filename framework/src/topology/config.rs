@@ -20,6 +20,7 @@ use std::str::FromStr;
 /// # Source
 /// `StreamsConfig.TOPOLOGY_OPTIMIZATION_CONFIG` (`topology.optimization`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent choices, not a state")]
 pub struct TopologyOptimization {
     pub(crate) reuse_source_topics: bool,
     pub(crate) merge_repartitions: bool,

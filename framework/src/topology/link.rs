@@ -110,6 +110,9 @@ pub(crate) struct LinkedTask {
     pub(crate) clock: RecordClock,
 }
 
+/// The edges of a node that forwards two kinds of records.
+pub(crate) type TwoOutlets<K, V, K2, V2> = (Outlet<K, V>, Outlet<K2, V2>);
+
 /// What a node's supplier sees while a task is linked.
 pub(crate) struct Linker<'a> {
     topology: &'a Topology,
@@ -229,7 +232,7 @@ impl Linker<'_> {
     /// The edges to the children of a node that forwards two kinds of records: each child takes one of them.
     pub(crate) fn outlets<K: Data, V: Data, K2: Data, V2: Data>(
         &self,
-    ) -> Result<(Outlet<K, V>, Outlet<K2, V2>), Error> {
+    ) -> Result<TwoOutlets<K, V, K2, V2>, Error> {
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for child in &self.topology.node(self.node).children {
             if let Some(port) = self.edge::<K, V>(*child) {

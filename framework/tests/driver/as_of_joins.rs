@@ -16,6 +16,7 @@ fn as_of(tolerance: i64, grace: i64) -> AsOf {
     AsOf::within(ms(tolerance)).with_grace(ms(grace))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a joiner's results may be null")]
 fn text(left: &Text, right: Option<&Text>) -> Text {
     let shown = |value: Option<&Text>| value.cloned().flatten().unwrap_or("-".to_owned());
     Some(format!("{}{}", shown(Some(left)), shown(right)))

@@ -130,3 +130,33 @@ fn description_is_json_too() {
     ]}]});
     assert_eq!(description, expected);
 }
+
+/// The topics that the sub-topologies read, in the order of their numbers.
+fn sources(build: impl FnOnce(&StreamsBuilder)) -> Vec<Vec<String>> {
+    let builder = StreamsBuilder::new();
+    build(&builder);
+    let topology = builder.build().unwrap();
+    let parts = topology.subtopologies().iter();
+    parts.map(|part| part.source_topics().map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn subtopologies_are_numbered_in_the_order_of_the_calls() {
+    let read = |builder: &StreamsBuilder, topic: &str| -> KStream<String, String> {
+        builder.stream_with(topic, Consumed::named(format!("z-{topic}")))
+    };
+    let two = sources(|builder| {
+        let group = read(builder, "b").group_by_with(|_, value| value.clone(), Grouped::named("g"));
+        group.count();
+        read(builder, "a").to("out");
+    });
+    assert_eq!(two, [["b"], ["g-repartition"], ["a"]]);
+    // A repartition that is used again comes where the last call asked for it.
+    let again = sources(|builder| {
+        let group = read(builder, "b").group_by_with(|_, value| value.clone(), Grouped::named("g"));
+        group.count();
+        read(builder, "a").to("out");
+        group.reduce(|_, new| new);
+    });
+    assert_eq!(again, [["b"], ["a"], ["g-repartition"]]);
+}

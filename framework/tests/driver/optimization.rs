@@ -21,7 +21,7 @@ fn topology(optimization: TopologyOptimization, build: impl FnOnce(&StreamsBuild
 
 /// The names of a topology's repartition topics.
 fn repartition_topics(topology: &Topology) -> Vec<String> {
-    let sources = topology.subtopologies().iter().flat_map(|part| part.source_topics());
+    let sources = topology.subtopologies().iter().flat_map(kstream::Subtopology::source_topics);
     let mut topics: Vec<String> =
         sources.filter(|topic| topic.ends_with("-repartition")).map(str::to_owned).collect();
     topics.sort();

@@ -26,8 +26,7 @@ fn stores(build: impl Fn(&StreamsBuilder)) -> [Vec<String>; 2] {
     [NONE, NONE.single_store_self_join()].map(|optimization| {
         let driver = TopologyTestDriver::new(topology(optimization, &build)).unwrap();
         let task = driver.task();
-        let stores = task.borrow().changelog_topics().into_keys().collect();
-        stores
+        task.borrow().changelog_topics().into_keys().collect()
     })
 }
 

@@ -166,7 +166,8 @@ fn model(gap: i64, grace: i64, inputs: &[Input]) -> (Vec<String>, u64) {
             forwarded.push(format!("{key}[{start},{end}]=null@{end}"));
             continue;
         }
-        let merged: String = met.iter().map(|session| format!("({})", session.value)).collect();
+        let merged =
+            met.iter().fold(String::new(), |all, session| all + "(" + &session.value + ")");
         // The merger nests what it has so far: in front of each bracket nothing more is needed.
         let value = merged + value;
         forwarded.push(format!("{key}[{start},{end}]={value}@{end}"));

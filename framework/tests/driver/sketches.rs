@@ -128,7 +128,7 @@ fn the_bytes_of_sketches_stay_as_they_are() {
     let bytes = |serialize: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = Vec::new();
         serialize(&mut bytes);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        bytes.iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}"))
     };
     let top = TopK::new(3).with("b".to_owned(), 5_i16).with("a".to_owned(), 7);
     let top = bytes(&|bytes| TopK::default_serde().serialize(&top, bytes).unwrap());

@@ -121,7 +121,7 @@ fn model(difference: i64, inputs: &[Input]) -> BTreeMap<String, (String, i64)> {
 
 fn all_in_time(difference: i64) -> SlidingWindows {
     let difference = ms(difference.unsigned_abs());
-    SlidingWindows::of_time_difference_and_grace(difference, Duration::from_secs(60))
+    SlidingWindows::of_time_difference_and_grace(difference, Duration::from_mins(1))
 }
 
 fn run(difference: i64, inputs: &[Input]) -> Harness {

@@ -57,6 +57,7 @@ fn inputs() -> impl Strategy<Value = Vec<Input>> {
     })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a joiner's results may be null")]
 fn text(left: Option<&Text>, right: Option<&Text>) -> Text {
     let shown = |value: Option<&Text>| value.cloned().flatten().unwrap_or("-".to_owned());
     Some(format!("{}{}", shown(left), shown(right)))

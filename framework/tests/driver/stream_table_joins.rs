@@ -13,6 +13,7 @@ fn shown(value: Option<&str>) -> &str {
     value.unwrap_or("-")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a joiner's results may be null")]
 fn both(stream: &Text, row: Option<&String>) -> Text {
     Some(format!("{}{}", shown(stream.as_deref()), shown(row.map(String::as_str))))
 }
@@ -68,7 +69,7 @@ fn grace_needs_a_table_that_keeps_its_history() {
 fn grace_may_not_reach_further_back_than_the_history() {
     let build = |grace_ms| {
         let builder = StreamsBuilder::new();
-        let history = Materialized::versioned("v", Duration::from_millis(1_000));
+        let history = Materialized::versioned("v", Duration::from_secs(1));
         let table: KTable<String, String> = builder.table_with("table", Consumed::new(), history);
         let stream: KStream<String, String> = builder.stream("stream");
         let graced = Joined::new().with_grace(Duration::from_millis(grace_ms));
@@ -98,7 +99,7 @@ fn model(left: bool, inputs: &[Input]) -> (Vec<String>, u64) {
                 }
             }
             (false, None, Some(value)) if left => out.push(format!("null={value}-@0")),
-            (true, None, _) | (false, None, _) | (false, _, None) => dropped += 1,
+            (true | false, None, _) | (false, _, None) => dropped += 1,
         }
     }
     (out, dropped)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kstream::broker::memory::MemoryBroker;
-use kstream::broker::{Broker, OutgoingRecord};
+use kstream::broker::{Broker, OutgoingRecord, partition_for_key};
 use kstream::time::SystemClock;
 use kstream::{Headers, KTable, StreamsBuilder, TableJoined, Topology};
 use kstream_test_support::wait_until;
@@ -17,7 +17,7 @@ const FOREIGN_PARTITIONS: i32 = 2;
 const ROWS: i32 = 40;
 const FOREIGN_ROWS: i32 = 5;
 
-fn joining() -> Topology {
+fn joining(joined: TableJoined<String, String>) -> Topology {
     let builder = StreamsBuilder::new();
     let primary: KTable<String, String> = builder.table(INPUT);
     let foreign: KTable<String, String> = builder.table(FOREIGN);
@@ -26,7 +26,7 @@ fn joining() -> Topology {
             &foreign,
             |_, value| value.clone(),
             |primary, foreign| format!("{primary}+{foreign}"),
-            TableJoined::named("fk"),
+            joined,
         )
         .to_stream()
         .to(OUTPUT);
@@ -47,14 +47,24 @@ fn rows(broker: &MemoryBroker, topic: &str, partitions: i32) -> BTreeMap<String,
     records.map(|record| (text(record.key), text(record.value))).collect()
 }
 
-#[test]
-fn a_join_finds_rows_in_any_partition_and_answers_where_they_came_from() {
+/// The partition of a foreign row where the default partitioner has no part in it.
+fn chosen(key: &str) -> i32 {
+    let number: i32 = key.rsplit('-').next().unwrap().parse().unwrap();
+    number % FOREIGN_PARTITIONS
+}
+
+fn by_default(key: &str) -> i32 {
+    partition_for_key(key.as_bytes(), FOREIGN_PARTITIONS)
+}
+
+#[track_caller]
+fn check(joined: TableJoined<String, String>, foreign_partition: fn(&str) -> i32) {
     let broker = MemoryBroker::new(Arc::new(SystemClock::new()));
     broker.create_topic(INPUT, PRIMARY_PARTITIONS).unwrap();
     broker.create_topic(FOREIGN, FOREIGN_PARTITIONS).unwrap();
     broker.create_topic(OUTPUT, PRIMARY_PARTITIONS).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let mut streams = running(joining(), config(folder.path()), broker.clone());
+    let mut streams = running(joining(joined), config(folder.path()), broker.clone());
     let topics = ["app-fk-subscription-registration-topic", "app-fk-subscription-response-topic"];
     let counts = broker.admin().unwrap().partition_counts(&topics).unwrap();
     assert_eq!(counts, [Some(FOREIGN_PARTITIONS), Some(PRIMARY_PARTITIONS)]);
@@ -67,10 +77,26 @@ fn a_join_finds_rows_in_any_partition_and_answers_where_they_came_from() {
     }
     for row in 0..FOREIGN_ROWS {
         let key = format!("foreign-{row}");
-        let partition = kstream::broker::partition_for_key(key.as_bytes(), FOREIGN_PARTITIONS);
-        produce(&broker, FOREIGN, partition, &key, "value");
+        produce(&broker, FOREIGN, foreign_partition(&key), &key, "value");
     }
     let is_done = || rows(&broker, OUTPUT, PRIMARY_PARTITIONS) == expected;
     wait_until(SOON, "all results", is_done).unwrap();
     streams.close().unwrap();
+}
+
+#[test]
+fn a_join_finds_rows_in_any_partition_and_answers_where_they_came_from() {
+    check(TableJoined::named("fk"), by_default);
+}
+
+#[test]
+fn a_join_looks_for_rows_where_the_user_says_that_they_are() {
+    let joined = TableJoined::named("fk")
+        .with_partitioner(|_, key: &String, _| {
+            key.rsplit('-')
+                .next()
+                .and_then(|row| Some(row.parse::<i32>().ok()? % PRIMARY_PARTITIONS))
+        })
+        .with_other_partitioner(|_, key: &String, _| Some(chosen(key)));
+    check(joined, chosen);
 }

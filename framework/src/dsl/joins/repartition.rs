@@ -1,6 +1,7 @@
 //! What a join does with a stream whose key has changed: it goes through a topic first.
 
 use std::panic::Location;
+use std::sync::Arc;
 
 use crate::dsl::kstream::KStream;
 use crate::dsl::repartition::{RepartitionSpec, add_repartition};
@@ -41,8 +42,8 @@ impl<K: Data, V: Data> JoinSide<'_, K, V> {
         let repartition = RepartitionSpec {
             names,
             partitions: None,
-            key_serde: self.key_serde.clone(),
-            value_serde: self.value_serde.clone(),
+            key_serde: Arc::clone(self.key_serde),
+            value_serde: Arc::clone(self.value_serde),
         };
         let repartition = add_repartition(plan, node, repartition, location);
         plan.note_join_repartition(node, repartition);

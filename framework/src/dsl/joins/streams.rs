@@ -41,6 +41,12 @@ struct Names {
     merge: String,
 }
 
+/// The nodes that both sides get their records from, and the line of code that joins them.
+struct Sources {
+    nodes: [GraphNodeId; 2],
+    location: &'static Location<'static>,
+}
+
 /// The stores: of the left side, of the right side, of records without a match.
 #[derive(Clone, Copy)]
 struct Stores {
@@ -64,7 +70,8 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
             plan.report(format!("node {}", names.merge), problem, location);
         }
         let stores = self.add_stores(&mut plan, &names, location);
-        let merge = self.add_nodes(&mut plan, [left, right], &names, stores, location);
+        let sources = Sources { nodes: [left, right], location };
+        let merge = self.add_nodes(&mut plan, sources, &names, stores);
         if self.joiners.left.is_some() {
             plan.take_null_keys(merge);
         }
@@ -195,13 +202,11 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
         let suffix = if outer { "-outer-shared-join" } else { "-left-shared-join" };
         let base =
             joined.this_store.as_ref().map(|store| &store.name).or(joined.store_name.as_ref());
-        let name = match base {
-            Some(base) => format!("{base}{suffix}-store"),
-            None => {
-                let number = generated_this.rsplit('-').next().unwrap_or_default();
-                format!("KSTREAM-OUTERSHARED-{number}-store")
-            }
+        let generated = || {
+            let number = generated_this.rsplit('-').next().unwrap_or_default();
+            format!("KSTREAM-OUTERSHARED-{number}-store")
         };
+        let name = base.map_or_else(generated, |base| format!("{base}{suffix}-store"));
         let (left, right) = (&joined.value_serde, &joined.other_value_serde);
         Some(JoinStoreSpec {
             name,
@@ -219,10 +224,9 @@ impl<K: Data, L: Data, R: Data, O: Data> StreamJoinCall<'_, K, L, R, O> {
     fn add_nodes(
         &self,
         plan: &mut Plan,
-        [left, right]: [GraphNodeId; 2],
+        Sources { nodes: [left, right], location }: Sources,
         names: &Names,
         stores: Stores,
-        location: &'static Location<'static>,
     ) -> GraphNodeId {
         let [left_windowed, right_windowed] = &names.windowed;
         let [left_join, right_join] = &names.joins;

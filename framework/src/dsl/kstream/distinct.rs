@@ -1,5 +1,6 @@
 //! Dropping repeats.
 
+use std::collections::BTreeMap;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::processor::operators::distinct::{DistinctRecords, DistinctTimes, IdSe
 use crate::serdes::DefaultSerde;
 use crate::state::rows::RowHeaders;
 use crate::time::windows::whole_ms;
+use crate::topology::StoreType;
 use crate::topology::link::node;
 
 impl<K: Data, V: Data> KStream<K, V> {
@@ -91,35 +93,29 @@ impl<K: Data, V: Data> KStream<K, V> {
         options: Distinct<K, V, I>,
     ) -> Self {
         let location = Location::caller();
-        let Distinct { key_serde, value_serde, id_serde, name, within, grace, .. } = &options;
+        let times = times(&options);
+        let is_too_short = whole_ms(options.within) < 1;
+        let Distinct { key_serde, value_serde, id_serde, name, store_name, .. } = options;
         let mut plan = self.plan.borrow_mut();
-        let side = JoinSide { stream: self, key_serde, value_serde, name: name.clone() };
+        let side = JoinSide {
+            stream: self,
+            key_serde: &key_serde,
+            value_serde: &value_serde,
+            name: name.clone(),
+        };
         let parent = side.partitioned(&mut plan, location);
         let generated = plan.store_name("KSTREAM-DISTINCT-");
-        let node_name = plan.name_or(name.clone(), "KSTREAM-DISTINCT-");
-        let times =
-            DistinctTimes { within_ms: whole_ms(*within).max(1), grace_ms: whole_ms(*grace) };
-        if whole_ms(*within) < 1 {
-            let problem =
-                "equal records have to be at least a millisecond apart to count as repeats; give \
-                           a longer time"
-                    .to_owned();
-            plan.report(format!("node {node_name}"), problem, location);
+        let node_name = plan.name_or(name, "KSTREAM-DISTINCT-");
+        if is_too_short {
+            let problem = "equal records have to be at least a millisecond apart to count as repeats; give a \
+                 longer time";
+            plan.report(format!("node {node_name}"), problem.to_owned(), location);
         }
-        let store = JoinStoreSpec {
-            name: options.store_name.clone().unwrap_or(generated),
-            retention_ms: Some(times.retention_ms()),
-            store_type: options.store_type,
-            logging: options.logging,
-            topic_configs: std::collections::BTreeMap::new(),
-            value_serde: i64::default_serde(),
-            headers: RowHeaders::Dropped,
-            row_cache: true,
-        };
+        let store_name = store_name.unwrap_or(generated);
+        let store = store(store_name, times, options.store_type, options.logging);
         let store = plan.add_store(store.store(), location);
         let id: IdSelector<K, V, I> = Arc::new(id);
-        let (name, key_serde, id_serde) =
-            (node_name.clone(), Arc::clone(key_serde), Arc::clone(id_serde));
+        let name = node_name.clone();
         let supplier = node(move |linker| {
             Ok(DistinctRecords {
                 name: name.clone(),
@@ -137,5 +133,28 @@ impl<K: Data, V: Data> KStream<K, V> {
         let node = plan.add_node(vec![parent], kind, location);
         drop(plan);
         Self::new(Rc::clone(&self.plan), node, false)
+    }
+}
+
+fn times<K, V, I>(options: &Distinct<K, V, I>) -> DistinctTimes {
+    DistinctTimes { within_ms: whole_ms(options.within).max(1), grace_ms: whole_ms(options.grace) }
+}
+
+/// The store of what was let through.
+fn store(
+    name: String,
+    times: DistinctTimes,
+    store_type: StoreType,
+    logging: bool,
+) -> JoinStoreSpec<i64> {
+    JoinStoreSpec {
+        name,
+        retention_ms: Some(times.retention_ms()),
+        store_type,
+        logging,
+        topic_configs: BTreeMap::new(),
+        value_serde: i64::default_serde(),
+        headers: RowHeaders::Dropped,
+        row_cache: true,
     }
 }

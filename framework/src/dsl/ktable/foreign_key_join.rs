@@ -1,6 +1,7 @@
 //! Joins of two tables by a foreign key.
 
 mod nodes;
+mod topics;
 
 use std::panic::Location;
 use std::sync::Arc;

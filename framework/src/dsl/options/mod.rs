@@ -16,7 +16,7 @@ mod produced;
 mod repartitioned;
 mod stream_joined;
 pub(crate) mod suppressed;
-mod table_joined;
+pub(crate) mod table_joined;
 
 pub use branched::Branched;
 pub use consumed::Consumed;

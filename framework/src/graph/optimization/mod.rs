@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
 
+use super::order::Place;
 use super::{GraphNode, GraphNodeId, GraphNodeKind, Plan, RepartitionNames, RepartitionNode};
 use crate::topology::TopologyOptimization;
 pub(crate) use reuse_source_topics::TableSourceMark;
@@ -80,13 +81,13 @@ impl Plan {
 /// order in which nodes are lowered.
 struct Rewriting<'p> {
     plan: &'p mut Plan,
-    /// For each node, the node that it stands at or right behind.
-    places: Vec<usize>,
+    /// Where the nodes stand.
+    places: Vec<Place>,
 }
 
 impl<'p> Rewriting<'p> {
     fn new(plan: &'p mut Plan) -> Self {
-        let places = (0..plan.nodes.len()).collect();
+        let places = plan.places();
         Self { plan, places }
     }
 
@@ -128,12 +129,7 @@ impl<'p> Rewriting<'p> {
         self.plan.replaced.insert(id, by);
     }
 
-    /// Puts the nodes in order: parents before children again.
     fn finish(self) {
-        let Self { plan, places } = self;
-        let mut order: Vec<GraphNodeId> = (0..plan.nodes.len()).map(GraphNodeId).collect();
-        order.retain(|node| !plan.replaced.contains_key(node));
-        order.sort_by_key(|node| (places.get(node.0).copied(), node.0));
-        plan.order = order;
+        self.plan.order_nodes(&self.places);
     }
 }

@@ -4,6 +4,8 @@
 //! KAFKA: `reuse.ktable.source.topics`. There a restored row is the topic's record as it is; here it goes
 //! through the source's serdes and timestamp extractor, as when it was read first.
 
+use std::sync::Arc;
+
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan};
 use crate::topology::TopicName;
 use crate::topology::source_changelog::{ReadRow, SourceChangelog};
@@ -31,7 +33,7 @@ impl Plan {
                 store.topic_configs.clear();
             }
             let topic = TopicName::External(topic.clone());
-            self.source_changelogs.push(SourceChangelog { store, topic, read: read.clone() });
+            self.source_changelogs.push(SourceChangelog { store, topic, read: Arc::clone(read) });
         }
     }
 }

@@ -71,7 +71,7 @@ impl<K, V: Data> JoinWindow<K, V> {
                 Ok(())
             }
             // KAFKA: only a store in memory takes the time of a null into account.
-            None => rows.note_deletion(&self.key_bytes, headers, timestamp, self.in_memory),
+            None => rows.note_deletion(&self.key_bytes, &headers, timestamp, self.in_memory),
         }
     }
 }

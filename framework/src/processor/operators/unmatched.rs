@@ -180,7 +180,7 @@ impl<K: Data, L: Data, R: Data> Unmatched<K, L, R> {
     /// KAFKA: the look ends behind the first open record of each side, and the watermark is set to where it
     /// ended; results may come out later than they could, but come out exactly when Kafka Streams' do.
     pub(crate) fn take_closed(
-        &mut self,
+        &self,
         node: &str,
         written_at: Timestamp,
     ) -> Result<Vec<Closed<K, L, R>>, Error> {

@@ -26,6 +26,10 @@ pub(crate) struct WaitingRecords<K, V> {
     pub(crate) bytes: RecordBytes,
 }
 
+/// Takes a record that has waited long enough.
+pub(crate) type Give<'a, K, V> =
+    dyn FnMut(&mut TaskContext, Record<K, V>) -> Result<(), Error> + 'a;
+
 /// Scratch for the bytes of a record.
 #[derive(Default)]
 pub(crate) struct RecordBytes {
@@ -63,7 +67,7 @@ impl<K: Data, V: Data> WaitingRecords<K, V> {
         &self,
         task: &mut TaskContext,
         until: Timestamp,
-        give: &mut dyn FnMut(&mut TaskContext, Record<K, V>) -> Result<(), Error>,
+        give: &mut Give<'_, K, V>,
     ) -> Result<(), Error> {
         loop {
             let buffer = self.buffer.borrow();

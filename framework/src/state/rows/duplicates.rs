@@ -45,7 +45,7 @@ impl<V: Clone + 'static> Rows<V> {
     pub(crate) fn note_deletion(
         &mut self,
         key: &[u8],
-        headers: Headers,
+        headers: &Headers,
         written_at: Timestamp,
         observe: bool,
     ) -> Result<(), Error> {
@@ -56,10 +56,10 @@ impl<V: Clone + 'static> Rows<V> {
             return Ok(());
         }
         let id = self.find(key)?;
-        let headers = (self.header_use != RowHeaders::Dropped).then_some(&headers);
+        let headers = (self.header_use != RowHeaders::Dropped).then_some(headers);
         if let Some(log) = &mut self.log {
             let before = log.bytes();
-            log.append(id.0, None, written_at, headers, &self.value_serde);
+            log.append(id.0, (None, written_at), headers, &self.value_serde);
             self.uncommitted_bytes += log.bytes() - before;
         }
         Ok(())

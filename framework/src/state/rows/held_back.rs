@@ -28,7 +28,7 @@ impl<V: Clone + 'static> Rows<V> {
         slot.headers = headers;
         if !slot.flags.pending {
             slot.flags.pending = true;
-            self.pending_rows += 1;
+            self.held_back += 1;
             if let Some(old) = old {
                 self.replaced.insert(id.0, old);
             }
@@ -37,7 +37,7 @@ impl<V: Clone + 'static> Rows<V> {
         }
         slot.pending_at = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
         self.pending.push(id.0);
-        if self.pending.len() > 64 + STALE_FACTOR * self.pending_rows {
+        if self.pending.len() > 64 + STALE_FACTOR * self.held_back {
             self.clear_stale_places();
         }
     }
@@ -62,7 +62,7 @@ impl<V: Clone + 'static> Rows<V> {
     /// with [`Rows::release`]. Rows that are held back meanwhile wait for the next call.
     pub(crate) fn begin_flush(&mut self) -> PendingRows {
         self.clear_stale_places();
-        self.pending_rows = 0;
+        self.held_back = 0;
         // The changelog gets them in this order too: `release` lists them anew.
         let slots = &mut self.slots;
         self.dirty.retain(|id| {

@@ -1,6 +1,6 @@
 //! Typed rows against a naive model, with any memory budget; and what expires.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -233,15 +233,15 @@ proptest! {
         reverse in any::<bool>(),
     ) {
         let mut rows = windowed(Box::new(MemoryRows::new()));
-        let mut written = BTreeMap::new();
+        let mut written = BTreeSet::new();
         for (key, start, committed) in windows {
             put(&mut rows, &window(&[key], start), Some("x"), start);
-            written.insert((key, start), ());
+            written.insert((key, start));
             if committed {
                 commit(&mut rows);
             }
         }
-        let newest = written.keys().map(|(_, start)| *start).max().unwrap_or(0);
+        let newest = written.iter().map(|(_, start)| *start).max().unwrap_or(0);
         let times = from..=from + length;
         let mut seen = Vec::new();
         rows.scan_times(times.clone(), &[keys.0], Some(&[keys.1]), reverse, &mut |key, row| {
@@ -251,7 +251,7 @@ proptest! {
         }).unwrap();
         seen.retain(|(_, start)| times.contains(start));
         let segment = |start: i64| start / (RETENTION_MS / 2);
-        let mut expected: Vec<_> = written.into_keys()
+        let mut expected: Vec<_> = written.into_iter()
             .filter(|(key, start)| (keys.0..keys.1).contains(key) && times.contains(start))
             .filter(|(_, start)| *start > newest - RETENTION_MS)
             .collect();

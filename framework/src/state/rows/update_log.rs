@@ -29,8 +29,7 @@ impl UpdateLog {
     pub(super) fn append<V: 'static>(
         &mut self,
         slot: u32,
-        row: Option<&Stamped<V>>,
-        written_at: Timestamp,
+        (row, written_at): (Option<&Stamped<V>>, Timestamp),
         headers: Option<&Headers>,
         serde: &ArcSerde<V>,
     ) {

@@ -175,7 +175,7 @@ impl<K: Data, V: Data, F: StoredAs<V>> WindowStore<K, V, F> {
             write_window_suffix_with_sequence(window_start, sequence.get(), key);
             if options.retain_duplicates {
                 if row.is_none() {
-                    return rows.note_deletion(key, headers, core.now(), options.by_time);
+                    return rows.note_deletion(key, &headers, core.now(), options.by_time);
                 }
                 key.clone_into(&mut last_put.borrow_mut());
             }

@@ -45,23 +45,20 @@ impl Fingerprint {
     pub(crate) fn changes_since(&self, old: &Self) -> Vec<Change> {
         let mut changes = Changes::default();
         for (number, part) in &old.subtopologies {
-            match self.successor_of(*number, part) {
-                Some((now, successor)) => {
-                    if now != *number {
-                        let text = format!(
-                            "sub-topology {number} ({}) is sub-topology {now} now: sources in front of it were \
-                             added or removed",
-                            part.content()
-                        );
-                        changes.add(ChangeKind::Conflict, text);
-                    }
-                    self.compare(part, successor, now, &mut changes);
-                }
-                None => {
-                    let text = format!("sub-topology {number} ({}) is gone", part.content());
-                    changes.add(ChangeKind::Removed, text);
-                }
+            let Some((now, successor)) = self.successor_of(*number, part) else {
+                let text = format!("sub-topology {number} ({}) is gone", part.content());
+                changes.add(ChangeKind::Removed, text);
+                continue;
+            };
+            if now != *number {
+                let text = format!(
+                    "sub-topology {number} ({}) is sub-topology {now} now: sources in front of it were added or \
+                     removed",
+                    part.content()
+                );
+                changes.add(ChangeKind::Conflict, text);
             }
+            self.compare(part, successor, now, &mut changes);
         }
         self.note_additions(old, &mut changes);
         changes.0

@@ -5,14 +5,13 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::ForeignKeyJoin;
-use crate::dsl::kstream::SinkSpec;
+use super::topics::{JoinTopic, of_foreign_row, of_primary_row, unknown_topic};
 use crate::dsl::ktable::KTable;
 use crate::dsl::ktable::origin::TableView;
 use crate::dsl::ktable::source::{TableSourceSpec, add_table_source};
 use crate::dsl::ktable::suppress::{NO_VALUE_SERDE, no_value_serde};
-use crate::dsl::streams_builder::source_supplier;
 use crate::error::Error;
-use crate::graph::{GraphNodeId, GraphNodeKind, NullKeys, Plan, RepartitionNames, RepartitionNode};
+use crate::graph::{GraphNodeId, GraphNodeKind, Plan, RepartitionNames};
 use crate::processor::Data;
 use crate::processor::operators::foreign_key::response_join::ResponseJoin;
 use crate::processor::operators::foreign_key::subscription_receive::{
@@ -20,9 +19,8 @@ use crate::processor::operators::foreign_key::subscription_receive::{
 };
 use crate::processor::operators::foreign_key::subscription_send::SubscriptionSend;
 use crate::processor::operators::foreign_key::wire::{
-    ResponseSerde, Subscription, SubscriptionSerde,
+    Response, ResponseSerde, Subscription, SubscriptionSerde,
 };
-use crate::processor::timestamp_extractor::TimestampExtractor;
 use crate::serdes::{ArcSerde, OptionSerde};
 use crate::state::key_layout::KeyLayout;
 use crate::state::rows::{RowHeaders, Rows, RowsOptions};
@@ -165,7 +163,7 @@ impl<K: Data, V: Data> KTable<K, V> {
             adding.subscription_answers(registered, &names, &subscriptions, foreign_view),
             adding.change_answers(other.node, &names, &subscriptions),
         ];
-        let responses = adding.responses(answering, names.response);
+        let responses = adding.responses(answering, names.response, &join);
         adding.plan.copartition(vec![responses, self.node]);
         let parent = adding.resolver(responses, names.resolver, &join, primary_view);
         drop(plan);
@@ -208,34 +206,6 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
         self.plan.add_node(vec![parent], kind, self.location)
     }
 
-    fn topic<TK: Data, TV: Data>(
-        &mut self,
-        parents: Vec<GraphNodeId>,
-        names: RepartitionNames,
-        key_serde: ArcSerde<TK>,
-        value_serde: ArcSerde<TV>,
-    ) -> GraphNodeId {
-        let sink =
-            SinkSpec { name: names.sink.clone(), topic: names.topic.clone(), internal: true };
-        let sink = sink.supplier(Arc::clone(&key_serde), Arc::clone(&value_serde));
-        let source = source_supplier(
-            names.source.clone(),
-            key_serde,
-            value_serde,
-            TimestampExtractor::default(),
-        );
-        let node = RepartitionNode {
-            names,
-            partitions: None,
-            null_keys: NullKeys::default(),
-            filter: None,
-            sink,
-            source,
-            mergeable: None,
-        };
-        self.plan.add_node(parents, GraphNodeKind::Repartition(node), self.location)
-    }
-
     /// From the primary table to the topic of subscriptions; the answer is behind it.
     fn registration<VR>(
         &mut self,
@@ -265,7 +235,10 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
             Arc::new(OptionSerde::new(Arc::clone(&self.serdes.foreign_key)));
         let value_serde: ArcSerde<Subscription<K>> =
             Arc::new(SubscriptionSerde { primary_key: Arc::clone(&self.serdes.key) });
-        self.topic(vec![send], names.registration.clone(), key_serde, value_serde)
+        let partitioner = join.joined.other_partitioner.as_ref().map(of_foreign_row);
+        let names = names.registration.clone();
+        let topic = JoinTopic { names, key_serde, value_serde, partitioner };
+        self.plan.add_node(vec![send], topic.kind(), self.location)
     }
 
     /// The store of who wants to know of which row.
@@ -317,13 +290,23 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
     }
 
     /// The topic of answers; the answer is behind it.
-    fn responses(&mut self, answering: Vec<GraphNodeId>, names: RepartitionNames) -> GraphNodeId {
-        // A foreign value whose serde is not known has been reported.
-        let Some(value) = self.serdes.foreign_value.clone() else {
-            return self.plan.add_node(answering, unknown_topic(names), self.location);
+    fn responses<VR>(
+        &mut self,
+        answering: Vec<GraphNodeId>,
+        names: RepartitionNames,
+        join: &ForeignKeyJoin<K, V, KO, VO, VR>,
+    ) -> GraphNodeId {
+        let kind = match self.serdes.foreign_value.clone() {
+            Some(value) => {
+                let key_serde = Arc::clone(&self.serdes.key);
+                let value_serde: ArcSerde<Response<VO>> = Arc::new(ResponseSerde { value });
+                let partitioner = Some(of_primary_row(join.joined.partitioner.as_ref()));
+                JoinTopic { names, key_serde, value_serde, partitioner }.kind()
+            }
+            // That the serde is not known has been reported.
+            None => unknown_topic(names),
         };
-        let value_serde = Arc::new(ResponseSerde { value });
-        self.topic(answering, names, Arc::clone(&self.serdes.key), value_serde as ArcSerde<_>)
+        self.plan.add_node(answering, kind, self.location)
     }
 
     /// The node that makes results of answers.
@@ -350,20 +333,4 @@ impl<K: Data, V: Data, KO: Data, VO: Data> Adding<'_, K, V, KO, VO> {
         });
         self.node(responses, resolver, supplier, stores)
     }
-}
-
-/// Stands for a topic whose values cannot be written; the topology is refused.
-fn unknown_topic(names: RepartitionNames) -> GraphNodeKind {
-    let supplier: NodeSupplier = Arc::new(|_| Err(no_value_serde()));
-    let (sink, source) = (Arc::clone(&supplier), supplier);
-    let node = RepartitionNode {
-        names,
-        partitions: None,
-        null_keys: NullKeys::default(),
-        filter: None,
-        sink,
-        source,
-        mergeable: None,
-    };
-    GraphNodeKind::Repartition(node)
 }

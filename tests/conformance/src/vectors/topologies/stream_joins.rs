@@ -35,6 +35,7 @@ fn sides(builder: &StreamsBuilder) -> (Stream, Stream) {
     (builder.stream("left"), builder.stream("right"))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what the callers forward may be null")]
 fn j(left: &Text, right: &Text) -> Text {
     Some(format!("{}+{}", shown(left), shown(right)))
 }

@@ -29,6 +29,7 @@ fn table(builder: &StreamsBuilder, topic: &str) -> KTable<Text, String> {
     builder.table_with(topic, Consumed::new(), Materialized::named("t"))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what the callers forward may be null")]
 fn j(left: &Text, right: Option<&String>) -> Text {
     Some(format!("{}+{}", shown(left), right.map_or("null", String::as_str)))
 }

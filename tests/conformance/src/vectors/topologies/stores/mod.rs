@@ -80,6 +80,7 @@ fn process<S: StateStoreHandle>(
 }
 
 /// The record with a text as its value.
+#[expect(clippy::unnecessary_wraps, reason = "what the callers forward may be null")]
 fn answer(record: TextRecord, text: impl Into<String>) -> Option<TextRecord> {
     Some(record.with_value(Some(text.into())))
 }
