@@ -20,7 +20,7 @@ const SETTLE_STEP: Duration = Duration::from_millis(20);
 /// How long a coordinator may take to answer, open transactions included.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a group is asked before its error is reported, and the pause in between.
-const GROUP_ATTEMPTS: u32 = 50;
+const GROUP_ATTEMPTS: u32 = 25;
 const GROUP_PAUSE: Duration = Duration::from_millis(200);
 
 /// A handle to the process's one admin client.
