@@ -57,6 +57,25 @@ impl<K: Data, V: Data> BranchedKStream<K, V> {
     }
 
     /// Adds a branch for the records that `predicate` accepts and no earlier branch has.
+    ///
+    /// # Examples
+    /// ```
+    /// use kstream::{KStream, StreamsBuilder};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let views: KStream<String, i64> = builder.stream("views");
+    /// let branches = views.split_with("by-").branch(|_, status| *status >= 500).default_branch();
+    /// branches["by-1"].to("errors");
+    /// branches["by-0"].to("others");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, i64>("views");
+    /// input.pipe("/".to_owned(), 200)?;
+    /// input.pipe("/".to_owned(), 503)?;
+    /// let errors = driver.output_topic::<String, i64>("errors").read_key_values()?;
+    /// assert_eq!(errors, [("/".to_owned(), 503)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn branch(self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {

@@ -2,8 +2,11 @@
 
 mod as_of_joins;
 mod distinct;
+mod filter;
 mod global_join;
+mod map;
 mod merge;
+mod peek;
 mod print;
 pub(crate) mod process;
 mod stream_joins;
@@ -15,21 +18,14 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use super::branched_kstream::BranchedKStream;
 use super::kgrouped_stream::KGroupedStream;
 use super::options::{Grouped, Named};
 use crate::graph::{GraphNodeId, GraphNodeKind, SharedPlan};
 use crate::processor::Data;
-use crate::processor::operators::filter::{Filter, Predicate};
-use crate::processor::operators::flat_map::{FlatMap, FlatMapValues, FlatMapper, FlatValueMapper};
-use crate::processor::operators::map::{
-    KeySelector, Map, MapValues, Mapper, SelectKey, ValueMapper,
-};
-use crate::processor::operators::peek::{Action, Peek};
 use crate::serdes::{ArcSerde, DefaultSerde};
-use crate::topology::link::{NodeSupplier, node};
+use crate::topology::link::NodeSupplier;
 pub(crate) use topics::SinkSpec;
 
 /// A stream of records of key type `K` and value type `V`.
@@ -143,259 +139,6 @@ impl<K: Data, V: Data> KStream<K, V> {
             .with_key_serde(self.key_serde_of())
     }
 
-    /// Keeps the records that `predicate` accepts.
-    ///
-    /// **Shape**: `(K, V)` → `(K, V)`, none or one per record; the key does not change.
-    ///
-    /// # Examples
-    /// ```
-    /// use kstream::{KStream, StreamsBuilder};
-    /// use kstream_test_utils::TopologyTestDriver;
-    ///
-    /// let builder = StreamsBuilder::new();
-    /// let sizes: KStream<String, i64> = builder.stream("sizes");
-    /// sizes.filter(|_, size| *size > 100).to("large");
-    /// let driver = TopologyTestDriver::new(builder.build()?)?;
-    /// let input = driver.input_topic::<String, i64>("sizes");
-    /// input.pipe("a".to_owned(), 7)?;
-    /// input.pipe("b".to_owned(), 700)?;
-    /// let large = driver.output_topic::<String, i64>("large");
-    /// assert_eq!(large.read_key_values()?, [("b".to_owned(), 700)]);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    #[track_caller]
-    pub fn filter(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        self.filter_with(predicate, Named::default())
-    }
-
-    /// [`KStream::filter`] with a name.
-    #[must_use]
-    #[track_caller]
-    pub fn filter_with(
-        &self,
-        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
-        named: impl Into<Named>,
-    ) -> Self {
-        self.add_filter(Arc::new(predicate), true, named.into())
-    }
-
-    /// Keeps the records that `predicate` refuses.
-    ///
-    /// **Shape**: `(K, V)` → `(K, V)`, none or one per record; the key does not change.
-    #[must_use]
-    #[track_caller]
-    pub fn filter_not(&self, predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static) -> Self {
-        self.filter_not_with(predicate, Named::default())
-    }
-
-    /// [`KStream::filter_not`] with a name.
-    #[must_use]
-    #[track_caller]
-    pub fn filter_not_with(
-        &self,
-        predicate: impl Fn(&K, &V) -> bool + Send + Sync + 'static,
-        named: impl Into<Named>,
-    ) -> Self {
-        self.add_filter(Arc::new(predicate), false, named.into())
-    }
-
-    #[track_caller]
-    fn add_filter(&self, predicate: Predicate<K, V>, keep_if: bool, named: Named) -> Self {
-        let supplier = node(move |linker| {
-            Ok(Filter { predicate: Arc::clone(&predicate), keep_if, next: linker.outlet()? })
-        });
-        self.add(Operator { prefix: "KSTREAM-FILTER-", named, changes_key: false }, supplier)
-    }
-
-    /// Makes a new key and value of each record.
-    ///
-    /// **Shape**: `(K, V)` → `(K2, V2)`, one per record. The key may change: a grouping behind it goes through a
-    /// repartition topic. Where only the value changes, [`KStream::map_values`] saves that.
-    #[track_caller]
-    pub fn map<K2: Data, V2: Data>(
-        &self,
-        mapper: impl Fn(K, V) -> (K2, V2) + Send + Sync + 'static,
-    ) -> KStream<K2, V2> {
-        self.map_with(mapper, Named::default())
-    }
-
-    /// [`KStream::map`] with a name.
-    #[track_caller]
-    pub fn map_with<K2: Data, V2: Data>(
-        &self,
-        mapper: impl Fn(K, V) -> (K2, V2) + Send + Sync + 'static,
-        named: impl Into<Named>,
-    ) -> KStream<K2, V2> {
-        let mapper: Mapper<K, V, K2, V2> = Arc::new(mapper);
-        let supplier =
-            node(move |linker| Ok(Map { mapper: Arc::clone(&mapper), next: linker.outlet()? }));
-        let named = named.into();
-        self.add(Operator { prefix: "KSTREAM-MAP-", named, changes_key: true }, supplier)
-    }
-
-    /// Makes a new value of each record.
-    ///
-    /// **Shape**: `(K, V)` → `(K, V2)`, one per record; the key does not change.
-    #[track_caller]
-    pub fn map_values<V2: Data>(
-        &self,
-        mapper: impl Fn(V) -> V2 + Send + Sync + 'static,
-    ) -> KStream<K, V2> {
-        self.add_map_values(Arc::new(move |_, value| mapper(value)), Named::default())
-    }
-
-    /// [`KStream::map_values`] with a name, and with a look at the key.
-    #[track_caller]
-    pub fn map_values_with<V2: Data>(
-        &self,
-        mapper: impl Fn(&K, V) -> V2 + Send + Sync + 'static,
-        named: impl Into<Named>,
-    ) -> KStream<K, V2> {
-        self.add_map_values(Arc::new(mapper), named.into())
-    }
-
-    #[track_caller]
-    fn add_map_values<V2: Data>(
-        &self,
-        mapper: ValueMapper<K, V, V2>,
-        named: Named,
-    ) -> KStream<K, V2> {
-        let supplier = node(move |linker| {
-            Ok(MapValues { mapper: Arc::clone(&mapper), next: linker.outlet()? })
-        });
-        self.add(Operator { prefix: "KSTREAM-MAPVALUES-", named, changes_key: false }, supplier)
-    }
-
-    /// Makes any number of records of each record.
-    ///
-    /// **Shape**: `(K, V)` → `(K2, V2)`, as many as the mapper's iterator gives, with the record's timestamp
-    /// and headers. The key may change: a grouping behind it goes through a repartition topic.
-    #[track_caller]
-    pub fn flat_map<K2: Data, V2: Data, I: IntoIterator<Item = (K2, V2)>>(
-        &self,
-        mapper: impl Fn(K, V) -> I + Send + Sync + 'static,
-    ) -> KStream<K2, V2> {
-        self.flat_map_with(mapper, Named::default())
-    }
-
-    /// [`KStream::flat_map`] with a name.
-    #[track_caller]
-    pub fn flat_map_with<K2: Data, V2: Data, I: IntoIterator<Item = (K2, V2)>>(
-        &self,
-        mapper: impl Fn(K, V) -> I + Send + Sync + 'static,
-        named: impl Into<Named>,
-    ) -> KStream<K2, V2> {
-        let mapper: FlatMapper<K, V, (K2, V2)> =
-            Arc::new(move |key, value, emit| mapper(key, value).into_iter().try_for_each(emit));
-        let supplier =
-            node(move |linker| Ok(FlatMap { mapper: Arc::clone(&mapper), next: linker.outlet()? }));
-        let named = named.into();
-        self.add(Operator { prefix: "KSTREAM-FLATMAP-", named, changes_key: true }, supplier)
-    }
-
-    /// Makes any number of values of each value.
-    ///
-    /// **Shape**: `(K, V)` → `(K, V2)`, as many as the mapper's iterator gives; the key does not change.
-    #[track_caller]
-    pub fn flat_map_values<V2: Data, I: IntoIterator<Item = V2>>(
-        &self,
-        mapper: impl Fn(V) -> I + Send + Sync + 'static,
-    ) -> KStream<K, V2> {
-        self.flat_map_values_with(move |_, value| mapper(value), Named::default())
-    }
-
-    /// [`KStream::flat_map_values`] with a name, and with a look at the key.
-    #[track_caller]
-    pub fn flat_map_values_with<V2: Data, I: IntoIterator<Item = V2>>(
-        &self,
-        mapper: impl Fn(&K, V) -> I + Send + Sync + 'static,
-        named: impl Into<Named>,
-    ) -> KStream<K, V2> {
-        let mapper: FlatValueMapper<K, V, V2> =
-            Arc::new(move |key, value, emit| mapper(key, value).into_iter().try_for_each(emit));
-        let supplier = node(move |linker| {
-            Ok(FlatMapValues { mapper: Arc::clone(&mapper), next: linker.outlet()? })
-        });
-        let named = named.into();
-        self.add(Operator { prefix: "KSTREAM-FLATMAPVALUES-", named, changes_key: false }, supplier)
-    }
-
-    /// Gives each record a new key.
-    ///
-    /// **Shape**: `(K, V)` → `(K2, V)`, one per record. The key changes: a grouping behind it goes through a
-    /// repartition topic.
-    #[track_caller]
-    pub fn select_key<K2: Data>(
-        &self,
-        mapper: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
-    ) -> KStream<K2, V> {
-        self.select_key_with(mapper, Named::default())
-    }
-
-    /// [`KStream::select_key`] with a name.
-    #[track_caller]
-    pub fn select_key_with<K2: Data>(
-        &self,
-        mapper: impl Fn(&K, &V) -> K2 + Send + Sync + 'static,
-        named: impl Into<Named>,
-    ) -> KStream<K2, V> {
-        let mapper: KeySelector<K, V, K2> = Arc::new(mapper);
-        let supplier = node(move |linker| {
-            Ok(SelectKey { mapper: Arc::clone(&mapper), next: linker.outlet()? })
-        });
-        let named = named.into();
-        self.add(Operator { prefix: "KSTREAM-KEY-SELECT-", named, changes_key: true }, supplier)
-    }
-
-    /// Calls `action` with each record and passes it on.
-    ///
-    /// **Shape**: `(K, V)` → `(K, V)`, one per record. After a failure records are processed again, and so
-    /// the action may see a record more than once.
-    #[expect(clippy::return_self_not_must_use, reason = "the action runs either way")]
-    #[track_caller]
-    pub fn peek(&self, action: impl Fn(&K, &V) + Send + Sync + 'static) -> Self {
-        self.peek_with(action, Named::default())
-    }
-
-    /// [`KStream::peek`] with a name.
-    #[expect(clippy::return_self_not_must_use, reason = "the action runs either way")]
-    #[track_caller]
-    pub fn peek_with(
-        &self,
-        action: impl Fn(&K, &V) + Send + Sync + 'static,
-        named: impl Into<Named>,
-    ) -> Self {
-        let named = named.into();
-        self.add(
-            Operator { prefix: "KSTREAM-PEEK-", named, changes_key: false },
-            Self::peek_supplier(action),
-        )
-    }
-
-    /// Calls `action` with each record; the stream ends here. See [`KStream::peek`].
-    #[track_caller]
-    pub fn for_each(&self, action: impl Fn(&K, &V) + Send + Sync + 'static) {
-        self.for_each_with(action, Named::default());
-    }
-
-    /// [`KStream::for_each`] with a name.
-    #[track_caller]
-    pub fn for_each_with(
-        &self,
-        action: impl Fn(&K, &V) + Send + Sync + 'static,
-        named: impl Into<Named>,
-    ) {
-        let named = named.into();
-        let operator = Operator { prefix: "KSTREAM-FOREACH-", named, changes_key: false };
-        self.add::<K, V>(operator, Self::peek_supplier(action));
-    }
-
-    fn peek_supplier(action: impl Fn(&K, &V) + Send + Sync + 'static) -> NodeSupplier {
-        let action: Action<K, V> = Arc::new(action);
-        node(move |linker| Ok(Peek { action: Arc::clone(&action), next: linker.outlet()? }))
-    }
-
     /// Sends each record down the first branch that accepts it.
     ///
     /// # Examples
@@ -428,6 +171,23 @@ impl<K: Data, V: Data> KStream<K, V> {
     ///
     /// **Shape**: if the key has changed since the records were last partitioned, aggregations behind it go
     /// through a repartition topic.
+    ///
+    /// # Examples
+    /// ```
+    /// use kstream::{KStream, StreamsBuilder};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let stream: KStream<String, i64> = builder.stream("in");
+    /// stream.group_by_key().reduce(|a, b| a.max(b)).to_stream().to("highest");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, i64>("in");
+    /// input.pipe("a".to_owned(), 3)?;
+    /// input.pipe("a".to_owned(), 9)?;
+    /// let out = driver.output_topic::<String, Option<i64>>("highest").read_key_values()?;
+    /// assert_eq!(out, [("a".to_owned(), Some(3)), ("a".to_owned(), Some(9))]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn group_by_key(&self) -> KGroupedStream<K, V>
     where
         K: DefaultSerde,
@@ -442,6 +202,23 @@ impl<K: Data, V: Data> KStream<K, V> {
     }
 
     /// Groups records by a new key, with default serdes; always goes through a repartition topic.
+    ///
+    /// # Examples
+    /// ```
+    /// use kstream::{KStream, StreamsBuilder};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let stream: KStream<String, String> = builder.stream("in");
+    /// stream.group_by(|_page, country| country.clone()).count().to_stream().to("countries");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, String>("in");
+    /// input.pipe("/".to_owned(), "NL".to_owned())?;
+    /// input.pipe("/about".to_owned(), "NL".to_owned())?;
+    /// let out = driver.output_topic::<String, i64>("countries").read_key_values()?;
+    /// assert_eq!(out, [("NL".to_owned(), 1), ("NL".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn group_by<K2: Data + DefaultSerde>(
         &self,

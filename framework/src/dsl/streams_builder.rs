@@ -202,6 +202,23 @@ impl StreamsBuilder {
 
     /// Reads a topic as a table: each record is the new value of its key, null deletes it. Rows are only
     /// kept if an operator behind it reads them.
+    ///
+    /// # Examples
+    /// ```
+    /// use kstream::{KTable, StreamsBuilder};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let prices: KTable<String, i64> = builder.table("prices");
+    /// prices.filter(|_, price| *price < 100).to_stream().to("cheap");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// let input = driver.input_topic::<String, i64>("prices");
+    /// input.pipe("tea".to_owned(), 40)?;
+    /// input.pipe("tea".to_owned(), 140)?;
+    /// let cheap = driver.output_topic::<String, Option<i64>>("cheap").read_key_values()?;
+    /// assert_eq!(cheap, [("tea".to_owned(), Some(40)), ("tea".to_owned(), None)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn table<K, V>(&self, topic: &str) -> KTable<K, V>
     where

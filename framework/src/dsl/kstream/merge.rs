@@ -14,6 +14,23 @@ impl<K: Data, V: Data> KStream<K, V> {
     /// One stream of the records of both; in the order in which they are processed.
     ///
     /// **Shape**: `(K, V)` → `(K, V)`. A grouping behind it is repartitioned if either stream's would be.
+    ///
+    /// # Examples
+    /// ```
+    /// use kstream::{KStream, StreamsBuilder};
+    /// use kstream_test_utils::TopologyTestDriver;
+    ///
+    /// let builder = StreamsBuilder::new();
+    /// let web: KStream<String, i64> = builder.stream("web");
+    /// let app: KStream<String, i64> = builder.stream("app");
+    /// web.merge(&app).to("all");
+    /// let driver = TopologyTestDriver::new(builder.build()?)?;
+    /// driver.input_topic::<String, i64>("web").pipe("w".to_owned(), 1)?;
+    /// driver.input_topic::<String, i64>("app").pipe("a".to_owned(), 2)?;
+    /// let all = driver.output_topic::<String, i64>("all").read_key_values()?;
+    /// assert_eq!(all, [("w".to_owned(), 1), ("a".to_owned(), 2)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn merge(&self, other: &Self) -> Self {
