@@ -140,7 +140,7 @@ fn the_bytes_of_sketches_stay_as_they_are() {
     assert_eq!(one, "010114c800060000000000000000f03f");
     let none = DistinctSketch::new();
     let none = bytes(&|bytes| DistinctSketch::default_serde().serialize(&none, bytes).unwrap());
-    assert_eq!(none, "0201070c03040000");
+    assert_eq!(none, "0201070c030c0000");
 }
 
 #[test]
