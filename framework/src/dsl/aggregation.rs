@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::ktable::Table;
 use super::ktable::origin::{SendOld, Stored};
 use super::options::{EmitStrategy, Materialized, Named};
+use super::placement::Placement;
 use super::stores::add_store;
 use super::time_windowing::TimeWindowing;
 use crate::error::Error;
@@ -29,20 +30,9 @@ use crate::processor::operators::windowed_rows::WindowedRows;
 use crate::processor::value_getter::StoreKey;
 use crate::processor::{Data, Outlet};
 use crate::serdes::{ArcSerde, SessionWindowedSerde, TimeWindowedSerde};
-use crate::state::key_layout::KeyLayout;
 use crate::time::windows::{FixedWindows, SessionWindows, SlidingWindows, Windowed};
+use crate::topology::StoreId;
 use crate::topology::link::{Linker, NodeSupplier, flushing_node, node};
-use crate::topology::{StoreId, StoreKind, StoreType};
-
-/// Which rows a record goes into.
-pub(super) enum Placement<K, A> {
-    /// One per key.
-    Keys,
-    /// One per key and window of time.
-    Windows(TimeWindowing),
-    /// One per key and session; sessions that meet are merged.
-    Sessions(SessionWindows, Merger<K, A>),
-}
 
 /// An aggregation as the user asked for it.
 pub(super) struct Aggregation<K, V, A> {
@@ -128,81 +118,6 @@ pub(super) struct StoreSpec<K, A> {
     pub(super) emit: EmitStrategy,
     pub(super) materialized: Materialized<K, A>,
     pub(super) group_key_serde: ArcSerde<K>,
-}
-
-impl<K, A> Placement<K, A> {
-    /// The least time that rows have to be kept behind their store's clock, in milliseconds; `None` where
-    /// rows are kept for ever.
-    fn least_retention_ms(&self) -> Option<i64> {
-        match self {
-            Self::Keys => None,
-            Self::Windows(windows) => Some(windows.least_retention_ms()),
-            Self::Sessions(windows, _) => {
-                Some(windows.inactivity_gap_ms().saturating_add(windows.grace_ms()))
-            }
-        }
-    }
-
-    /// What the least retention is made of.
-    fn least_retention_of(&self) -> &'static str {
-        match self {
-            Self::Windows(TimeWindowing::Sliding(_)) => "twice the time difference and grace",
-            Self::Keys | Self::Windows(_) => "window size and grace",
-            Self::Sessions(..) => "inactivity gap and grace",
-        }
-    }
-
-    /// How long after its end a window is open, in milliseconds.
-    fn grace_ms(&self) -> Option<i64> {
-        match self {
-            Self::Keys => None,
-            Self::Windows(windows) => Some(windows.grace_ms()),
-            Self::Sessions(windows, _) => {
-                Some(windows.inactivity_gap_ms().saturating_add(windows.grace_ms()))
-            }
-        }
-    }
-
-    /// What follows the record key in the store's keys.
-    fn window_keys(&self) -> WindowKeys {
-        match self {
-            Self::Keys | Self::Sessions(..) => WindowKeys::Session,
-            Self::Windows(windows) => WindowKeys::Window { size_ms: windows.size_ms() },
-        }
-    }
-
-    fn problem(&self) -> Option<String> {
-        match self {
-            Self::Keys => None,
-            Self::Windows(windows) => windows.problem(),
-            Self::Sessions(windows, _) => windows.problem(),
-        }
-    }
-
-    fn never_closes(&self) -> bool {
-        matches!(self, Self::Windows(TimeWindowing::Unlimited(_)))
-    }
-
-    fn store_kind(&self, retention_ms: i64) -> StoreKind {
-        match self {
-            Self::Keys => StoreKind::KeyValue,
-            Self::Windows(_) => StoreKind::Window { retention_ms },
-            Self::Sessions(..) => StoreKind::Session { retention_ms },
-        }
-    }
-
-    /// How long final results can be given out.
-    fn visibility(&self, retention_ms: i64, store_type: StoreType) -> Visibility {
-        // KAFKA: how its stores for final results hide what has expired.
-        match (self, store_type) {
-            (_, StoreType::InMemory) => Visibility::BeforeRetention { retention_ms },
-            (Self::Sessions(..), StoreType::Persistent) => Visibility::WithSegment {
-                retention_ms,
-                segment_ms: KeyLayout::segment_ms(retention_ms),
-            },
-            (_, StoreType::Persistent) => Visibility::WithinRetention { retention_ms },
-        }
-    }
 }
 
 impl<K: Data, A: Data> SharedRows<K, A> {

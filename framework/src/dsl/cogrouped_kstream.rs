@@ -5,10 +5,11 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::aggregation::{AggregateNode, Placement, SharedRows, StoreSpec};
+use super::aggregation::{AggregateNode, SharedRows, StoreSpec};
 use super::kgrouped_stream::KGroupedStream;
 use super::ktable::KTable;
 use super::options::{EmitStrategy, Materialized, Named};
+use super::placement::Placement;
 use super::time_windowing::CogroupWindowing;
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan, SharedPlan};
 use crate::processor::operators::fold::Update;

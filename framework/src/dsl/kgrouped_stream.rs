@@ -5,12 +5,13 @@ use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::aggregation::{AggregateNode, Aggregation, Placement, SharedRows, StoreSpec};
+use super::aggregation::{AggregateNode, Aggregation, SharedRows, StoreSpec};
 use super::cogrouped_kstream::CogroupedKStream;
 use super::kstream::KStream;
 use super::ktable::KTable;
 use super::late_records::LateRecords;
 use super::options::{EmitStrategy, Grouped, Materialized, Named};
+use super::placement::Placement;
 use super::repartition::{RepartitionSpec, add_repartition};
 use super::time_windowing::Windowing;
 use crate::graph::{GraphNodeId, GraphNodeKind, Plan, SharedPlan};

@@ -16,6 +16,7 @@ mod kstream;
 mod ktable;
 mod late_records;
 pub(crate) mod options;
+mod placement;
 mod processor_supplier;
 mod repartition;
 mod session_windowed_cogrouped_kstream;

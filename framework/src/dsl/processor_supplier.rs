@@ -9,6 +9,69 @@ use crate::processor::value_transformer::ValueTransformerWithKey;
 /// Makes the processors of a node, one per task. Every closure that gives a processor is one; implement it
 /// to bring stores along.
 ///
+/// # Examples
+/// ```
+/// use kstream::state::KeyValueStore;
+/// use kstream::{
+///     AnyStoreBuilder, KStream, Processor, ProcessorContext, ProcessorError, ProcessorSupplier, Record,
+///     Stores, StreamsBuilder,
+/// };
+/// use kstream_test_utils::TopologyTestDriver;
+///
+/// /// Numbers the records of each key.
+/// struct Numbered;
+///
+/// impl ProcessorSupplier<String, String, String, i64> for Numbered {
+///     type Processor = Numbering;
+///
+///     fn get(&self) -> Numbering {
+///         Numbering { numbers: None }
+///     }
+///
+///     fn stores(&self) -> Vec<AnyStoreBuilder> {
+///         let numbers = Stores::persistent_key_value_store("numbers");
+///         vec![Stores::key_value_store_builder::<String, i64>(numbers).into()]
+///     }
+/// }
+///
+/// struct Numbering {
+///     numbers: Option<KeyValueStore<String, i64>>,
+/// }
+///
+/// impl Processor<String, String, String, i64> for Numbering {
+///     fn init(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, i64>,
+///     ) -> Result<(), ProcessorError> {
+///         self.numbers = Some(context.store("numbers")?);
+///         Ok(())
+///     }
+///
+///     fn process(
+///         &mut self,
+///         context: &mut ProcessorContext<'_, String, i64>,
+///         record: Record<String, String>,
+///     ) -> Result<(), ProcessorError> {
+///         let numbers = self.numbers.as_ref().ok_or("init comes first")?;
+///         let number = numbers.get(&record.key)?.unwrap_or(0) + 1;
+///         numbers.put(&record.key, number)?;
+///         context.forward(record.with_value(number))?;
+///         Ok(())
+///     }
+/// }
+///
+/// let builder = StreamsBuilder::new();
+/// let views: KStream<String, String> = builder.stream("views");
+/// views.process(Numbered).to("numbers");
+/// let driver = TopologyTestDriver::new(builder.build()?)?;
+/// let input = driver.input_topic::<String, String>("views");
+/// input.pipe("ann".to_owned(), "/".to_owned())?;
+/// input.pipe("ann".to_owned(), "/about".to_owned())?;
+/// let numbers = driver.output_topic::<String, i64>("numbers").read_values()?;
+/// assert_eq!(numbers, [1, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Source
 /// `org.apache.kafka.streams.processor.api.ProcessorSupplier`, `ConnectedStoreProvider` (KIP-401).
 pub trait ProcessorSupplier<KIn, VIn, KOut, VOut>: Send + Sync + 'static {

@@ -3,12 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::aggregation::{Aggregation, Placement};
+use super::aggregation::Aggregation;
 use super::kgrouped_stream::KGroupedStream;
 use super::kstream::KStream;
 use super::ktable::KTable;
 use super::late_records::LateRecords;
 use super::options::{EmitStrategy, Materialized, Named};
+use super::placement::Placement;
 use crate::processor::Data;
 use crate::processor::operators::session_aggregate::Merger;
 use crate::record::Record;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::aggregation::Placement;
 use super::cogrouped_kstream::{CogroupedKStream, Initializer};
 use super::ktable::KTable;
 use super::options::{Materialized, Named};
+use super::placement::Placement;
 use super::time_windowing::TimeWindowing;
 use crate::processor::Data;
 use crate::serdes::DefaultSerde;

@@ -37,7 +37,6 @@ impl ActiveTask {
         let partitions = source_partitions(&shared.topology, id, &shared.link, &|topic| {
             shared.plan.partition_count(topic)
         });
-        let metrics = shared.metrics.task(id, &partitions);
         let mut task =
             StreamTask::new(&shared.topology, context, &shared.link, partitions, &mut |store| {
                 if shared.topology.is_global(store) {
@@ -50,9 +49,16 @@ impl ActiveTask {
                 })
             })?;
         task.offset_metadata = shared.fingerprint.offset_metadata(id);
-        let store_metrics =
-            task.stores.iter().map(|store| shared.metrics.store(id, &store.name)).collect();
-        Ok(Some(Self { task, slots: Vec::new(), metrics, store_metrics }))
+        Ok(Some(Self::of(task, shared)))
+    }
+
+    /// A task that does not read yet.
+    pub(crate) fn of(task: StreamTask, shared: &Shared) -> Self {
+        let metrics = shared.metrics.task(task.id, &task.partitions());
+        let stores = task.stores.iter();
+        let store_metrics = stores.map(|store| shared.metrics.store(task.id, &store.name));
+        let store_metrics = store_metrics.collect();
+        Self { task, slots: Vec::new(), metrics, store_metrics }
     }
 
     /// Reads a partition on from where the topology says, because the log no longer has its position:

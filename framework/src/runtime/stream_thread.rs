@@ -42,7 +42,7 @@ const LOW_RECORDS: usize = 500;
 /// How long an idle thread waits for records; bounds the time a command waits.
 const IDLE_WAIT: Duration = Duration::from_millis(10);
 /// How often counters are published.
-const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
+pub(super) const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What the application tells a thread.
 #[derive(Debug)]

@@ -173,17 +173,15 @@ proptest! {
     }
 }
 
-/// What the commit of the inputs behind `before` forwards: each key once, in the order of their first
+/// What the commit of the inputs behind `before` forwards: each key once, in the order of their last
 /// update, and nothing about rows that neither were there nor are.
 fn changes(before: &[Input], after: &[Input]) -> Vec<String> {
     let ((_, old), (_, new)) = (expected(before), expected(after));
     let mut updated: Vec<(&str, Timestamp)> = Vec::new();
     for (key, value, timestamp) in &after[before.len()..] {
         let (Some(key), Some(_)) = (key, value) else { continue };
-        match updated.iter_mut().find(|(known, _)| known == key) {
-            Some((_, last)) => *last = *timestamp,
-            None => updated.push((key, *timestamp)),
-        }
+        updated.retain(|(known, _)| known != key);
+        updated.push((key, *timestamp));
     }
     let news = updated.into_iter().filter_map(|(key, last)| match new.get(key) {
         Some((value, at)) => Some(format!("{key}={value}@{at}")),

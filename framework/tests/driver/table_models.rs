@@ -241,7 +241,7 @@ proptest! {
     fn join_of_two_tables(kind in kinds(), updates in updates(&['l', 'r']), kept in any::<bool>()) {
         let test = run(config(), &updates, 1, build_join(kind, kept.then_some("j")));
         let expected = expected_joins(kind, &updates);
-        prop_assert_eq!(test.out(), expected);
+        prop_assert_eq!(&test.out(), &expected);
         if kept {
             let rows: Vec<_> =
                 test.rows::<String>("j").iter().map(|row| row.rsplit_once('@').unwrap().0.to_owned()).collect();

@@ -164,7 +164,7 @@ fn rows_that_lie_differently_on_disk_are_restored() {
     let text = std::fs::read_to_string(&note).unwrap();
     // As if the rows had been written by another topology, which the cluster no longer knows.
     std::fs::write(&note, text.replace("\"key-value\"", "\"window\"")).unwrap();
-    let mut streams = running(counting(), config(folder.path()), broker.clone());
+    let mut streams = running(counting(), config(folder.path()), broker);
     assert_eq!(streams.restored_records(), 40);
     streams.close().unwrap();
     assert_eq!(std::fs::read_to_string(&note).unwrap(), text);

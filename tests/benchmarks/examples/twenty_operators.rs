@@ -66,7 +66,7 @@ fn topology() -> Result<Topology, kstream::TopologyErrors> {
         .to_stream()
         .flat_map(|_, update| update)
         .group_by_key()
-        .windowed_by(TimeWindows::of_size_with_no_grace(Duration::from_secs(60)))
+        .windowed_by(TimeWindows::of_size_with_no_grace(Duration::from_mins(1)))
         .aggregate(
             || TopK::new(10),
             |country: &String, ms: u64, top: TopK<String, u64>| top.with(country.clone(), ms),

@@ -19,6 +19,9 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 const SETTLE_STEP: Duration = Duration::from_millis(20);
 /// How long a coordinator may take to answer, open transactions included.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a group is asked before its error is reported, and the pause in between.
+const GROUP_ATTEMPTS: u32 = 25;
+const GROUP_PAUSE: Duration = Duration::from_millis(200);
 
 /// A handle to the process's one admin client.
 #[derive(Debug, Clone)]
@@ -158,7 +161,15 @@ impl Admin for KafkaAdmin {
         // meanwhile.
         let mut config = self.observer.clone();
         config.set("group.id", group);
-        partitions::committed(&Client::new(&config, Reader)?, group, partitions, GROUP_TIMEOUT)
+        let client = Client::new(&config, Reader)?;
+        // A group whose coordinator has just moved, or is being chosen, answers on a later try.
+        for _ in 1..GROUP_ATTEMPTS {
+            match partitions::committed(&client, group, partitions, GROUP_TIMEOUT) {
+                Err(error) if error.is_retriable() => std::thread::park_timeout(GROUP_PAUSE),
+                result => return result,
+            }
+        }
+        partitions::committed(&client, group, partitions, GROUP_TIMEOUT)
     }
 }
 

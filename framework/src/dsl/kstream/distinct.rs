@@ -87,7 +87,6 @@ impl<K: Data, V: Data> KStream<K, V> {
     /// ```
     #[must_use]
     #[track_caller]
-    #[expect(clippy::needless_pass_by_value, reason = "options are given away, as everywhere")]
     pub fn distinct_with<I: Data>(
         &self,
         id: impl Fn(&K, &V) -> I + Send + Sync + 'static,

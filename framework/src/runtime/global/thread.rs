@@ -15,8 +15,9 @@ use crate::ids::TopicPartition;
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
+use crate::runtime::active_task::ActiveTask;
 use crate::runtime::commit::Commit;
-use crate::runtime::stream_thread::Shared;
+use crate::runtime::stream_thread::{PUBLISH_INTERVAL, Shared};
 use crate::runtime::task::StreamTask;
 use crate::runtime::task::partition_group::RecordQueue;
 use crate::topology::link::{LinkSettings, TaskScope};
@@ -32,14 +33,14 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_mins(1);
 pub(crate) struct GlobalThread {
     shared: Shared,
     stop: Arc<AtomicBool>,
-    task: StreamTask,
+    active: ActiveTask,
     consumer: Box<dyn Consumer>,
     producer: SharedProducer,
-    slots: Vec<Slot>,
     /// Where the partitions ended when the thread began; empty once all have been read that far.
     ends: Vec<i64>,
     positions: Positions,
     last_checkpoint: Duration,
+    last_publish: Duration,
 }
 
 impl GlobalThread {
@@ -52,17 +53,26 @@ impl GlobalThread {
         let producer: SharedProducer = Rc::new(RefCell::new(producer));
         let consumer =
             shared.broker.consumer(ConsumerRole::Restore, &format!("{client_id}-consumer"))?;
-        let task = link_task(&shared, &producer)?;
-        let last_checkpoint = shared.clock.monotonic();
+        let active = ActiveTask::of(link_task(&shared, &producer)?, &shared);
+        let now = shared.clock.monotonic();
         let positions = shared.globals.take_positions();
-        let (slots, ends) = (Vec::new(), Vec::new());
-        Ok(Self { shared, stop, task, consumer, producer, slots, ends, positions, last_checkpoint })
+        Ok(Self {
+            shared,
+            stop,
+            active,
+            consumer,
+            producer,
+            ends: Vec::new(),
+            positions,
+            last_checkpoint: now,
+            last_publish: now,
+        })
     }
 
     /// Runs until told to stop, or until an error that no retry mends.
     pub(crate) fn run(mut self) -> Result<(), Error> {
-        self.task.context.wall_clock = self.shared.clock.now_ms();
-        self.task.start()?;
+        self.active.task.context.wall_clock = self.shared.clock.now_ms();
+        self.active.task.start()?;
         while !self.stop.load(Ordering::SeqCst) {
             match self.turn() {
                 Ok(0) => self.consumer.wait(IDLE_WAIT),
@@ -77,21 +87,22 @@ impl GlobalThread {
                 Err(error) => return Err(error),
             }
         }
-        self.task.stop();
+        self.active.task.stop();
+        self.active.publish(&*self.consumer);
         self.checkpoint()
     }
 
     /// One turn; the answer is how much was done.
     fn turn(&mut self) -> Result<usize, Error> {
-        if self.slots.is_empty() {
+        if self.active.slots.is_empty() {
             self.begin()?;
         }
         self.consumer.poll()?;
         self.producer.borrow_mut().poll()?;
         self.fetch()?;
-        self.task.context.wall_clock = self.shared.clock.now_ms();
-        let processed = self.task.process(SLICE_RECORDS)?;
-        self.task.punctuate_wall_clock()?;
+        self.active.task.context.wall_clock = self.shared.clock.now_ms();
+        let processed = self.active.task.process(SLICE_RECORDS)?;
+        self.active.task.punctuate_wall_clock()?;
         self.commit()?;
         if !self.ends.is_empty() && self.has_caught_up() {
             self.ends.clear();
@@ -103,12 +114,16 @@ impl GlobalThread {
             self.last_checkpoint = now;
             self.checkpoint()?;
         }
+        if now.saturating_sub(self.last_publish) >= PUBLISH_INTERVAL {
+            self.last_publish = now;
+            self.active.publish(&*self.consumer);
+        }
         Ok(processed)
     }
 
     /// Finds where the partitions end, and starts to read each where its rows stand.
     fn begin(&mut self) -> Result<(), Error> {
-        let partitions = self.task.partitions();
+        let partitions = self.active.task.partitions();
         self.ends = self.shared.admin.end_offsets(&partitions)?;
         let starts: Vec<_> = partitions
             .into_iter()
@@ -117,20 +132,22 @@ impl GlobalThread {
                 (partition, start.map_or(StartOffset::Earliest, StartOffset::At))
             })
             .collect();
-        self.slots = self.consumer.assign(&starts)?;
+        self.active.slots = self.consumer.assign(&starts)?;
         Ok(())
     }
 
     fn fetch(&mut self) -> Result<(), Error> {
-        for queue in 0..self.slots.len() {
-            let buffered = self.task.group.queues().get(queue).map_or(0, RecordQueue::buffered);
-            let Some(slot) = self.slots.get(queue).copied().filter(|_| buffered < SLICE_RECORDS)
+        for queue in 0..self.active.slots.len() {
+            let buffered =
+                self.active.task.group.queues().get(queue).map_or(0, RecordQueue::buffered);
+            let Some(slot) =
+                self.active.slots.get(queue).copied().filter(|_| buffered < SLICE_RECORDS)
             else {
                 continue;
             };
             match self.consumer.fetch(slot, SLICE_RECORDS) {
                 Ok(None) => {}
-                Ok(Some(batch)) => self.task.group.push(queue, batch),
+                Ok(Some(batch)) => self.active.task.group.push(queue, batch),
                 Err(error) if error.kind() == BrokerErrorKind::OffsetOutOfRange => {
                     self.restart(queue, slot)?;
                 }
@@ -142,14 +159,16 @@ impl GlobalThread {
 
     /// Reads a partition anew because its log no longer has the position: cleaning has been faster.
     fn restart(&mut self, queue: usize, slot: Slot) -> Result<(), Error> {
-        let Some(partition) = self.task.partitions().into_iter().nth(queue) else { return Ok(()) };
+        let Some(partition) = self.active.task.partitions().into_iter().nth(queue) else {
+            return Ok(());
+        };
         tracing::warn!(
             %partition,
             "the log no longer has the position of this global partition; reading it from its beginning"
         );
         self.consumer.unassign(&[slot])?;
         let new = self.consumer.assign(&[(partition, StartOffset::Earliest)])?;
-        if let (Some(place), Some(new)) = (self.slots.get_mut(queue), new.first()) {
+        if let (Some(place), Some(new)) = (self.active.slots.get_mut(queue), new.first()) {
             *place = *new;
         }
         Ok(())
@@ -169,12 +188,12 @@ impl GlobalThread {
             },
             between: &mut |_| Ok(()),
         };
-        commit.run(std::iter::once(&mut self.task))
+        commit.run(std::iter::once(&mut self.active.task))
     }
 
     /// Whether everything has been read that was there when the thread began.
     fn has_caught_up(&self) -> bool {
-        let queues = self.task.group.queues().iter().zip(&self.slots).zip(&self.ends);
+        let queues = self.active.task.group.queues().iter().zip(&self.active.slots).zip(&self.ends);
         queues.into_iter().all(|((queue, slot), end)| {
             let read = self.positions.of(&queue.partition).is_some_and(|read| read >= *end);
             // The last records may be gone, compacted away.
@@ -189,7 +208,7 @@ impl GlobalThread {
     /// ORDER: rows are on disk before the positions behind them. After a crash, records in between are read
     /// again.
     fn checkpoint(&mut self) -> Result<(), Error> {
-        self.task.flush_stores()?;
+        self.active.task.flush_stores()?;
         Ok(self.positions.save()?)
     }
 }
