@@ -84,7 +84,11 @@ impl TaskDriver {
         for topic in topics(&topology, &config) {
             broker.create_topic(&topic, 1)?;
         }
-        let settings = ProducerSettings { client_id: "test-driver".to_owned(), track_acks: true };
+        let settings = ProducerSettings {
+            client_id: "test-driver".to_owned(),
+            track_acks: true,
+            transactions: None,
+        };
         let producer = CreatingProducer::new(broker.clone(), broker.producer(&settings)?);
         let producer: SharedProducer = Rc::new(RefCell::new(Box::new(producer)));
         let mut consumer = broker.consumer(ConsumerRole::Main, "test-driver")?;

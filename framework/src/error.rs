@@ -15,6 +15,8 @@ pub enum ErrorKind {
     /// The task belongs to another member by now: what is uncommitted is dropped and the member
     /// rejoins.
     TaskMigrated,
+    /// The transaction of a thread's tasks is not committed: what it did is forgotten, and done again.
+    TransactionAborted,
     /// The task's local state cannot be used: it is deleted and restored from the changelog.
     TaskCorrupted,
     /// A record cannot be processed, and its handler said [`fail`](crate::HandlerResponse::fail).

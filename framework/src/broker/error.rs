@@ -16,8 +16,15 @@ pub enum BrokerErrorKind {
     TopicExists,
     /// The log does not have the offset: reset the position, or rebuild the state.
     OffsetOutOfRange,
-    /// The group no longer counts this member or its generation: drop what is uncommitted and rejoin.
+    /// The group no longer counts this member: drop what is uncommitted and rejoin.
     NotAMember,
+    /// The group is between two generations and the member still counts: try again when it has settled.
+    Rebalancing,
+    /// The open transaction will not be committed: abort it, and do its work again.
+    TransactionAborted,
+    /// A newer producer has this transactional id, or the broker has aborted the transaction for its age:
+    /// drop the producer and what is uncommitted, and make another one.
+    Fenced,
     /// The record is larger than the broker takes: a bad record.
     RecordTooLarge,
     /// A right is missing; the message says which.
@@ -65,7 +72,10 @@ impl BrokerError {
 impl From<BrokerError> for Error {
     fn from(error: BrokerError) -> Self {
         let kind = match error.kind() {
-            BrokerErrorKind::Retriable => ErrorKind::Retriable,
+            BrokerErrorKind::Retriable | BrokerErrorKind::Rebalancing => ErrorKind::Retriable,
+            BrokerErrorKind::TransactionAborted | BrokerErrorKind::Fenced => {
+                ErrorKind::TransactionAborted
+            }
             BrokerErrorKind::NotAMember => ErrorKind::TaskMigrated,
             BrokerErrorKind::RecordTooLarge => ErrorKind::BadRecord,
             BrokerErrorKind::UnknownTopicOrPartition

@@ -82,6 +82,28 @@ pub struct ProducerSettings {
     pub client_id: String,
     /// Whether [`Producer::last_acked`] is wanted. Without it an acknowledged record costs no event.
     pub track_acks: bool,
+    /// Makes the producer transactional: it sends inside transactions only.
+    pub transactions: Option<TransactionSettings>,
+}
+
+/// Settings of a transactional producer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionSettings {
+    /// Fences every earlier producer with the same id, and ends what it has left open.
+    pub transactional_id: String,
+    /// A transaction that is open for longer is aborted by the broker, and its producer fenced.
+    pub timeout: Duration,
+}
+
+/// A member as its group knows it at one moment: what an offset commit inside a transaction is fenced by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMetadata {
+    /// The group.
+    pub group_id: String,
+    /// The generation; never negative.
+    pub generation: i32,
+    /// The member id; never empty.
+    pub member_id: String,
 }
 
 /// Settings of a group member.
@@ -192,7 +214,10 @@ pub struct OutgoingRecord<'a> {
 }
 
 /// An idempotent producer. Sending is asynchronous: a failure shows at a later call and stays until
-/// the producer is dropped.
+/// the producer is dropped, or until its transaction is aborted. The calls about transactions are for a
+/// producer with [`ProducerSettings::transactions`]; another one refuses them as
+/// [`BrokerErrorKind::Invalid`]. [`BrokerErrorKind::Fenced`] may come from any of them: the producer is at
+/// its end.
 pub trait Producer: Debug + Send {
     /// Looks a topic up, once per topic; later calls are by handle. Fails with
     /// [`BrokerErrorKind::UnknownTopicOrPartition`] when the topic does not exist.
@@ -214,8 +239,46 @@ pub trait Producer: Debug + Send {
         Vec::new()
     }
     /// The highest acknowledged offset of a partition sent to since the producer was made, if
-    /// [`ProducerSettings::track_acks`] is on.
+    /// [`ProducerSettings::track_acks`] is on. Records of an aborted transaction count too: what they brought
+    /// is for the caller to forget.
     fn last_acked(&self, topic: TopicHandle, partition: i32) -> Option<i64>;
+
+    /// Fences earlier producers with the same transactional id and waits until what they left open is
+    /// aborted; once, before the first transaction. A retriable error: call it again.
+    fn init_transactions(&mut self, _timeout: Duration) -> Result<(), BrokerError> {
+        Err(not_transactional())
+    }
+    /// Begins a transaction: what is sent from now on is part of it. Cheap and local.
+    fn begin_transaction(&mut self) -> Result<(), BrokerError> {
+        Err(not_transactional())
+    }
+    /// Adds the offsets to the open transaction, on behalf of this member. Fails with
+    /// [`BrokerErrorKind::TransactionAborted`] when the group has moved on: abort, and ask the group who one
+    /// is. A retriable error: call it again with the same offsets.
+    fn send_offsets(
+        &mut self,
+        _offsets: &[(TopicPartition, CommittedOffset)],
+        _member: &GroupMetadata,
+        _timeout: Duration,
+    ) -> Result<(), BrokerError> {
+        Err(not_transactional())
+    }
+    /// Commits the open transaction. Everything sent must be acknowledged. A retriable error: call it
+    /// again, nothing else. [`BrokerErrorKind::TransactionAborted`]: it is not committed, abort it. Any
+    /// other error: whether it is committed is not known; only a reader of committed records can tell.
+    fn commit_transaction(&mut self, _timeout: Duration) -> Result<(), BrokerError> {
+        Err(not_transactional())
+    }
+    /// Aborts the open transaction and forgets what is not sent yet. A retriable error: call it again,
+    /// nothing else.
+    fn abort_transaction(&mut self, _timeout: Duration) -> Result<(), BrokerError> {
+        Err(not_transactional())
+    }
+}
+
+/// What a producer without transactions says to the calls about them.
+fn not_transactional() -> BrokerError {
+    BrokerError::new(BrokerErrorKind::Invalid, "this producer was made without transactions")
 }
 
 /// A record that was taken and then refused.
@@ -268,8 +331,9 @@ pub trait GroupMember: Debug + Send + Sync {
     /// Answers the event that `poll` returned last.
     fn acknowledge(&self) -> Result<(), BrokerError>;
     /// Commits offsets with the member's id and generation. Fails with
-    /// [`BrokerErrorKind::NotAMember`] when the group has moved on: the partitions may be another
-    /// member's by now.
+    /// [`BrokerErrorKind::NotAMember`] when the group does not count the member any more: what it held may
+    /// be another member's by now. Fails with [`BrokerErrorKind::Rebalancing`] when it still counts, but the
+    /// group is on its way to another generation.
     fn commit(&self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BrokerError>;
     /// The group's committed offsets, in the order asked; `None`: none committed. Fails with a
     /// retriable error after `timeout`.
@@ -278,8 +342,10 @@ pub trait GroupMember: Debug + Send + Sync {
         partitions: &[TopicPartition],
         timeout: Duration,
     ) -> Result<Vec<Option<CommittedOffset>>, BrokerError>;
-    /// The member id as the group knows it; empty before the first join.
-    fn member_id(&self) -> String;
+    /// Who the member is in the group at this moment; `None` when it is not counted: before the first
+    /// assignment, and from the loss of its membership to the next assignment. Taken afresh for each
+    /// transaction. Does not wait for the broker.
+    fn metadata(&self) -> Option<GroupMetadata>;
     /// Leaves the group, giving partitions up without further events.
     fn leave(&self) -> Result<(), BrokerError>;
 }
@@ -323,4 +389,25 @@ pub trait Admin: Debug + Send + Sync {
         group: &str,
         partitions: &[TopicPartition],
     ) -> Result<Vec<Option<CommittedOffset>>, BrokerError>;
+    /// The members that a group counts now, in the order of their ids; none for a group that does not
+    /// exist. Between two generations too.
+    fn group_members(&self, group: &str) -> Result<Vec<GroupMemberInfo>, BrokerError>;
+    /// Deletes the records before these offsets; not beyond the end of the log. One result per
+    /// partition, in order.
+    fn delete_records(
+        &self,
+        before: &[(TopicPartition, i64)],
+    ) -> Result<Vec<Result<(), BrokerError>>, BrokerError>;
+    /// The ids of topics, which tell a topic from another that had its name before; `None`: the topic
+    /// does not exist, or the broker gives none. In the order asked.
+    fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError>;
+}
+
+/// A member as its group shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMemberInfo {
+    /// Its member id.
+    pub member_id: String,
+    /// The name that the client gave itself.
+    pub client_id: String,
 }

@@ -93,12 +93,13 @@ impl Control {
         let assignments = Arc::clone(&self.shared.assignments);
         match membership.poll(POLL_TIMEOUT)? {
             None => return self.mend(),
-            Some(MembershipEvent::Assigned(tasks)) => {
+            Some(MembershipEvent::Assigned(assignment)) => {
+                let tasks = assignment.active;
                 tracing::info!(tasks = tasks.len(), "tasks assigned");
                 self.shared.status.assign(tasks.iter().copied());
                 self.deal(&tasks, assignments.begin());
             }
-            Some(MembershipEvent::Revoked) => {
+            Some(MembershipEvent::Revoked(tasks)) => {
                 tracing::info!("tasks revoked");
                 if !self.ask_all(Command::Suspend) {
                     return Ok(());
@@ -106,6 +107,7 @@ impl Control {
                 // ORDER: whoever has not answered in time finds its tasks to be another's from here on.
                 assignments.end();
                 self.shared.status.unassign();
+                membership.release(&tasks)?;
             }
             Some(MembershipEvent::Lost) => {
                 tracing::warn!("the group has dropped this member; all tasks are given up");
@@ -115,9 +117,10 @@ impl Control {
                     return Ok(());
                 }
                 self.shared.status.unassign();
+                membership.rejoin()?;
             }
         }
-        membership.acknowledge()
+        Ok(())
     }
 
     /// Joins the group anew when a thread has dropped its tasks and the group, which refused their commit,

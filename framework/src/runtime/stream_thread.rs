@@ -106,6 +106,7 @@ impl StreamThread {
         let mut producer = shared.broker.producer(&ProducerSettings {
             client_id: format!("{client_id}-producer"),
             track_acks,
+            transactions: None,
         })?;
         if shared.config.production_handler.is_some() {
             producer.report_undelivered();
@@ -194,7 +195,7 @@ impl StreamThread {
     /// What an error means for the thread: go on without tasks, or end.
     fn react(&mut self, error: Error) -> Result<(), Error> {
         match error.kind() {
-            ErrorKind::TaskMigrated => {
+            ErrorKind::TaskMigrated | ErrorKind::TransactionAborted => {
                 tracing::warn!(
                     error = error.report(),
                     "the group has moved on; all tasks are dropped"

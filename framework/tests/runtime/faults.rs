@@ -9,8 +9,8 @@ use kstream::TopicPartition;
 use kstream::broker::memory::MemoryBroker;
 use kstream::broker::{
     Admin, Broker, BrokerError, BrokerErrorKind, CommittedOffset, Consumer, ConsumerRole,
-    GroupEvent, GroupMember, GroupSettings, NewTopic, OutgoingRecord, Producer, ProducerSettings,
-    TopicHandle, UndeliveredRecord,
+    GroupEvent, GroupMember, GroupMemberInfo, GroupMetadata, GroupSettings, NewTopic,
+    OutgoingRecord, Producer, ProducerSettings, TopicHandle, UndeliveredRecord,
 };
 use kstream_test_support::wait_until;
 
@@ -104,6 +104,19 @@ struct FaultyAdmin {
 }
 
 impl Admin for FaultyAdmin {
+    fn group_members(&self, group: &str) -> Result<Vec<GroupMemberInfo>, BrokerError> {
+        self.inner.group_members(group)
+    }
+    fn delete_records(
+        &self,
+        before: &[(TopicPartition, i64)],
+    ) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
+        self.inner.delete_records(before)
+    }
+    fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
+        self.inner.topic_ids(topics)
+    }
+
     fn topic_names(&self) -> Result<Vec<String>, BrokerError> {
         self.inner.topic_names()
     }
@@ -230,8 +243,8 @@ impl GroupMember for FaultyMember {
     ) -> Result<Vec<Option<CommittedOffset>>, BrokerError> {
         self.inner.committed(partitions, timeout)
     }
-    fn member_id(&self) -> String {
-        self.inner.member_id()
+    fn metadata(&self) -> Option<GroupMetadata> {
+        self.inner.metadata()
     }
     fn leave(&self) -> Result<(), BrokerError> {
         self.inner.leave()
@@ -309,8 +322,12 @@ impl GroupMember for Script {
         let offsets = self.offsets.lock().unwrap();
         Ok(partitions.iter().map(|partition| offsets.get(partition).cloned()).collect())
     }
-    fn member_id(&self) -> String {
-        "scripted".to_owned()
+    fn metadata(&self) -> Option<GroupMetadata> {
+        Some(GroupMetadata {
+            group_id: "scripted".to_owned(),
+            generation: 1,
+            member_id: "scripted".to_owned(),
+        })
     }
     fn leave(&self) -> Result<(), BrokerError> {
         Ok(())

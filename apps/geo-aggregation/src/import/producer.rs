@@ -36,8 +36,11 @@ impl ProducerSink {
     /// # Errors
     /// The broker is away, or the topic does not exist.
     pub fn new(broker: &Arc<dyn Broker>, topic: &str, run: u64) -> Result<Self, BrokerError> {
-        let settings =
-            ProducerSettings { client_id: "geo-aggregation-import".to_owned(), track_acks: false };
+        let settings = ProducerSettings {
+            client_id: "geo-aggregation-import".to_owned(),
+            track_acks: false,
+            transactions: None,
+        };
         let mut producer = broker.producer(&settings)?;
         let topic = producer.topic(topic)?;
         let partitions = usize::try_from(producer.partition_count(topic)).unwrap_or(1).max(1);

@@ -11,7 +11,9 @@ use super::consumer::Reader;
 use super::partitions;
 use super::requests::{AdminRole, OffsetSpec, Requests, TopicState};
 use super::topic_names::topic_names;
-use crate::broker::{Admin, BrokerError, BrokerErrorKind, CommittedOffset, NewTopic};
+use crate::broker::{
+    Admin, BrokerError, BrokerErrorKind, CommittedOffset, GroupMemberInfo, NewTopic,
+};
 use crate::ids::TopicPartition;
 
 /// How long brokers may take to show what the controller has done.
@@ -100,6 +102,19 @@ fn unanswered(partition: &TopicPartition) -> BrokerError {
 }
 
 impl Admin for KafkaAdmin {
+    fn group_members(&self, group: &str) -> Result<Vec<GroupMemberInfo>, BrokerError> {
+        todo!("ports")
+    }
+    fn delete_records(
+        &self,
+        before: &[(TopicPartition, i64)],
+    ) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
+        todo!("ports")
+    }
+    fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
+        todo!("ports")
+    }
+
     fn topic_names(&self) -> Result<Vec<String>, BrokerError> {
         topic_names(self.requests.client())
     }

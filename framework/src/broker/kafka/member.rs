@@ -22,7 +22,9 @@ use super::client::{Client, Context, Deadline, Role, millis, text};
 use super::errors::{self, broker_error_with};
 use super::event::Event;
 use super::partitions::{self, elements, offsets_of};
-use crate::broker::{BrokerError, BrokerErrorKind, CommittedOffset, GroupEvent, GroupMember};
+use crate::broker::{
+    BrokerError, BrokerErrorKind, CommittedOffset, GroupEvent, GroupMember, GroupMetadata,
+};
 use crate::ids::TopicPartition;
 
 /// A commit that nobody has answered by then has an unknown outcome.
@@ -261,15 +263,22 @@ impl GroupMember for KafkaMember {
         partitions::committed(&self.client, &self.group, partitions, timeout)
     }
 
-    fn member_id(&self) -> String {
-        // SAFETY: the client is live; the copy it returns is freed once.
+    fn metadata(&self) -> Option<GroupMetadata> {
+        if !self.role().state().holds {
+            return None;
+        }
+        // SAFETY: the client is live; the copy it returns is read, and freed once.
         unsafe {
-            let id = sys::rd_kafka_memberid(self.client.handle());
-            let member_id = text(id);
-            if !id.is_null() {
-                sys::rd_kafka_mem_free(self.client.handle(), id.cast());
-            }
-            member_id
+            let native = NonNull::new(sys::rd_kafka_consumer_group_metadata(self.client.handle()))?;
+            let generation = sys::rd_kafka_consumer_group_metadata_generation_id(native.as_ptr());
+            let member_id = text(sys::rd_kafka_consumer_group_metadata_member_id(native.as_ptr()));
+            sys::rd_kafka_consumer_group_metadata_destroy(native.as_ptr());
+            // KAFKA: the broker takes an empty identity in a transaction without asking who it is.
+            (generation >= 0 && !member_id.is_empty()).then(|| GroupMetadata {
+                group_id: self.group.clone(),
+                generation,
+                member_id,
+            })
         }
     }
 

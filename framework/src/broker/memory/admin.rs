@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Shared;
-use crate::broker::{Admin, BrokerError, CommittedOffset, NewTopic};
+use crate::broker::{Admin, BrokerError, CommittedOffset, GroupMemberInfo, NewTopic};
 use crate::ids::TopicPartition;
 
 #[derive(Debug)]
@@ -19,6 +19,19 @@ impl MemoryAdmin {
 }
 
 impl Admin for MemoryAdmin {
+    fn group_members(&self, group: &str) -> Result<Vec<GroupMemberInfo>, BrokerError> {
+        todo!("ports")
+    }
+    fn delete_records(
+        &self,
+        before: &[(TopicPartition, i64)],
+    ) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
+        todo!("ports")
+    }
+    fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
+        todo!("ports")
+    }
+
     fn topic_names(&self) -> Result<Vec<String>, BrokerError> {
         let topics = self.shared.topics.all();
         let mut names: Vec<_> = topics.iter().map(|topic| topic.name().to_owned()).collect();

@@ -23,7 +23,8 @@ use std::time::Duration;
 use super::group::{Group, GroupState};
 use super::{Shared, lock};
 use crate::broker::{
-    BrokerError, BrokerErrorKind, CommittedOffset, GroupEvent, GroupMember, GroupSettings,
+    BrokerError, BrokerErrorKind, CommittedOffset, GroupEvent, GroupMember, GroupMetadata,
+    GroupSettings,
 };
 use crate::ids::TopicPartition;
 
@@ -137,6 +138,7 @@ impl Local {
 
     fn step_outside(&mut self) {
         self.id.clear();
+        self.generation = 0;
         self.owned.clear();
         self.standing = Standing::Outside;
     }
@@ -207,8 +209,14 @@ impl GroupMember for MemoryMember {
         Ok(self.group.step(|state| state.committed(partitions)))
     }
 
-    fn member_id(&self) -> String {
-        lock(&self.local).id.clone()
+    fn metadata(&self) -> Option<GroupMetadata> {
+        let local = lock(&self.local);
+        let counts = local.generation > 0 && !local.id.is_empty();
+        counts.then(|| GroupMetadata {
+            group_id: self.settings.group_id.clone(),
+            generation: local.generation,
+            member_id: local.id.clone(),
+        })
     }
 
     fn leave(&self) -> Result<(), BrokerError> {

@@ -49,6 +49,7 @@ impl GlobalThread {
         let producer = shared.broker.producer(&ProducerSettings {
             client_id: format!("{client_id}-producer"),
             track_acks: false,
+            transactions: None,
         })?;
         let producer: SharedProducer = Rc::new(RefCell::new(producer));
         let consumer =

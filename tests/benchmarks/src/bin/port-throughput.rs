@@ -86,7 +86,11 @@ impl Topics {
 
 fn producer(broker: &dyn Broker, workload: &Workload) -> Result<Box<dyn Producer>, Box<dyn Error>> {
     let client_id = "bench".to_owned();
-    Ok(broker.producer(&ProducerSettings { client_id, track_acks: workload.track_acks })?)
+    Ok(broker.producer(&ProducerSettings {
+        client_id,
+        track_acks: workload.track_acks,
+        transactions: None,
+    })?)
 }
 
 fn produce(broker: &dyn Broker, topic: &str, workload: &Workload) -> Result<(), Box<dyn Error>> {

@@ -87,7 +87,9 @@ impl BrokerUnderTest<'_> {
 
     fn producer(&self, track_acks: bool) -> Box<dyn Producer> {
         let client_id = "conformance".to_owned();
-        self.broker.producer(&ProducerSettings { client_id, track_acks }).unwrap()
+        self.broker
+            .producer(&ProducerSettings { client_id, track_acks, transactions: None })
+            .unwrap()
     }
 
     fn consumer(&self) -> Box<dyn Consumer> {

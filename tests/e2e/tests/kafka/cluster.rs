@@ -94,7 +94,11 @@ impl Cluster {
     }
 
     pub(crate) fn produce(&self, records: std::ops::Range<usize>) {
-        let settings = ProducerSettings { client_id: "test".to_owned(), track_acks: false };
+        let settings = ProducerSettings {
+            client_id: "test".to_owned(),
+            track_acks: false,
+            transactions: None,
+        };
         let mut producer = self.broker.producer(&settings).unwrap();
         let topic = producer.topic(INPUT).unwrap();
         for record in records {

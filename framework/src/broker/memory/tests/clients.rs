@@ -96,7 +96,8 @@ fn a_consumer_is_told_that_its_topic_was_deleted() {
 #[test]
 fn a_producer_finds_a_topic_that_was_created_again() {
     let (_clock, broker) = broker();
-    let settings = ProducerSettings { client_id: "p".to_owned(), track_acks: true };
+    let settings =
+        ProducerSettings { client_id: "p".to_owned(), track_acks: true, transactions: None };
     let mut producer = broker.producer(&settings).unwrap();
     let topic = producer.topic("t").unwrap();
     assert_eq!(producer.topic("t").unwrap(), topic);
@@ -151,7 +152,7 @@ fn a_member_that_has_lost_everything_rejoins_after_its_answer() {
     let (clock, broker) = broker();
     let member = member(&broker);
     assert_eq!(join(&member), [partition(0), partition(1)]);
-    let first_id = member.member_id();
+    let first_id = member.metadata().unwrap().member_id;
     clock.advance(SESSION);
     let offset = CommittedOffset { offset: 1, metadata: String::new() };
     let fenced = member.commit(&[(partition(0), offset)]).unwrap_err();
@@ -161,7 +162,7 @@ fn a_member_that_has_lost_everything_rejoins_after_its_answer() {
     assert_eq!(member.poll(Duration::ZERO).unwrap(), None, "it waits for the answer");
     member.acknowledge().unwrap();
     assert_eq!(join(&member), [partition(0), partition(1)]);
-    assert_ne!(member.member_id(), first_id);
+    assert_ne!(member.metadata().unwrap().member_id, first_id);
 }
 
 #[test]

@@ -74,7 +74,8 @@ struct Life {
 impl Life {
     /// A task that has restored its stores and reads on from `offset`.
     fn begin(broker: &MemoryBroker, topology: &Topology, offset: usize) -> Self {
-        let settings = ProducerSettings { client_id: "test".to_owned(), track_acks: true };
+        let settings =
+            ProducerSettings { client_id: "test".to_owned(), track_acks: true, transactions: None };
         let unsent = Unsent::default();
         let inner = broker.producer(&settings).unwrap();
         let lazy = LazyProducer { inner, unsent: Arc::clone(&unsent) };
@@ -128,7 +129,11 @@ impl Life {
             .map(|topic| self.producer.borrow_mut().topic(topic).unwrap())
             .collect();
         self.unsent.lock().unwrap().retain(|sent| handles.contains(&sent.topic));
-        let settings = ProducerSettings { client_id: "test".to_owned(), track_acks: false };
+        let settings = ProducerSettings {
+            client_id: "test".to_owned(),
+            track_acks: false,
+            transactions: None,
+        };
         let mut inner = broker.producer(&settings).unwrap();
         // Handles are numbers in the order of look-ups.
         for handle in 0..=CHANGELOGS.len() {

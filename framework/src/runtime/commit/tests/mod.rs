@@ -185,7 +185,8 @@ fn a_flush_that_times_out_is_waited_for() {
         }
     }
     let world = World::new();
-    let settings = ProducerSettings { client_id: "test".to_owned(), track_acks: true };
+    let settings =
+        ProducerSettings { client_id: "test".to_owned(), track_acks: true, transactions: None };
     let inner = world.broker.producer(&settings).unwrap();
     let lazy = LazyProducer { inner, unsent: Unsent::default() };
     let producer: SharedProducer = Rc::new(RefCell::new(Box::new(Slow(lazy, 0))));

@@ -194,7 +194,8 @@ impl World {
             Some(found) => copy(found, &folder),
             None => std::fs::create_dir(&folder).unwrap(),
         }
-        let settings = ProducerSettings { client_id: "test".to_owned(), track_acks: true };
+        let settings =
+            ProducerSettings { client_id: "test".to_owned(), track_acks: true, transactions: None };
         let unsent = Unsent::default();
         let lazy = LazyProducer {
             inner: self.broker.producer(&settings).unwrap(),
@@ -340,7 +341,11 @@ impl Instance {
         self.flush(on_disk);
         let left = self.folder.with_extension("left");
         copy(&self.folder, &left);
-        let settings = ProducerSettings { client_id: "test".to_owned(), track_acks: false };
+        let settings = ProducerSettings {
+            client_id: "test".to_owned(),
+            track_acks: false,
+            transactions: None,
+        };
         let mut inner = world.broker.producer(&settings).unwrap();
         // Handles are numbers in the order of look-ups.
         for (_, changelog) in [("", OUTPUT)].into_iter().chain(STORES) {

@@ -1,7 +1,4 @@
-//! Membership: which tasks this process runs. The rest of the runtime knows tasks, and this seam turns what
-//! the group says about partitions into them.
-//!
-//! For now tasks follow the partitions of the group's own assignment with the classic `range` strategy: it
+//! Membership by the group alone: tasks follow the partitions of the group's own assignment with the classic `range` strategy: it
 //! gives the same partitions of equally sized topics to the same member, if all members subscribe to the
 //! same topics. Topologies that need more than that are refused when topics are prepared.
 
@@ -10,41 +7,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::{CommittedOffset, GroupEvent, GroupMember};
+use super::{Assignment, MemberReport, Membership, MembershipEvent};
+use crate::broker::{CommittedOffset, GroupEvent, GroupMember, GroupMetadata};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::runtime::commit::Offsets;
-
-/// What the membership tells the process. Each event is acknowledged before the next is asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum MembershipEvent {
-    /// The process runs these tasks and no others.
-    Assigned(BTreeSet<TaskId>),
-    /// Stop all tasks and commit them; the next assignment says which go on.
-    Revoked,
-    /// The group has dropped the process: stop all tasks and commit nothing.
-    Lost,
-}
-
-/// The process's membership.
-pub(crate) trait Membership: Debug + Send + Sync {
-    /// Waits up to `timeout` for an event. Called by one thread, which does nothing that takes long.
-    fn poll(&self, timeout: Duration) -> Result<Option<MembershipEvent>, Error>;
-    /// Answers the last event: what it asked for is done.
-    fn acknowledge(&self) -> Result<(), Error>;
-    /// Commits offsets with the member's identity; refused if the group has moved on.
-    fn commit(&self, offsets: &Offsets) -> Result<(), Error>;
-    /// The committed offsets of these partitions, in order.
-    fn committed(
-        &self,
-        partitions: &[TopicPartition],
-        timeout: Duration,
-    ) -> Result<Vec<Option<CommittedOffset>>, Error>;
-    /// Leaves the group.
-    fn leave(&self) -> Result<(), Error>;
-    /// Leaves the group and joins it anew: an assignment follows.
-    fn rejoin(&self) -> Result<(), Error>;
-}
 
 /// Membership by the group's assignment of partitions.
 #[derive(Debug)]
@@ -92,15 +59,32 @@ impl Membership for GroupMembership {
         Ok(match self.member.poll(timeout)? {
             None => None,
             Some(GroupEvent::Assigned(partitions)) => {
-                Some(MembershipEvent::Assigned(self.tasks_of(&partitions)?))
+                let active = self.tasks_of(&partitions)?;
+                self.member.acknowledge()?;
+                Some(MembershipEvent::Assigned(Assignment { active, ..Assignment::default() }))
             }
-            Some(GroupEvent::Revoked(_)) => Some(MembershipEvent::Revoked),
+            Some(GroupEvent::Revoked(partitions)) => {
+                Some(MembershipEvent::Revoked(self.tasks_of(&partitions)?))
+            }
             Some(GroupEvent::Lost(_)) => Some(MembershipEvent::Lost),
         })
     }
 
-    fn acknowledge(&self) -> Result<(), Error> {
+    fn release(&self, _tasks: &BTreeSet<TaskId>) -> Result<(), Error> {
         Ok(self.member.acknowledge()?)
+    }
+
+    fn rejoin(&self) -> Result<(), Error> {
+        self.member.leave()?;
+        Ok(self.member.subscribe(&self.topics)?)
+    }
+
+    fn report(&self, _report: &MemberReport) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn metadata(&self) -> Option<GroupMetadata> {
+        self.member.metadata()
     }
 
     fn commit(&self, offsets: &Offsets) -> Result<(), Error> {
@@ -117,10 +101,5 @@ impl Membership for GroupMembership {
 
     fn leave(&self) -> Result<(), Error> {
         Ok(self.member.leave()?)
-    }
-
-    fn rejoin(&self) -> Result<(), Error> {
-        self.member.leave()?;
-        Ok(self.member.subscribe(&self.topics)?)
     }
 }

@@ -1,0 +1,82 @@
+//! Membership: which tasks this process runs. The rest of the runtime knows tasks only; what stands behind
+//! this seam knows groups, leaders and messages.
+
+mod group;
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use crate::broker::{CommittedOffset, GroupMetadata};
+use crate::error::Error;
+use crate::ids::{TaskId, TopicPartition};
+use crate::runtime::commit::Offsets;
+
+pub(crate) use group::GroupMembership;
+
+/// What a process is to do for which tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Assignment {
+    /// It processes these, and nobody else does.
+    pub(crate) active: BTreeSet<TaskId>,
+    /// It keeps copies of the stores of these.
+    pub(crate) standby: BTreeSet<TaskId>,
+    /// It brings its stores of these up to date, to become active later.
+    pub(crate) warm_up: BTreeSet<TaskId>,
+    /// Transactional ids of members that the group has dropped, which may have left a transaction open: it
+    /// has to be ended before the committed offsets of these tasks are known.
+    pub(crate) orphaned_transactions: BTreeSet<String>,
+}
+
+/// What the membership tells the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MembershipEvent {
+    /// The process's whole assignment. What it does already goes on; nothing is taken away by this event
+    /// alone: [`MembershipEvent::Revoked`] comes before.
+    Assigned(Assignment),
+    /// Commit these active tasks, close them and [`release`](Membership::release) them. The others go on.
+    Revoked(BTreeSet<TaskId>),
+    /// The group has dropped the process: stop all tasks and commit nothing, then
+    /// [`rejoin`](Membership::rejoin).
+    Lost,
+}
+
+/// What the process tells the others about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct MemberReport {
+    /// How many stream threads it has.
+    pub(crate) threads: usize,
+    /// The transactional ids of its producers, while it has some.
+    pub(crate) transactional_ids: BTreeSet<String>,
+    /// For each task with state on this process's disk: the changelog records that it lacks; 0 when it is
+    /// up to date.
+    pub(crate) lags: std::collections::BTreeMap<TaskId, u64>,
+}
+
+/// The process's membership.
+pub(crate) trait Membership: Debug + Send + Sync {
+    /// Waits up to `timeout` for an event. Called by one thread, which does nothing that takes long, often
+    /// enough to stay in the group.
+    fn poll(&self, timeout: Duration) -> Result<Option<MembershipEvent>, Error>;
+    /// These tasks, revoked before, are committed or given up, and closed: others may have them.
+    fn release(&self, tasks: &BTreeSet<TaskId>) -> Result<(), Error>;
+    /// Asks for tasks anew, as a process that has none: after a loss, or when threads have dropped their
+    /// tasks because a commit was refused.
+    fn rejoin(&self) -> Result<(), Error>;
+    /// Tells the others what has changed; what has not changed is not sent again.
+    fn report(&self, report: &MemberReport) -> Result<(), Error>;
+    /// Who the process is in its group at this moment; `None` while the group does not count it.
+    fn metadata(&self) -> Option<GroupMetadata>;
+    /// Commits offsets with the member's identity; refused as
+    /// [`TaskMigrated`](crate::error::ErrorKind::TaskMigrated) if the group does not count it any more.
+    fn commit(&self, offsets: &Offsets) -> Result<(), Error>;
+    /// The committed offsets of these partitions, in order. Waits for transactions that may still change
+    /// them, up to `timeout`.
+    fn committed(
+        &self,
+        partitions: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<Vec<Option<CommittedOffset>>, Error>;
+    /// Leaves the group; whoever holds tasks by then has released them.
+    fn leave(&self) -> Result<(), Error>;
+}
