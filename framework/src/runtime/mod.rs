@@ -11,6 +11,8 @@ mod control;
 pub(crate) mod global;
 mod kafka_streams;
 mod membership;
+#[cfg_attr(not(test), expect(dead_code, reason = "the control thread starts it"))]
+mod purge;
 mod restore;
 mod status;
 mod stores;

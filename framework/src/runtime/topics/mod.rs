@@ -1,13 +1,20 @@
 //! The topics of an application at start: partition counts are agreed, internal topics created, and all
 //! that is wrong is reported together, before any record is read.
 
+mod internal;
+mod ready;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::broker::{Admin, BrokerErrorKind, NewTopic};
+use self::internal::internal_topics;
+use self::ready::make_ready;
+use crate::broker::Admin;
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
-use crate::topology::{NodeKind, StoreKind, TopicName, Topology, TopologyStore};
+use crate::topology::{NodeKind, TopicName, Topology};
 
 /// What the application's topics look like at the broker.
 #[derive(Debug, Clone, Default)]
@@ -36,17 +43,36 @@ impl TopicPlan {
         self.partitions.keys().cloned().collect()
     }
 
+    /// What has happened to the source topics since: deleted ones, and others with more partitions, which
+    /// nobody reads. Each with what to do.
+    #[expect(
+        dead_code,
+        reason = "asked by the runtime when the group has changed, and now and then"
+    )]
+    pub(crate) fn changes(&self, admin: &dyn Admin) -> Result<Vec<String>, Error> {
+        let planned: Vec<_> = self.partitions.iter().chain(&self.global).collect();
+        let names: Vec<&str> = planned.iter().map(|(name, _)| name.as_str()).collect();
+        let found = admin.partition_counts(&names)?;
+        let change = |((name, planned), found): (&(&String, &i32), Option<i32>)| match found {
+            None => Some(format!(
+                "topic {name} is gone; create it again, with {planned} partitions, and start anew: the \
+                 offsets committed for it mean nothing any more"
+            )),
+            Some(found) if found != **planned => Some(format!(
+                "topic {name} has {found} partitions now, and had {planned} at the start; records of the \
+                 new ones are not read. Restart all instances if the topology is stateless; otherwise keys \
+                 have moved away from their state: take a new topic, or start anew with another \
+                 application id"
+            )),
+            Some(_) => None,
+        };
+        Ok(planned.iter().zip(found).filter_map(change).collect())
+    }
+
     /// Every task there is.
     pub(crate) fn tasks(&self) -> &[TaskId] {
         &self.tasks
     }
-}
-
-/// A topic of the application's own, as it has to be.
-struct InternalTopic {
-    name: String,
-    partitions: i32,
-    configs: BTreeMap<String, String>,
 }
 
 /// Lets sources with a pattern read the topics that match it now, but none of the application's own.
@@ -60,7 +86,9 @@ pub(crate) fn resolve_patterns(
     }
     let own = |topic: &String| {
         let internal = topic.strip_prefix(application_id).and_then(|name| name.strip_prefix('-'));
-        internal.is_some_and(|name| name.ends_with("-changelog") || name.ends_with("-repartition"))
+        internal.is_some_and(|name| {
+            name == "coordination" || name.ends_with("-changelog") || name.ends_with("-repartition")
+        })
     };
     for topic in admin.topic_names()?.iter().filter(|topic| !own(topic)) {
         topology.add_matching_topic(topic);
@@ -72,8 +100,7 @@ pub(crate) fn resolve_patterns(
     if unmatched.is_empty() {
         return Ok(());
     }
-    let list = unmatched.join("\n  ");
-    Err(Error::new(ErrorKind::Config, format!("the topics do not fit the topology:\n  {list}")))
+    Err(do_not_fit(&unmatched))
 }
 
 /// Agrees on partition counts and creates what is missing.
@@ -110,15 +137,19 @@ pub(crate) fn prepare(
             .extend((0..tasks).map(|partition| TaskId { subtopology: subtopology.id, partition }));
         plan.partitions.extend(known);
     }
-    let internal = internal_topics(topology, config, &plan);
     if problems.is_empty() {
-        create(&internal, config, admin, &mut problems)?;
+        let internal = internal_topics(topology, config, &plan);
+        make_ready(&internal, config.replication_factor, admin, &mut problems)?;
     }
     if problems.is_empty() {
         return Ok(plan);
     }
+    Err(do_not_fit(&problems))
+}
+
+fn do_not_fit(problems: &[String]) -> Error {
     let list = problems.join("\n  ");
-    Err(Error::new(ErrorKind::Config, format!("the topics do not fit the topology:\n  {list}")))
+    Error::new(ErrorKind::Config, format!("the topics do not fit the topology:\n  {list}"))
 }
 
 /// Partition counts of the user's topics; a missing one is a problem.
@@ -186,136 +217,4 @@ fn repartition_counts(
     }
     topology.agree_on_partitions(id, &mut counts, problems);
     counts
-}
-
-fn internal_topics(
-    topology: &Topology,
-    config: &StreamsConfig,
-    plan: &TopicPlan,
-) -> Vec<InternalTopic> {
-    let id = &config.application_id;
-    let mut topics = Vec::new();
-    for topic in &topology.repartition_topics {
-        let name = topic.topic.resolve(id);
-        let configs = [
-            ("cleanup.policy", "delete"),
-            ("retention.ms", "-1"),
-            ("segment.bytes", "52428800"),
-            ("message.timestamp.type", "CreateTime"),
-        ];
-        topics.push(InternalTopic {
-            partitions: plan.partition_count(&name),
-            configs: owned(&configs),
-            name,
-        });
-    }
-    for store in &topology.stores {
-        let Some(topic) = store.changelog() else { continue };
-        let partitions =
-            plan.tasks.iter().filter(|task| task.subtopology == store.subtopology).count();
-        topics.push(InternalTopic {
-            name: topic.resolve(id),
-            partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
-            configs: changelog_configs(store),
-        });
-    }
-    topics
-}
-
-/// How long Kafka Streams keeps the changelog of a window beyond its retention
-/// (`windowstore.changelog.additional.retention.ms`), and that of a version beyond the history.
-const ADDITIONAL_RETENTION_MS: i64 = 24 * 60 * 60 * 1000;
-
-fn changelog_configs(store: &TopologyStore) -> BTreeMap<String, String> {
-    let mut configs = match store.kind {
-        StoreKind::KeyValue => owned(&[("cleanup.policy", "compact")]),
-        // Compaction must leave what a restore needs to tell the history.
-        StoreKind::Versioned { history_ms } => {
-            let lag = history_ms.saturating_add(ADDITIONAL_RETENTION_MS).to_string();
-            owned(&[("cleanup.policy", "compact"), ("min.compaction.lag.ms", &lag)])
-        }
-        StoreKind::Window { retention_ms } | StoreKind::Session { retention_ms } => {
-            let retention = retention_ms.saturating_add(ADDITIONAL_RETENTION_MS).to_string();
-            owned(&[("cleanup.policy", "compact,delete"), ("retention.ms", &retention)])
-        }
-    };
-    configs.insert("message.timestamp.type".to_owned(), "CreateTime".to_owned());
-    configs.extend(store.topic_configs.clone());
-    configs
-}
-
-fn owned(configs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    configs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
-/// Creates the topics that do not exist and checks those that do; another instance may be doing the
-/// same.
-fn create(
-    topics: &[InternalTopic],
-    config: &StreamsConfig,
-    admin: &dyn Admin,
-    problems: &mut Vec<String>,
-) -> Result<(), Error> {
-    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
-    let found = admin.partition_counts(&names)?;
-    let missing: Vec<&InternalTopic> = topics
-        .iter()
-        .zip(&found)
-        .filter(|(_, count)| count.is_none())
-        .map(|(topic, _)| topic)
-        .collect();
-    let new: Vec<NewTopic> = missing
-        .iter()
-        .map(|topic| NewTopic {
-            name: topic.name.clone(),
-            partitions: topic.partitions,
-            replication_factor: config.replication_factor,
-            configs: topic.configs.clone(),
-        })
-        .collect();
-    for (topic, created) in missing.iter().zip(admin.create_topics(&new)?) {
-        match created {
-            Ok(()) => {
-                tracing::info!(topic = topic.name, topic.partitions, "internal topic created");
-            }
-            Err(error) if error.kind() == BrokerErrorKind::TopicExists => {}
-            Err(error) => problems.push(format!("topic {} cannot be created: {error}", topic.name)),
-        }
-    }
-    let found = admin.partition_counts(&names)?;
-    for (topic, count) in topics.iter().zip(found) {
-        if let Some(count) = count
-            && count != topic.partitions
-        {
-            problems.push(format!(
-                "topic {} has {count} partitions, but {} are needed; if the application may start anew, \
-                 delete it and the local state",
-                topic.name, topic.partitions
-            ));
-        }
-        check_cleanup(topic, admin, problems)?;
-    }
-    Ok(())
-}
-
-/// A changelog that is not compacted, or a repartition topic that is, would lose rows or records.
-fn check_cleanup(
-    topic: &InternalTopic,
-    admin: &dyn Admin,
-    problems: &mut Vec<String>,
-) -> Result<(), Error> {
-    const POLICY: &str = "cleanup.policy";
-    let configs = match admin.topic_configs(&topic.name) {
-        Ok(configs) => configs,
-        Err(error) if error.kind() == BrokerErrorKind::UnknownTopicOrPartition => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let parts =
-        |text: &str| text.split(',').map(|part| part.trim().to_owned()).collect::<BTreeSet<_>>();
-    if let (Some(wanted), Some(found)) = (topic.configs.get(POLICY), configs.get(POLICY))
-        && parts(wanted) != parts(found)
-    {
-        problems.push(format!("topic {} has {POLICY}={found}, but needs {wanted}", topic.name));
-    }
-    Ok(())
 }
