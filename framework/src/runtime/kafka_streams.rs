@@ -11,7 +11,9 @@ use tokio::runtime::{Builder, Runtime};
 use super::compatibility::check_start;
 use super::control::Control;
 use super::global::open_global_stores;
+use super::housekeeping::{Housekeeping, TopicWatch};
 use super::membership::{GroupMembership, Membership};
+use super::purge::Purge;
 use super::status::{State, Status};
 use super::stores::TaskStores;
 use super::stream_thread::Shared;
@@ -70,6 +72,8 @@ pub struct KafkaStreams {
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
     control: Option<JoinHandle<()>>,
+    /// Ends with the instance.
+    housekeeping: Option<Housekeeping>,
     http: Option<(Runtime, HttpServer)>,
 }
 
@@ -114,6 +118,7 @@ impl KafkaStreams {
             status,
             stop: Arc::default(),
             control: None,
+            housekeeping: None,
             http: None,
         })
     }
@@ -165,6 +170,12 @@ impl KafkaStreams {
             Arc::new(GroupMembership::join(member, plan.source_topics(), tasks)?);
         let id = &config.application_id;
         let globals = open_global_stores(&self.topology, id, &directory, &self.env, &*admin)?;
+        let now = self.clock.monotonic();
+        let repartition = plan.repartition_topics().iter().cloned();
+        let purge = Arc::new(Purge::new(repartition, config.repartition_purge_interval, now));
+        let watch = TopicWatch::new(Arc::clone(&plan), now);
+        let (keeper, clock) = (Arc::clone(&admin), Arc::clone(&self.clock));
+        self.housekeeping = Some(Housekeeping::spawn(Arc::clone(&purge), watch, keeper, clock)?);
         let shared = Shared {
             globals: Arc::new(globals),
             topology: Arc::clone(&self.topology),
@@ -180,6 +191,7 @@ impl KafkaStreams {
             status: Arc::clone(&self.status),
             metrics: self.metrics.clone(),
             link,
+            purge,
         };
         self.status.set_state(State::Rebalancing);
         self.control = Some(Control::spawn(shared, Arc::clone(&self.stop))?);
@@ -272,6 +284,7 @@ impl KafkaStreams {
             if control.join().is_err() {
                 self.status.set_state(State::Error);
             }
+            self.housekeeping = None;
         } else if self.status.state() == State::Created {
             self.status.set_state(State::NotRunning);
         }

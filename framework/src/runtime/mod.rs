@@ -9,9 +9,9 @@ pub(crate) mod commit;
 mod compatibility;
 mod control;
 pub(crate) mod global;
+mod housekeeping;
 mod kafka_streams;
 mod membership;
-#[cfg_attr(not(test), expect(dead_code, reason = "the control thread starts it"))]
 mod purge;
 mod restore;
 mod status;

@@ -1,22 +1,15 @@
 //! Deletes what has been read from repartition topics, which would grow without end otherwise: only tasks
 //! know what they are done with.
 //!
-//! Threads note what they have committed; a thread of its own deletes now and then, so that nobody waits for
-//! a broker. INVARIANT: nothing is deleted that is not committed, so no task ever reads it again.
+//! Threads note what they have committed; the housekeeping deletes now and then, so that nobody else waits
+//! for a broker. INVARIANT: nothing is deleted that is not committed, so no task ever reads it again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::Builder;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::broker::{Admin, BrokerErrorKind};
-use crate::error::{Error, ErrorKind};
 use crate::ids::TopicPartition;
-use crate::time::Clock;
-
-/// How often the thread looks whether it is time; bounds how long it outlives the application.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is committed of repartition topics and not deleted yet.
 #[derive(Debug)]
@@ -47,6 +40,11 @@ impl Purge {
         let (committed, refused) = (BTreeMap::new(), BTreeSet::new());
         let state = Mutex::new(State { committed, next: now + interval, refused });
         Self { topics: topics.into_iter().collect(), interval, state }
+    }
+
+    /// How often is deleted.
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// Says that everything before this offset is committed for good; under exactly-once that is after the
@@ -122,35 +120,10 @@ fn raise(committed: &mut BTreeMap<TopicPartition, i64>, partition: &TopicPartiti
     }
 }
 
-/// The thread that deletes; it ends by itself, soon after its value is dropped.
-#[derive(Debug)]
-pub(crate) struct PurgeThread {
-    /// Nothing is sent: its end is the word.
-    _running: SyncSender<()>,
-}
-
-impl PurgeThread {
-    pub(crate) fn spawn(
-        purge: Arc<Purge>,
-        admin: Arc<dyn Admin>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, Error> {
-        let (running, ended): (_, Receiver<()>) = sync_channel(0);
-        let look = LOOK_INTERVAL.min(purge.interval);
-        let body = move || {
-            while ended.recv_timeout(look) == Err(RecvTimeoutError::Timeout) {
-                purge.run(&*admin, clock.monotonic());
-            }
-        };
-        Builder::new().name("kstream-purge".to_owned()).spawn(body).map_err(|error| {
-            Error::new(ErrorKind::Fatal, "no thread can be started").with_source(error)
-        })?;
-        Ok(Self { _running: running })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::broker::memory::MemoryBroker;
     use crate::broker::{Broker, OutgoingRecord, ProducerSettings};

@@ -18,6 +18,7 @@ use super::assignments::{Assignments, Epoch};
 use super::commit::Commit;
 use super::global::GlobalStores;
 use super::membership::Membership;
+use super::purge::Purge;
 use super::status::{Status, TaskState};
 use super::stores::TaskStores;
 use super::task::partition_group::RecordQueue;
@@ -74,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) status: Arc<Status>,
     pub(crate) metrics: Metrics,
     pub(crate) link: Arc<LinkSettings>,
+    pub(crate) purge: Arc<Purge>,
 }
 
 /// A stream thread; made and run on its own OS thread.
@@ -307,11 +309,17 @@ impl StreamThread {
             return Err(Error::new(ErrorKind::TaskMigrated, message));
         }
         let started = self.shared.clock.monotonic();
-        let membership = &self.shared.membership;
+        let (membership, purge) = (&self.shared.membership, &self.shared.purge);
         let commit = Commit {
             producer: &self.producer,
             now_ms: self.shared.clock.now_ms(),
-            input_offsets: &mut |offsets| membership.commit(&offsets),
+            input_offsets: &mut |offsets| {
+                membership.commit(&offsets)?;
+                for (partition, committed) in &offsets {
+                    purge.note_committed(partition, committed.offset);
+                }
+                Ok(())
+            },
             between: &mut |_| Ok(()),
         };
         commit.run(self.running.iter_mut().map(|active| &mut active.task))?;

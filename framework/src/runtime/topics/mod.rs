@@ -23,6 +23,8 @@ pub(crate) struct TopicPlan {
     partitions: BTreeMap<String, i32>,
     /// Partitions of each topic of a global store.
     global: BTreeMap<String, i32>,
+    /// The repartition topics, by their full names.
+    repartition: Vec<String>,
     /// Every task there is.
     tasks: Vec<TaskId>,
 }
@@ -36,6 +38,11 @@ impl TopicPlan {
     /// The number of partitions of a global store's topic; 0 for any other.
     pub(crate) fn global_partition_count(&self, topic: &str) -> i32 {
         self.global.get(topic).copied().unwrap_or(0)
+    }
+
+    /// The repartition topics of the application.
+    pub(crate) fn repartition_topics(&self) -> &[String] {
+        &self.repartition
     }
 
     /// The source topics, to subscribe to.
@@ -112,7 +119,10 @@ pub(crate) fn prepare(
     let mut problems = Vec::new();
     let counts = external_counts(topology, config, admin, &mut problems)?;
     let counts = repartition_counts(topology, config, counts, &mut problems);
-    let mut plan = TopicPlan::default();
+    let repartition = topology.repartition_topics.iter();
+    let repartition =
+        repartition.map(|topic| topic.topic.resolve(&config.application_id)).collect();
+    let mut plan = TopicPlan { repartition, ..TopicPlan::default() };
     for subtopology in &topology.subtopologies {
         let sources = subtopology.sources.iter().map(|topic| topic.resolve(&config.application_id));
         let known: Vec<(String, i32)> =

@@ -9,6 +9,7 @@ use crate::broker::memory::MemoryBroker;
 use crate::broker::{Broker, BrokerError, CommittedOffset, GroupMemberInfo, NewTopic};
 use crate::dsl::{KStream, Materialized, StreamsBuilder};
 use crate::ids::TopicPartition;
+use crate::runtime::housekeeping::TopicWatch;
 use crate::time::ManualClock;
 use crate::time::windows::TimeWindows;
 
@@ -129,10 +130,17 @@ fn later_changes_of_the_input_are_told_with_what_to_do() {
     let admin = broker.admin().unwrap();
     let plan = prepare(&topology(), &config(), &*admin).unwrap();
     assert!(plan.changes(&*admin).unwrap().is_empty());
+    assert_eq!(plan.repartition_topics(), [REPARTITION]);
+    let mut watch = TopicWatch::new(Arc::new(plan.clone()), Duration::ZERO);
     admin.delete_topics(&["in"]).unwrap().remove(0).unwrap();
     let changes = plan.changes(&*admin).unwrap();
     assert!(changes[0].contains("topic in is gone"), "{changes:?}");
+    let minute = Duration::from_mins(1);
+    assert!(watch.news(&*admin, Duration::from_secs(1)).is_empty(), "it is not time yet");
+    assert_eq!(watch.news(&*admin, minute), changes);
+    assert!(watch.news(&*admin, minute * 2).is_empty(), "it was told before");
     make(&*admin, "in", 5, &[]);
+    assert_eq!(watch.news(&*admin, minute * 3).len(), 1);
     let changes = plan.changes(&*admin).unwrap();
     assert!(changes[0].contains("topic in has 5 partitions now, and had 2"), "{changes:?}");
 }

@@ -131,6 +131,7 @@ pub(crate) fn connect(listener: &str, settings: KafkaSettings) -> Result<KafkaBr
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "a real broker lets real time pass")]
 pub(crate) fn refused(listener: &str, settings: KafkaSettings) -> BrokerError {
+    fixture(); // its start is nobody's waiting
     let start = Instant::now();
     let error = connect(listener, settings).expect_err("the broker lets everybody in");
     let took = start.elapsed();
