@@ -20,7 +20,7 @@ use super::creation::Creation;
 use super::errors::{broker_error, check_topic};
 use super::event::Event;
 use super::partitions::{Element, list_of};
-use crate::broker::{BrokerError, NewTopic};
+use crate::broker::{BrokerError, BrokerErrorKind, NewTopic};
 use crate::ids::TopicPartition;
 
 /// A request that has not been answered by then has failed.
@@ -150,14 +150,12 @@ impl Requests {
         unsafe {
             let result = sys::rd_kafka_event_DescribeTopics_result(event.handle());
             let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-            array(topics.cast_const(), count)
-                .iter()
-                .map(|topic| {
-                    let name = text(sys::rd_kafka_TopicDescription_name(*topic));
-                    let state = topic_state(*topic, &name)?;
-                    Ok((name, state))
-                })
-                .collect()
+            let states = array(topics.cast_const(), count).iter().map(|topic| {
+                let name = text(sys::rd_kafka_TopicDescription_name(*topic));
+                let state = topic_state(*topic, &name)?;
+                Ok((name, state))
+            });
+            all_or_rights(states).map(|states| states.into_iter().collect())
         }
     }
 
@@ -347,6 +345,27 @@ unsafe fn topic_state(
             .all(|partition| !sys::rd_kafka_TopicPartitionInfo_leader(*partition).is_null());
         Ok(TopicState::Present { partitions: i32::try_from(count).unwrap_or(i32::MAX), led })
     }
+}
+
+/// Everything, or what is wrong: missing rights all together, so that they can be given at once.
+fn all_or_rights<T>(
+    answers: impl Iterator<Item = Result<T, BrokerError>>,
+) -> Result<Vec<T>, BrokerError> {
+    let mut found = Vec::new();
+    let mut refused: Vec<String> = Vec::new();
+    for answer in answers {
+        match answer {
+            Ok(one) => found.push(one),
+            Err(error) if error.kind() == BrokerErrorKind::Authorization => {
+                refused.push(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if refused.is_empty() {
+        return Ok(found);
+    }
+    Err(BrokerError::new(BrokerErrorKind::Authorization, refused.join("; ")))
 }
 
 /// # Safety

@@ -52,10 +52,6 @@ impl TopicPlan {
 
     /// What has happened to the source topics since: deleted ones, and others with more partitions, which
     /// nobody reads. Each with what to do.
-    #[expect(
-        dead_code,
-        reason = "asked by the runtime when the group has changed, and now and then"
-    )]
     pub(crate) fn changes(&self, admin: &dyn Admin) -> Result<Vec<String>, Error> {
         let planned: Vec<_> = self.partitions.iter().chain(&self.global).collect();
         let names: Vec<&str> = planned.iter().map(|(name, _)| name.as_str()).collect();
