@@ -83,6 +83,10 @@ impl Membership for GroupMembership {
         Ok(())
     }
 
+    fn shut_down_application(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     fn metadata(&self) -> Option<GroupMetadata> {
         self.member.metadata()
     }

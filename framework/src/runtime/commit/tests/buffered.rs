@@ -17,7 +17,7 @@ use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::record::Headers;
-use crate::runtime::commit::{Commit, CommitStep};
+use crate::runtime::commit::{Commit, CommitStep, InputOffsets};
 use crate::runtime::restore::TaskRestore;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::state::MemoryRows;
@@ -113,11 +113,12 @@ impl Life {
         let commit = Commit {
             producer: &self.producer,
             now_ms: 0,
-            input_offsets: &mut |_| Ok(()),
+            input_offsets: InputOffsets::AtLeastOnce(&mut |_| Ok(())),
             between: &mut |step| match stop_at {
                 Some(stop) if stop == step => Err(Error::new(ErrorKind::Fatal, "stopped")),
                 _ => Ok(()),
             },
+            waiting: &|| (),
         };
         commit.run(std::iter::once(&mut self.task))
     }

@@ -199,6 +199,6 @@ fn a_flush_that_times_out_is_waited_for() {
         headers: &Headers::new(),
     };
     producer.borrow_mut().send(topic, record).unwrap();
-    flush(&producer).unwrap();
+    flush(&producer, &|| ()).unwrap();
     assert_eq!(world.broker.records(OUTPUT, 0, 0).unwrap().len(), 1);
 }

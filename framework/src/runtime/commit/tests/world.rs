@@ -24,7 +24,7 @@ use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::record::Headers;
-use crate::runtime::commit::{Commit, CommitStep};
+use crate::runtime::commit::{Commit, CommitStep, InputOffsets};
 use crate::runtime::restore::TaskRestore;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::state::persistent::{StateEnv, TaskDb};
@@ -266,11 +266,12 @@ impl World {
         let commit = Commit {
             producer: &instance.producer,
             now_ms: 0,
-            input_offsets: &mut |offsets| {
+            input_offsets: InputOffsets::AtLeastOnce(&mut |offsets| {
                 *committed = offsets.first().map(|(_, committed)| committed.offset);
                 Ok(())
-            },
+            }),
             between,
+            waiting: &|| (),
         };
         commit.run(std::iter::once(&mut instance.task))
     }
