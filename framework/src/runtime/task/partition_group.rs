@@ -184,7 +184,6 @@ impl PartitionGroup {
             }
         }
     }
-
 }
 
 impl RecordQueue {
