@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::world::{LazyProducer, Unsent, deliver};
+use super::world::{LazyProducer, Limit, Unsent, deliver};
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{Broker, ConsumerRole, OutgoingRecord, ProducerSettings, StartOffset};
 use crate::config::StreamsConfig;
@@ -78,7 +78,8 @@ impl Life {
             ProducerSettings { client_id: "test".to_owned(), track_acks: true, transactions: None };
         let unsent = Unsent::default();
         let inner = broker.producer(&settings).unwrap();
-        let lazy = LazyProducer { inner, unsent: Arc::clone(&unsent) };
+        let limit = Limit::new(usize::MAX.into());
+        let lazy = LazyProducer { inner, unsent: Arc::clone(&unsent), limit };
         let producer: SharedProducer = Rc::new(RefCell::new(Box::new(lazy)));
         let config = StreamsConfig::new("app").statestore_cache_max_bytes(0);
         let link = LinkSettings::of(&config, TaskScope::Subtopology);
