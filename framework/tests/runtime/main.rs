@@ -14,6 +14,7 @@ mod foreign_key;
 mod global;
 mod health;
 mod joins;
+mod life_cycle;
 mod membership;
 mod processors;
 mod restart;
