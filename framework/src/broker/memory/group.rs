@@ -28,7 +28,9 @@ use std::time::Duration;
 use super::lock;
 use super::range::range_assignment;
 use super::topic::Topics;
-use crate::broker::{BrokerError, BrokerErrorKind, CommittedOffset, GroupSettings};
+use crate::broker::{
+    BrokerError, BrokerErrorKind, CommittedOffset, GroupMemberInfo, GroupSettings,
+};
 use crate::ids::TopicPartition;
 
 /// What the group is doing.
@@ -186,6 +188,15 @@ impl GroupState {
             member.expires_at = now + member.session_timeout;
             self.complete_if_all_rejoined(now);
         }
+    }
+
+    /// Who is a member, in the order of ids.
+    pub(super) fn members(&self) -> Vec<GroupMemberInfo> {
+        let info = |id: &String| {
+            let client_id = id.rsplit_once('-').map_or(id.as_str(), |(client_id, _)| client_id);
+            GroupMemberInfo { member_id: id.clone(), client_id: client_id.to_owned() }
+        };
+        self.members.keys().map(info).collect()
     }
 
     /// Notes that the member is alive; false if the group does not know it.
