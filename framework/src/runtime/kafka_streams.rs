@@ -1,5 +1,6 @@
 //! An application instance: started, watched, stopped.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,18 +11,19 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use super::compatibility::check_start;
-use super::control::{Control, Request};
+use super::control::{Control, Request, UNKNOWN_LAG};
 use super::global::open_global_stores;
-use super::membership::{GroupMembership, Membership};
+use super::membership::{Enrolment, LogMembership, MemberReport, Membership, PlannedTask};
 use super::status::{State, Status};
 use super::stores::TaskStores;
 use super::stream_thread::Shared;
 use super::task::source_partitions;
-use super::topics::{prepare, resolve_patterns};
+use super::topics::{TopicPlan, prepare, resolve_patterns};
 use crate::broker::{Admin, Broker, GroupSettings};
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::http::{HttpServer, router, serve};
+use crate::ids::TaskId;
 use crate::metrics::Metrics;
 use crate::state::StateDirectory;
 use crate::state::persistent::StateEnv;
@@ -155,19 +157,31 @@ impl KafkaStreams {
         let fingerprint = Arc::new(check_start(&self.topology, config, &*admin, &directory)?);
         let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
         let link = Arc::new(LinkSettings::of(config, TaskScope::Subtopology));
-        let member = self.broker.group_member(&GroupSettings {
+        let group = GroupSettings {
             group_id: config.application_id.clone(),
             client_id: format!("{}-{}", config.application_id, directory.process_id()),
             session_timeout: config.session_timeout,
             heartbeat_interval: config.heartbeat_interval,
             max_poll_interval: config.max_poll_interval,
-        })?;
-        let partitions = |task| {
-            source_partitions(&self.topology, task, &link, &|topic| plan.partition_count(topic))
         };
-        let tasks = plan.tasks().iter().map(|task| (*task, partitions(*task))).collect();
-        let membership: Arc<dyn Membership> =
-            Arc::new(GroupMembership::join(member, plan.source_topics(), tasks)?);
+        let enrolment = Enrolment {
+            broker: Arc::clone(&self.broker),
+            admin: Arc::clone(&admin),
+            clock: Arc::clone(&self.clock),
+            group,
+            process_id: directory.process_id(),
+            http: self.http_address().map(|address| address.to_string()),
+            tags: BTreeMap::new(),
+            fingerprint: fingerprint.text(),
+            tasks: self.planned_tasks(&plan, &link),
+            replication_factor: config.replication_factor,
+            report: MemberReport {
+                threads: config.num_stream_threads,
+                transactional_ids: BTreeSet::new(),
+                lags: directory.tasks()?.into_iter().map(|task| (task, UNKNOWN_LAG)).collect(),
+            },
+        };
+        let membership: Arc<dyn Membership> = Arc::new(LogMembership::join(enrolment)?);
         let id = &config.application_id;
         let globals = open_global_stores(&self.topology, id, &directory, &self.env, &*admin)?;
         let shared = Shared {
@@ -194,6 +208,18 @@ impl KafkaStreams {
         self.requests = Some(requests);
         self.control = Some(Control::spawn(shared, received)?);
         Ok(())
+    }
+
+    /// All tasks of the application, whoever runs them.
+    fn planned_tasks(&self, plan: &TopicPlan, link: &LinkSettings) -> Vec<PlannedTask> {
+        let planned = |id: &TaskId| PlannedTask {
+            id: *id,
+            partitions: source_partitions(&self.topology, *id, link, &|topic| {
+                plan.partition_count(topic)
+            }),
+            stateful: self.topology.stores.iter().any(|store| store.subtopology == id.subtopology),
+        };
+        plan.tasks().iter().map(planned).collect()
     }
 
     fn serve_http(&self, address: std::net::SocketAddr) -> Result<(Runtime, HttpServer), Error> {

@@ -79,6 +79,11 @@ impl TaskStores {
         self.directory.process_id()
     }
 
+    /// The tasks that have state on this process's disk.
+    pub(crate) fn local_tasks(&self) -> Result<Vec<TaskId>, Error> {
+        Ok(self.directory.tasks()?)
+    }
+
     /// Deletes the state of tasks that has not changed for `delay`, and says which; those in use are left
     /// alone.
     pub(crate) fn delete_idle(

@@ -165,8 +165,8 @@ impl Tasks {
         self.revoked.clear();
     }
 
-    /// For each task that the process has, how many changelog records its state lacks.
-    pub(super) fn lags(&self) -> BTreeMap<TaskId, u64> {
-        self.running.keys().map(|task| (*task, 0)).collect()
+    /// The tasks that threads have.
+    pub(super) fn on_threads(&self) -> BTreeSet<TaskId> {
+        self.running.keys().copied().collect()
     }
 }
