@@ -215,9 +215,9 @@ impl LogMembership {
                 machine.topics_due = true;
                 if let Some(metadata) = self.member.metadata() {
                     machine.counted(MemberId::new(metadata.member_id));
-                }
-                if partitions.contains(&machine.log) {
-                    machine.leadership.begin();
+                    if partitions.contains(&machine.log) {
+                        machine.leadership.begin(metadata.generation);
+                    }
                 }
                 lock(&self.identity).between_generations = false;
             }
