@@ -136,14 +136,25 @@ impl KafkaStreams {
         if self.status.state() != State::Created {
             return Ok(());
         }
-        let result = self.try_start();
+        self.start_as(|enrolment| Ok(Arc::new(LogMembership::join(enrolment)?)))
+    }
+
+    /// Starts as a member of whatever `join` joins.
+    pub(super) fn start_as(
+        &mut self,
+        join: impl FnOnce(Enrolment) -> Result<Arc<dyn Membership>, Error>,
+    ) -> Result<(), Error> {
+        let result = self.try_start(join);
         if result.is_err() {
             self.status.set_state(State::Error);
         }
         result
     }
 
-    fn try_start(&mut self) -> Result<(), Error> {
+    fn try_start(
+        &mut self,
+        join: impl FnOnce(Enrolment) -> Result<Arc<dyn Membership>, Error>,
+    ) -> Result<(), Error> {
         let config = &self.config;
         if let Some(address) = config.http_listen {
             self.http = Some(self.serve_http(address)?);
@@ -181,7 +192,7 @@ impl KafkaStreams {
                 lags: directory.tasks()?.into_iter().map(|task| (task, UNKNOWN_LAG)).collect(),
             },
         };
-        let membership: Arc<dyn Membership> = Arc::new(LogMembership::join(enrolment)?);
+        let membership = join(enrolment)?;
         let id = &config.application_id;
         let globals = open_global_stores(&self.topology, id, &directory, &self.env, &*admin)?;
         let shared = Shared {

@@ -116,6 +116,8 @@ struct Identity {
 struct Requests {
     released: BTreeSet<TaskId>,
     report: Option<MemberReport>,
+    /// All instances are to stop.
+    shutdown: bool,
 }
 
 #[derive(Debug)]
@@ -127,6 +129,8 @@ struct Machine {
     log: TopicPartition,
     /// What the group's members subscribe to.
     subscription: Vec<String>,
+    /// Whether the process wants to be in the group.
+    subscribed: bool,
     /// The source topics with their numbers of partitions.
     topics: BTreeMap<String, i32>,
     /// Since the last look at the topics there was a new generation.
@@ -277,7 +281,17 @@ impl LogMembership {
         machine.forget_life();
         machine.standing = Standing::Outside;
         self.publish_identity(machine);
+        machine.subscribed = false;
         Ok(self.member.leave()?)
+    }
+
+    /// Joins the group after it was left.
+    fn subscribe(&self, machine: &mut Machine) -> Result<(), Error> {
+        if !machine.subscribed {
+            self.member.subscribe(&machine.subscription)?;
+            machine.subscribed = true;
+        }
+        Ok(())
     }
 
     /// What a member says to the group's refusal to count it.
@@ -320,7 +334,7 @@ impl Membership for LogMembership {
         lock(&self.requests).released.clear();
         machine.events.clear();
         match &machine.standing {
-            Standing::Outside | Standing::Arrived(_) => Ok(()),
+            Standing::Outside | Standing::Arrived(_) => self.subscribe(&mut machine),
             Standing::Lost { asked: true, .. } => {
                 machine.forget_life();
                 machine.standing = Standing::Outside;
@@ -334,7 +348,7 @@ impl Membership for LogMembership {
             }
             Standing::Lost { .. } | Standing::Member(_) => {
                 self.leave_group(&mut machine)?;
-                Ok(self.member.subscribe(&machine.subscription)?)
+                self.subscribe(&mut machine)
             }
         }
     }
@@ -345,7 +359,8 @@ impl Membership for LogMembership {
     }
 
     fn shut_down_application(&self) -> Result<(), Error> {
-        todo!("integration")
+        lock(&self.requests).shutdown = true;
+        Ok(())
     }
 
     fn metadata(&self) -> Option<GroupMetadata> {
@@ -425,6 +440,7 @@ impl Machine {
             transactions_end: TRANSACTIONS_END,
         };
         Ok(Self {
+            subscribed: true,
             subscription: [&*log.topic]
                 .into_iter()
                 .chain(topics.keys().map(String::as_str))
@@ -463,6 +479,7 @@ impl Machine {
             let released = member.release(&requests.released).into_iter();
             self.releases.extend(released.map(|(task, record)| (task, (record, None))));
         }
+        self.own.shutdown |= requests.shutdown;
         if let Some(MemberReport { threads, transactional_ids, lags }) = requests.report {
             self.own = MemberRecord { threads, transactional_ids, lags, ..self.own.clone() };
         }
@@ -528,6 +545,15 @@ impl Machine {
             && let Some(reasons) = self.view.refusal(self.process, member.id())
         {
             return Err(refusal(reasons.iter()));
+        }
+        for key in &keys {
+            // What was asked for before this process began was for others.
+            if let Key::Member(process) = key
+                && *process != self.process
+                && self.view.members.get(process).is_some_and(|record| record.shutdown)
+            {
+                self.events.push_back(MembershipEvent::ShutdownRequested(process.to_string()));
+            }
         }
         Ok(!keys.is_empty())
     }
