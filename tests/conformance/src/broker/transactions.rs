@@ -8,6 +8,8 @@ use kstream::broker::{
     ProducerSettings, Slot, StartOffset, TopicHandle, TransactionSettings,
 };
 
+use kstream_test_support::wait_until;
+
 use super::{BrokerUnderTest, Case, Fetched, TURN, assign, copy, create_topic, send, values};
 
 pub(super) const CASES: &[Case] = &[
@@ -61,8 +63,24 @@ impl<'a> Writer<'a> {
 
     /// Sends a value to a partition and waits until it is in the log.
     pub(super) fn send(&mut self, partition: i32, value: &str) {
-        send(&mut *self.producer, self.topic, partition, value.as_bytes()).unwrap();
-        self.producer.flush(self.test.deadline).unwrap();
+        self.try_send(partition, value.as_bytes()).unwrap();
+    }
+
+    fn try_send(&mut self, partition: i32, value: &[u8]) -> Result<(), BrokerError> {
+        send(&mut *self.producer, self.topic, partition, value)?;
+        self.producer.flush(self.test.deadline)
+    }
+
+    /// Does something, and does it again after an abort for as long as that is asked for.
+    #[track_caller]
+    fn retry(&mut self, mut work: impl FnMut(&mut Self) -> Result<(), BrokerError>) {
+        const ATTEMPTS: usize = 3;
+        for _ in 0..ATTEMPTS {
+            let Err(error) = work(self) else { return };
+            assert_eq!(error.kind(), BrokerErrorKind::TransactionAborted, "{error}");
+            self.abort().unwrap();
+        }
+        panic!("aborted {ATTEMPTS} times");
     }
 
     pub(super) fn commit(&mut self) -> Result<(), BrokerError> {
@@ -144,14 +162,8 @@ impl<'a> Reader<'a> {
     /// that the log ends at `end`.
     #[track_caller]
     pub(super) fn expect(&mut self, expected: &[&str], end: i64) {
-        self.test.wait_until(&format!("{expected:?}, then the end {end}"), || {
-            self.turn();
-            let done =
-                values(&self.read) == expected && self.consumer.end_offset(self.slot) == Some(end);
-            if !done {
-                self.consumer.wait(TURN);
-            }
-            done
+        self.read_until(&format!("{expected:?}, then the end {end}"), |reader| {
+            values(&reader.read) == expected && reader.consumer.end_offset(reader.slot) == Some(end)
         });
     }
 
@@ -159,15 +171,27 @@ impl<'a> Reader<'a> {
     #[track_caller]
     pub(super) fn expect_all(&mut self, expected: &[&str], end: i64) {
         self.expect(expected, end);
-        self.test.wait_until("the end to be reached", || {
+        self.read_until(&format!("the end {end} to be reached"), |reader| {
+            reader.consumer.reached_end(reader.slot) == Some(end)
+        });
+        assert_eq!(values(&self.read), expected);
+    }
+
+    #[track_caller]
+    fn read_until(&mut self, what: &str, is_done: impl Fn(&Self) -> bool) {
+        let waited = wait_until(self.test.deadline, what, || {
             self.turn();
-            let done = self.consumer.reached_end(self.slot) == Some(end);
+            let done = is_done(self);
             if !done {
                 self.consumer.wait(TURN);
             }
             done
         });
-        assert_eq!(values(&self.read), expected);
+        if let Err(error) = waited {
+            let end = self.consumer.end_offset(self.slot);
+            let reached = self.consumer.reached_end(self.slot);
+            panic!("{error}: read {:?}, the end is {end:?}, reached {reached:?}", self.read);
+        }
     }
 
     fn offsets(&self) -> Vec<i64> {
@@ -381,14 +405,17 @@ fn a_record_that_fails_ends_its_transaction_and_not_the_producer(test: &BrokerUn
     create_topic(&*test.admin(), topic, 1, &[("max.message.bytes", "1000")]).unwrap();
     let mut writer = Writer::new(test, topic, topic);
     for _ in 0..2 {
-        writer.begin();
-        writer.send(0, "small");
-        let sent = send(&mut *writer.producer, writer.topic, 0, &[b'x'; 10_000]);
-        let refused = sent.is_err();
-        let failed = sent.and_then(|()| writer.producer.flush(test.deadline)).unwrap_err();
-        if refused {
-            assert_eq!(failed.kind(), BrokerErrorKind::RecordTooLarge);
+        // KAFKA: librdkafka leaves a gap in the numbers of its records, for which the next transaction ends
+        // as well, once.
+        writer.retry(|writer| {
+            writer.begin();
+            writer.try_send(0, b"small")
+        });
+        let refused = send(&mut *writer.producer, writer.topic, 0, &[b'x'; 10_000]);
+        if let Err(refused) = refused {
+            assert_eq!(refused.kind(), BrokerErrorKind::RecordTooLarge);
         } else {
+            let failed = writer.producer.flush(test.deadline).unwrap_err();
             assert_eq!(failed.kind(), BrokerErrorKind::TransactionAborted);
             let further = send(&mut *writer.producer, writer.topic, 0, b"further").unwrap_err();
             assert_eq!(further.kind(), BrokerErrorKind::TransactionAborted);
@@ -397,7 +424,11 @@ fn a_record_that_fails_ends_its_transaction_and_not_the_producer(test: &BrokerUn
         }
         writer.abort().unwrap();
     }
-    writer.write(0, &["next"]);
+    writer.retry(|writer| {
+        writer.begin();
+        writer.try_send(0, b"next")?;
+        writer.commit()
+    });
     assert_eq!(values(&test.fetch_all(topic, 0, 1)), ["next"]);
 }
 
