@@ -19,4 +19,5 @@ pub(crate) mod task;
 mod topics;
 
 pub use kafka_streams::KafkaStreams;
+pub use restore::StateRestoreListener;
 pub use status::State;

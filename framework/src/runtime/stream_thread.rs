@@ -4,6 +4,7 @@
 //! → commit when due. Time is taken once per turn. Nothing here waits for another thread while it has
 //! records to process.
 
+mod rebuild;
 mod starting;
 
 use std::cell::RefCell;
@@ -12,12 +13,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 use std::time::Duration;
 
+use self::rebuild::Rebuilds;
 use self::starting::{Stage, StartingTask};
 use super::active_task::ActiveTask;
 use super::assignments::{Assignments, Epoch};
 use super::commit::Commit;
 use super::global::GlobalStores;
 use super::membership::Membership;
+use super::restore::RestoreListener;
+use super::restore::pace::{Pace, RateLimit};
 use super::status::{Status, TaskState};
 use super::stores::TaskStores;
 use super::task::partition_group::RecordQueue;
@@ -41,6 +45,8 @@ const FETCH_RECORDS: usize = 1000;
 const LOW_RECORDS: usize = 500;
 /// How long an idle thread waits for records; bounds the time a command waits.
 const IDLE_WAIT: Duration = Duration::from_millis(10);
+/// The same while tasks run and others are being restored.
+const STARTING_WAIT: Duration = Duration::from_millis(2);
 /// How often counters are published.
 pub(super) const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -70,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) assignments: Arc<Assignments>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stores: Arc<TaskStores>,
+    pub(crate) restore_limit: Arc<RateLimit>,
+    pub(crate) restore_listener: RestoreListener,
     pub(crate) globals: Arc<GlobalStores>,
     pub(crate) status: Arc<Status>,
     pub(crate) metrics: Metrics,
@@ -85,6 +93,11 @@ pub(crate) struct StreamThread {
     consumer: Box<dyn Consumer>,
     restore_consumer: Box<dyn Consumer>,
     starting: Vec<StartingTask>,
+    /// What starting tasks may take of the thread's time.
+    pace: Pace,
+    rebuilds: Rebuilds,
+    /// Whether the running tasks had records in the last turn.
+    was_busy: bool,
     running: Vec<ActiveTask>,
     suspended: Vec<ActiveTask>,
     /// In which the tasks were assigned.
@@ -126,6 +139,9 @@ impl StreamThread {
             consumer,
             restore_consumer,
             starting: Vec::new(),
+            pace: Pace::default(),
+            rebuilds: Rebuilds::default(),
+            was_busy: false,
             running: Vec::new(),
             suspended: Vec::new(),
             epoch: Epoch::default(),
@@ -146,7 +162,7 @@ impl StreamThread {
             let now = self.shared.clock.monotonic();
             let turn = self.turn(now);
             match turn {
-                Ok(0) => self.consumer.wait(IDLE_WAIT),
+                Ok(0) => self.wait(),
                 Ok(_) => {}
                 Err(error) => self.react(error)?,
             }
@@ -162,6 +178,7 @@ impl StreamThread {
             result => result?,
         }
         self.publish();
+        self.abandon_starting()?;
         for active in &mut self.running {
             active.task.stop();
         }
@@ -209,10 +226,21 @@ impl StreamThread {
                 self.consumer.wait(IDLE_WAIT);
                 Ok(())
             }
-            ErrorKind::TaskCorrupted
-            | ErrorKind::BadRecord
-            | ErrorKind::Config
-            | ErrorKind::Fatal => Err(error),
+            ErrorKind::TaskCorrupted => match error.task() {
+                Some(id) => self.rebuild_task(id, error),
+                None => Err(error),
+            },
+            ErrorKind::BadRecord | ErrorKind::Config | ErrorKind::Fatal => Err(error),
+        }
+    }
+
+    /// Waits for records, but not for long.
+    fn wait(&mut self) {
+        match (self.starting.is_empty(), self.running.is_empty()) {
+            (true, _) => self.consumer.wait(IDLE_WAIT),
+            (false, true) => self.restore_consumer.wait(IDLE_WAIT),
+            // Either may be first, and one wait is for one consumer.
+            (false, false) => self.consumer.wait(STARTING_WAIT),
         }
     }
 
@@ -222,9 +250,11 @@ impl StreamThread {
         self.producer.borrow_mut().poll()?;
         let mut done = 0;
         if !self.starting.is_empty() {
-            done += self.start_tasks()?;
+            done += self.start_tasks(now)?;
         }
-        done += self.process()?;
+        let processed = self.process()?;
+        self.was_busy = processed > 0;
+        done += processed;
         let requested = self.running.iter().any(|active| active.task.commit_requested());
         if requested || now.saturating_sub(self.last_commit) >= self.shared.config.commit_interval {
             self.commit()?;
@@ -323,6 +353,7 @@ impl StreamThread {
     }
 
     fn publish(&mut self) {
+        self.publish_restores(self.shared.clock.monotonic());
         for active in &mut self.running {
             active.publish(&*self.consumer);
         }
@@ -336,7 +367,7 @@ impl StreamThread {
                 Some(place) => Stage::Kept(suspended.swap_remove(place)),
                 None => Stage::New,
             };
-            self.starting.push(StartingTask { id, stage });
+            self.starting.push(StartingTask::new(id, stage));
         }
         // What is left has gone to another member.
         for active in suspended {
@@ -388,11 +419,9 @@ impl StreamThread {
 
     fn abandon_starting(&mut self) -> Result<(), Error> {
         for starting in std::mem::take(&mut self.starting) {
-            match starting.stage {
-                Stage::Restoring(_, restore) => restore.abandon(&mut *self.restore_consumer)?,
-                Stage::Kept(active) | Stage::Restored(active) => self.suspended.push(active),
-                Stage::New => {}
-            }
+            self.shared.status.set_restoring(starting.id, Vec::new());
+            let whole = starting.abandon(&mut *self.restore_consumer)?;
+            self.suspended.extend(whole);
         }
         Ok(())
     }
