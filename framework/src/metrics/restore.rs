@@ -11,10 +11,10 @@ pub struct RestoreProgress {
     pub task: String,
     /// The store.
     pub store: String,
+    /// The partition of its changelog: `app-counts-changelog-3`.
+    pub partition: String,
     /// Changelog records applied so far.
     pub restored_records: u64,
-    /// The bytes of their keys and values.
-    pub restored_bytes: u64,
     /// Changelog records still to be applied; fewer where compaction has removed some.
     pub remaining_records: u64,
     /// How many of them are worked off per second, over the last seconds.

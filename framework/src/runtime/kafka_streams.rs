@@ -168,7 +168,9 @@ impl KafkaStreams {
         let membership: Arc<dyn Membership> =
             Arc::new(GroupMembership::join(member, plan.source_topics(), tasks)?);
         let id = &config.application_id;
-        let globals = open_global_stores(&self.topology, id, &directory, &self.env, &*admin)?;
+        let now_ms = self.clock.now_ms();
+        let globals =
+            open_global_stores(&self.topology, id, &directory, &self.env, &*admin, now_ms)?;
         let shared = Shared {
             globals: Arc::new(globals),
             topology: Arc::clone(&self.topology),

@@ -5,6 +5,7 @@
 mod app;
 mod close;
 mod compatibility;
+mod damage;
 mod edges;
 mod failures;
 mod faults;
@@ -16,6 +17,7 @@ mod joins;
 mod membership;
 mod processors;
 mod restart;
+mod restoring;
 mod scaling;
 mod source_changelog;
 mod start;

@@ -80,6 +80,14 @@ impl LogFacts {
     pub(super) fn gap(&self) -> i64 {
         self.position.map_or(0, |position| (self.log.wanted - position.next_offset).max(0))
     }
+
+    /// Finds out how long tombstones are kept, where that matters.
+    pub(crate) fn ask_for_tombstones(&mut self, admin: &dyn Admin) -> Result<(), Error> {
+        if self.gap() > 0 {
+            self.tombstones_kept = tombstones_kept(admin, &self.partition.topic)?;
+        }
+        Ok(())
+    }
 }
 
 impl Question {
@@ -140,9 +148,7 @@ impl Question {
                 topic_id: id.as_deref().and_then(TopicId::parse),
                 tombstones_kept: None,
             };
-            if facts.gap() > 0 {
-                facts.tombstones_kept = tombstones_kept(admin, &log.partition.topic)?;
-            }
+            facts.ask_for_tombstones(admin)?;
             Ok(facts)
         });
         let logs = logs.collect::<Result<_, Error>>()?;
@@ -151,7 +157,7 @@ impl Question {
 }
 
 /// How long a topic keeps tombstones; `None` if it is not compacted.
-pub(crate) fn tombstones_kept(admin: &dyn Admin, topic: &str) -> Result<Option<Duration>, Error> {
+fn tombstones_kept(admin: &dyn Admin, topic: &str) -> Result<Option<Duration>, Error> {
     let configs = match admin.topic_configs(topic) {
         Ok(configs) => configs,
         Err(error) if error.is_retriable() => return Err(error.into()),

@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use self::lookup::{Answer, LogFacts};
 use self::pace::{Pace, RateLimit};
-use self::speed::Speed;
 use crate::broker::{BrokerErrorKind, Consumer, RawRecord, RecordBatch, Slot, StartOffset};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicId, TopicPartition};
@@ -35,6 +34,8 @@ use crate::topology::source_changelog::SourceRows;
 
 pub(crate) use listener::RestoreListener;
 pub use listener::StateRestoreListener;
+pub(crate) use speed::Speed;
+pub(crate) use start::start_offset;
 
 /// A store being restored, or restored already.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ impl TaskRestore {
         let mut stores = Vec::new();
         for facts in &answer.logs {
             let Some(store) = task.stores.get(facts.store) else { continue };
-            let start = start::start_offset(facts, now_ms).map_err(|reason| {
+            let start = start_offset(facts, now_ms).map_err(|reason| {
                 let message =
                     format!("store {} cannot be brought up to date: {reason}", store.name);
                 Error::new(ErrorKind::TaskCorrupted, message).in_task(task.id)
@@ -331,8 +332,8 @@ impl StoreRestore {
         RestoreProgress {
             task: task.to_string(),
             store: self.name.clone(),
+            partition: self.partition.to_string(),
             restored_records: self.records,
-            restored_bytes: self.bytes,
             remaining_records,
             records_per_second: self.speed.per_second(),
             eta_seconds: self.speed.seconds_for(remaining_records),

@@ -17,7 +17,7 @@ const MOST_MARGIN: Duration = Duration::from_hours(1);
 const MARGIN_PART: u32 = 24;
 
 /// Where to read from; an error says why the rows are of no use.
-pub(super) fn start_offset(facts: &LogFacts, now_ms: Timestamp) -> Result<i64, String> {
+pub(crate) fn start_offset(facts: &LogFacts, now_ms: Timestamp) -> Result<i64, String> {
     let (beginning, end) = (facts.log.beginning, facts.log.end);
     let Some(StorePosition { next_offset, written_at_ms, topic_id }) = facts.position else {
         return Ok(beginning);
