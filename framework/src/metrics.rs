@@ -41,6 +41,7 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Families {
     client_state: IntGauge,
+    replaced_threads: IntCounter,
     thread_state: IntGaugeVec,
     poll_records: IntCounterVec,
     commits: IntCounterVec,
@@ -74,6 +75,7 @@ impl Metrics {
         let counter = |spec| register(&registry, IntCounter::with_opts(opts(spec)));
         let families = Families {
             client_state: gauge(&catalog::CLIENT_STATE),
+            replaced_threads: counter(&catalog::REPLACED_THREADS),
             thread_state: gauges(&catalog::THREAD_STATE),
             poll_records: counters(&catalog::THREAD_POLL_RECORDS),
             commits: counters(&catalog::THREAD_COMMIT),
@@ -124,6 +126,11 @@ impl Metrics {
     /// How often the local state of a task was deleted.
     pub(crate) fn state_deletions(&self) -> &IntCounter {
         &self.families.client_state_deletions
+    }
+
+    /// Stream threads that ended by an error and were replaced.
+    pub(crate) fn replaced_threads(&self) -> &IntCounter {
+        &self.families.replaced_threads
     }
 
     /// The handles of stream thread `thread`.

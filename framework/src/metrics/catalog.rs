@@ -57,6 +57,8 @@ catalog! {
         "Seconds until the last store is up to date at the present speed, -1 while that is not known.";
     CLIENT_STATE_DELETIONS = Counter "kstream_client_state_deletions_total" []
         "Times that the local state of a task was deleted because it was damaged, or out of date for good.";
+    REPLACED_THREADS = Counter "kstream_client_replaced_threads_total" []
+        "Stream threads that ended by an error and were replaced.";
 
     THREAD_STATE = Gauge "kstream_thread_state" ["thread"]
         "State of the stream thread, numbered as in Kafka Streams: 0 created, 1 starting, 2 partitions revoked, 3 partitions assigned, 4 running, 5 pending shutdown, 6 dead.";

@@ -9,11 +9,10 @@ use std::time::Duration;
 use kstream::broker::memory::MemoryBroker;
 use kstream::broker::{
     Admin, Broker, BrokerError, Consumer, ConsumerRole, GroupMember, GroupSettings, NewTopic,
-    OutgoingRecord, Producer, ProducerSettings, RecordBatch, Slot, StartOffset, partition_for_key,
+    OutgoingRecord, Producer, ProducerSettings, RecordBatch, Slot, StartOffset,
+    TransactionSettings, partition_for_key,
 };
-use kstream::{
-    Headers, KafkaStreams, State, StateRestoreListener, StreamsConfig, TopicPartition,
-};
+use kstream::{Headers, KafkaStreams, State, StateRestoreListener, StreamsConfig, TopicPartition};
 use kstream_test_support::wait_until;
 
 use crate::app::{
@@ -179,9 +178,9 @@ fn log(broker: &MemoryBroker, key: &str, count: Option<i64>) {
 /// Keys of a partition of the input.
 fn keys(partition: i32) -> impl Iterator<Item = String> {
     let long = "long-key-".repeat(10);
-    (0..).map(move |number| format!("{long}{number}")).filter(move |key| {
-        partition_for_key(key.as_bytes(), PARTITIONS) == partition
-    })
+    (0..)
+        .map(move |number| format!("{long}{number}"))
+        .filter(move |key| partition_for_key(key.as_bytes(), PARTITIONS) == partition)
 }
 
 fn rows() -> usize {
@@ -247,7 +246,10 @@ fn tasks_run_while_another_of_their_thread_is_restored_and_its_progress_shows() 
     let restoring = &ready["restoring"][0];
     assert_eq!(restoring["store"], "counts");
     assert_eq!(restoring["partition"], format!("{CHANGELOG}-{TASK}"));
-    assert_eq!((&restoring["restored_records"], &restoring["remaining_records"]), (&HALF.into(), &HALF.into()));
+    assert_eq!(
+        (&restoring["restored_records"], &restoring["remaining_records"]),
+        (&HALF.into(), &HALF.into())
+    );
     let half = i64::try_from(HALF).unwrap();
     assert_eq!(metric(&streams, &format!("kstream_restore_records_total{series}")), half);
     assert_eq!(metric(&streams, &format!("kstream_restore_remaining_records{series}")), half);
@@ -261,10 +263,18 @@ fn tasks_run_while_another_of_their_thread_is_restored_and_its_progress_shows() 
     assert_eq!(notes.told(), [format!("start {log} 0..{ROWS}"), format!("end {log} {ROWS}")]);
     assert_eq!((notes.records.load(Ordering::SeqCst), streams.restored_records()), (ROWS, ROWS));
     assert!(streams.restore_progress().is_empty() && health(&streams)["restoring"].is_null());
-    for (name, value) in [("records_total", i64::try_from(ROWS).unwrap()), ("remaining_records", 0), ("rate_records", 0), ("eta_seconds", 0)] {
+    for (name, value) in [
+        ("records_total", i64::try_from(ROWS).unwrap()),
+        ("remaining_records", 0),
+        ("rate_records", 0),
+        ("eta_seconds", 0),
+    ] {
         assert_eq!(metric(&streams, &format!("kstream_restore_{name}{series}")), value, "{name}");
     }
-    assert_eq!(metric(&streams, "kstream_client_restore_records_total"), i64::try_from(ROWS).unwrap());
+    assert_eq!(
+        metric(&streams, "kstream_client_restore_records_total"),
+        i64::try_from(ROWS).unwrap()
+    );
     assert_eq!(metric(&streams, "kstream_client_restoring_stores"), 0);
     count_in(&broker, TASK, 100);
     streams.close().unwrap();
@@ -316,7 +326,9 @@ fn a_restore_that_was_killed_goes_on_from_what_is_on_disk() {
     let database = |folder: &Path| folder.join(format!("app/0_{TASK}/rocksdb"));
     let has_rows = || {
         let files = std::fs::read_dir(database(folder.path())).unwrap();
-        files.map(|file| file.unwrap().path()).any(|path| path.extension().is_some_and(|e| e == "sst"))
+        files
+            .map(|file| file.unwrap().path())
+            .any(|path| path.extension().is_some_and(|e| e == "sst"))
     };
     wait_until(SOON, "rows on disk", has_rows).unwrap();
     let killed = tempfile::tempdir().unwrap();
@@ -331,33 +343,57 @@ fn a_restore_that_was_killed_goes_on_from_what_is_on_disk() {
     assert_eq!(exact_counts(&broker, TASK, rows()), [(8, rows())].into());
 }
 
-#[test]
-fn a_restore_whose_last_records_are_compacted_away_ends_and_stands_at_the_end() {
-    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
-    create_changelog(&broker, &[("cleanup.policy", "compact"), ("delete.retention.ms", "0")]);
-    let keys: Vec<String> = keys(TASK).take(10).collect();
-    for key in &keys {
-        log(&broker, key, Some(3));
+/// Writes a count for each of these keys in one transaction, and ends it.
+fn log_in_transaction(broker: &MemoryBroker, keys: &[String], count: i64, commit: bool) {
+    let transactions =
+        Some(TransactionSettings { transactional_id: "test".to_owned(), timeout: SOON });
+    let settings =
+        ProducerSettings { client_id: "test".to_owned(), track_acks: false, transactions };
+    let mut producer = broker.producer(&settings).unwrap();
+    producer.init_transactions(SOON).unwrap();
+    producer.begin_transaction().unwrap();
+    let topic = producer.topic(CHANGELOG).unwrap();
+    for key in keys {
+        let record = OutgoingRecord {
+            partition: TASK,
+            key: Some(key.as_bytes()),
+            value: Some(&count.to_be_bytes()),
+            timestamp: Some(1000),
+            headers: &Headers::new(),
+        };
+        producer.send(topic, record).unwrap();
     }
-    log(&broker, &keys[9], None);
-    // The first run stamps tombstones, the second one drops them.
-    let last = end(&broker, CHANGELOG, TASK);
-    let has_dropped = || {
-        broker.run_retention();
-        broker.records(CHANGELOG, TASK, 9).unwrap().is_empty()
-    };
-    wait_until(SOON, "compaction", has_dropped).unwrap();
-    assert_eq!(end(&broker, CHANGELOG, TASK), last);
-    for (restored, count) in [(9, 4), (0, 5)] {
-        let notes = Notes::default();
-        let mut streams = started(config(folder.path()), broker.clone(), &notes);
-        wait_for(&streams, State::Running);
-        assert_eq!(streams.restored_records(), restored);
-        let starts = notes.told().iter().filter(|told| told.starts_with("start")).count();
-        assert_eq!(starts, usize::from(restored > 0), "at the end there is nothing to read");
-        count_in(&broker, TASK, 9);
-        streams.close().unwrap();
-        assert_eq!(exact_counts(&broker, TASK, 9), [(count, 9)].into());
+    producer.flush(SOON).unwrap();
+    if commit {
+        producer.commit_transaction(SOON).unwrap();
+    } else {
+        producer.abort_transaction(SOON).unwrap();
+    }
+}
+
+#[test]
+fn a_restore_ends_behind_markers_and_aborted_records_and_does_not_read_them_again() {
+    let keys: Vec<String> = keys(TASK).take(10).collect();
+    for aborted in [0, 1, 10] {
+        let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+        create_changelog(&broker, &[("cleanup.policy", "compact")]);
+        log_in_transaction(&broker, &keys, 3, true);
+        if aborted > 0 {
+            log_in_transaction(&broker, &keys[..aborted], 100, false);
+        }
+        let visible = broker.records(CHANGELOG, TASK, 0).unwrap();
+        assert!(end(&broker, CHANGELOG, TASK) > visible.last().unwrap().offset + 1);
+        for (restored, count) in [(10, 4), (0, 5)] {
+            let notes = Notes::default();
+            let mut streams = started(config(folder.path()), broker.clone(), &notes);
+            wait_for(&streams, State::Running);
+            assert_eq!(streams.restored_records(), restored);
+            let told = notes.told().len();
+            assert_eq!(told, if restored > 0 { 2 } else { 0 }, "{:?}", notes.told());
+            count_in(&broker, TASK, 10);
+            streams.close().unwrap();
+            assert_eq!(exact_counts(&broker, TASK, 10), [(count, 10)].into());
+        }
     }
 }
 

@@ -20,7 +20,7 @@ impl MemoryAdmin {
 
 impl Admin for MemoryAdmin {
     fn group_members(&self, group: &str) -> Result<Vec<GroupMemberInfo>, BrokerError> {
-        todo!("ports")
+        Ok(self.shared.group_members(group))
     }
     fn delete_records(
         &self,

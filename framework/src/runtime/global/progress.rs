@@ -41,8 +41,7 @@ impl GlobalProgress {
             let store = store_of(topology, application_id, &partition.topic);
             let is_done = start >= end;
             if !is_done {
-                listener
-                    .tell(|listener| listener.on_restore_start(&partition, &store, start, end));
+                listener.tell(|listener| listener.on_restore_start(&partition, &store, start, end));
             }
             let (next, records, speed) = (start, 0, Speed::default());
             PartitionProgress { partition, store, start, next, end, records, is_done, speed }

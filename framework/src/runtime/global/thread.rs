@@ -17,7 +17,8 @@ use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::runtime::active_task::ActiveTask;
-use crate::runtime::commit::Commit;
+use crate::runtime::commit::{Commit, InputOffsets};
+use crate::runtime::ownership::Grant;
 use crate::runtime::stream_thread::{PUBLISH_INTERVAL, Shared};
 use crate::runtime::task::StreamTask;
 use crate::runtime::task::partition_group::RecordQueue;
@@ -59,7 +60,7 @@ impl GlobalThread {
         let producer: SharedProducer = Rc::new(RefCell::new(producer));
         let consumer =
             shared.broker.consumer(ConsumerRole::Restore, &format!("{client_id}-consumer"))?;
-        let active = ActiveTask::of(link_task(&shared, &producer)?, &shared);
+        let active = ActiveTask::of(link_task(&shared, &producer)?, Grant::default(), &shared);
         let now = shared.clock.monotonic();
         let positions = shared.globals.take_positions();
         Ok(Self {
@@ -146,9 +147,8 @@ impl GlobalThread {
         let topics: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
         let ids = self.shared.admin.topic_ids(&topics)?;
         let ids = topics.iter().zip(&ids);
-        let ids = ids.filter_map(|(topic, id)| {
-            Some(((*topic).to_owned(), TopicId::parse(id.as_deref()?)?))
-        });
+        let ids = ids
+            .filter_map(|(topic, id)| Some(((*topic).to_owned(), TopicId::parse(id.as_deref()?)?)));
         self.positions.begin(ids, self.shared.clock.now_ms());
         let ranges: Vec<_> = partitions
             .iter()
@@ -225,13 +225,14 @@ impl GlobalThread {
         let commit = Commit {
             producer: &self.producer,
             now_ms: self.shared.clock.now_ms(),
-            input_offsets: &mut |offsets| {
+            input_offsets: InputOffsets::AtLeastOnce(&mut |offsets| {
                 for (partition, committed) in offsets {
                     positions.set(&partition, committed.offset);
                 }
                 Ok(())
-            },
+            }),
             between: &mut |_| Ok(()),
+            waiting: &|| (),
         };
         commit.run(std::iter::once(&mut self.active.task))
     }

@@ -144,30 +144,6 @@ impl TaskRestore {
         Ok(batches)
     }
 
-    /// Looks whether the changelogs have anything that the rows lack, without applying it; `None`: that is not
-    /// known yet.
-    pub(crate) fn confirm(&mut self, consumer: &mut dyn Consumer) -> Result<Option<bool>, Error> {
-        for store in &mut self.stores {
-            let Some(slot) = store.slot else { continue };
-            let first = match consumer.fetch(slot, 1) {
-                Ok(batch) => batch.map(|batch| batch.record(0).offset),
-                Err(error) if error.kind() == BrokerErrorKind::OffsetOutOfRange => {
-                    return Ok(Some(false));
-                }
-                Err(error) => return Err(error.into()),
-            };
-            if first.is_some_and(|offset| offset < store.end_offset) {
-                return Ok(Some(false));
-            }
-            let reached = first.or_else(|| consumer.reached_end(slot));
-            if reached.is_some_and(|offset| offset >= store.end_offset) {
-                store.slot = None;
-                consumer.unassign(&[slot])?;
-            }
-        }
-        Ok(self.is_done().then_some(true))
-    }
-
     /// Whether all stores are up to date.
     pub(crate) fn is_done(&self) -> bool {
         self.stores.iter().all(|store| store.slot.is_none())

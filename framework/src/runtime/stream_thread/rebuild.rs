@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::starting::{Stage, StartingTask};
-use super::{ActiveTask, StreamThread};
+use super::StreamThread;
+use super::starting::StartingTask;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
-use crate::runtime::status::TaskState;
 
 /// A task whose state is damaged again and again within this time is on a disk that is failing.
 const WITHIN: Duration = Duration::from_mins(10);
@@ -31,34 +30,25 @@ impl Rebuilds {
 }
 
 impl StreamThread {
-    /// Closes a task whose local state is damaged, deletes that state, and starts the task anew: it is restored
-    /// from its changelogs and processes again what it had not committed. The thread's other tasks keep theirs.
-    ///
-    /// The caller has ended what the tasks of the thread share: an open transaction holds what this one has sent,
-    /// and is aborted before.
+    /// Deletes the local state of a task, because of this error, and starts the task anew: it is restored from its
+    /// changelogs, and processes again what it had not committed. The thread's other tasks keep theirs. With
+    /// exactly once what all of them have sent since the last commit is undone together.
     ///
     /// # Errors
     /// `Fatal` when this happens to the same task again and again.
-    pub(super) fn rebuild_task(&mut self, id: TaskId, error: Error) -> Result<(), Error> {
-        let is_it = |active: &ActiveTask| active.task.id == id;
-        if let Some(place) = self.running.iter().position(is_it) {
-            let mut active = self.running.remove(place);
-            self.consumer.unassign(&active.slots)?;
-            active.task.stop();
-            self.shared.status.set_task(id, TaskState::Created);
-        }
-        self.suspended.retain(|active| active.task.id != id);
-        let others = std::mem::take(&mut self.starting).into_iter();
-        for starting in others {
-            if starting.id == id {
-                starting.abandon(&mut *self.restore_consumer)?;
-            } else {
-                self.starting.push(starting);
+    pub(super) fn rebuild(&mut self, id: TaskId, error: Error) -> Result<(), Error> {
+        if self.producer.is_transactional() {
+            self.roll_back()?;
+        } else if let Some(place) = self.running.iter().position(|active| active.task.id == id) {
+            let active = self.running.swap_remove(place);
+            let grant = active.grant;
+            self.close_unclean(active)?;
+            // One that is to be released is done with.
+            if !self.revoking.contains(&id) {
+                self.starting.push(StartingTask::new(id, grant));
             }
         }
-        self.delete_state(id, error)?;
-        self.starting.push(StartingTask::new(id, Stage::New));
-        Ok(())
+        self.delete_state(id, error)
     }
 
     /// Deletes the local state of a task that is closed, because of this error.

@@ -12,9 +12,10 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::processor::progress::fingerprint_of;
 use crate::runtime::compatibility::check_takeover;
+use crate::runtime::ownership::Grant;
 use crate::runtime::restore::lookup::{Answer, Lookup, Question};
 use crate::runtime::restore::pace::Others;
-use crate::runtime::restore::{Means, RestoreListener, TaskRestore};
+use crate::runtime::restore::{Means, TaskRestore};
 use crate::runtime::status::TaskState;
 
 /// Tasks whose offsets are asked for at the same time.
@@ -28,28 +29,21 @@ type Committed = Vec<Option<CommittedOffset>>;
 /// A task on its way to running.
 pub(super) struct StartingTask {
     pub(super) id: TaskId,
-    pub(super) stage: Stage,
+    pub(super) grant: Grant,
+    stage: Stage,
     /// Nothing is done before that time.
     not_before: Duration,
 }
 
-pub(super) enum Stage {
+enum Stage {
     /// Stores are still to be opened.
     New,
-    /// Stores are open since the assignment before. Another member may have run the task between the two,
-    /// if this one was late to rejoin.
-    Kept(ActiveTask),
-    /// Stores have just been opened.
+    /// Stores are open.
     Opened(ActiveTask),
-    /// The brokers are asked about the task; it was kept or not.
-    Asking(ActiveTask, Lookup, bool),
-    /// The changelogs of a task that was kept seem to go on behind its rows: that may be markers of
-    /// transactions.
-    Checking(ActiveTask, TaskRestore, Committed),
+    /// The brokers are asked where the task's input begins, and what its changelogs have.
+    Asking(ActiveTask, Lookup),
     /// Stores read their changelogs.
     Restoring(ActiveTask, TaskRestore, Committed),
-    /// Stores are up to date.
-    Restored(ActiveTask, Committed),
 }
 
 /// What became of a task in a turn.
@@ -63,26 +57,16 @@ enum After {
 }
 
 impl StartingTask {
-    pub(super) fn new(id: TaskId, stage: Stage) -> Self {
-        Self { id, stage, not_before: Duration::ZERO }
+    pub(super) fn new(id: TaskId, grant: Grant) -> Self {
+        Self { id, grant, stage: Stage::New, not_before: Duration::ZERO }
     }
 
-    /// Gives the start up. The answer is the task, if its rows are all there.
-    pub(super) fn abandon(self, consumer: &mut dyn Consumer) -> Result<Option<ActiveTask>, Error> {
-        Ok(match self.stage {
-            Stage::New | Stage::Opened(_) | Stage::Asking(_, _, false) => None,
-            Stage::Kept(active) | Stage::Asking(active, _, true) | Stage::Restored(active, _) => {
-                Some(active)
-            }
-            Stage::Checking(active, check, _) => {
-                check.abandon(consumer)?;
-                Some(active)
-            }
-            Stage::Restoring(_, restore, _) => {
-                restore.abandon(consumer)?;
-                None
-            }
-        })
+    /// Gives the start up.
+    pub(super) fn abandon(self, consumer: &mut dyn Consumer) -> Result<(), Error> {
+        match self.stage {
+            Stage::New | Stage::Opened(_) | Stage::Asking(..) => Ok(()),
+            Stage::Restoring(_, restore, _) => restore.abandon(consumer),
+        }
     }
 }
 
@@ -102,28 +86,31 @@ impl StreamThread {
         }
         let mut waiting = waiting.into_iter();
         let mut failed = None;
-        for StartingTask { id, stage, not_before } in waiting.by_ref() {
+        for task in waiting.by_ref() {
+            let StartingTask { id, grant, stage, not_before } = task;
             if not_before > now {
-                self.starting.push(StartingTask { id, stage, not_before });
+                self.starting.push(StartingTask { id, grant, stage, not_before });
                 continue;
             }
-            match self.advance(id, stage, &mut done) {
+            match self.advance(id, grant, stage, &mut done) {
                 Ok(After::Runs) => done += 1,
-                Ok(After::Goes(stage)) => self.starting.push(StartingTask::new(id, stage)),
+                Ok(After::Goes(stage)) => {
+                    self.starting.push(StartingTask { id, grant, stage, not_before });
+                }
                 Ok(After::Waits(stage)) => {
                     let not_before = now + RETRY_WAIT;
-                    self.starting.push(StartingTask { id, stage, not_before });
+                    self.starting.push(StartingTask { id, grant, stage, not_before });
                 }
                 Err(error) => {
-                    failed = Some((id, error.in_task(id)));
+                    failed = Some((id, grant, error.in_task(id)));
                     break;
                 }
             }
         }
         self.starting.extend(waiting);
-        let Some((id, error)) = failed else { return Ok(done) };
+        let Some((id, grant, error)) = failed else { return Ok(done) };
         // The others have their turn first.
-        self.starting.push(StartingTask::new(id, Stage::New));
+        self.starting.push(StartingTask::new(id, grant));
         Err(error)
     }
 
@@ -137,8 +124,14 @@ impl StreamThread {
 
     /// The task's next stage. What may help by itself is tried again; state that cannot be brought up to
     /// date is deleted.
-    fn advance(&mut self, id: TaskId, stage: Stage, done: &mut usize) -> Result<After, Error> {
-        match self.step(id, stage, done) {
+    fn advance(
+        &mut self,
+        id: TaskId,
+        grant: Grant,
+        stage: Stage,
+        done: &mut usize,
+    ) -> Result<After, Error> {
+        match self.step(id, grant, stage, done) {
             Err(error) if error.kind() == ErrorKind::Retriable => {
                 tracing::warn!(
                     task = %id,
@@ -155,38 +148,38 @@ impl StreamThread {
         }
     }
 
-    fn step(&mut self, id: TaskId, stage: Stage, done: &mut usize) -> Result<After, Error> {
-        Ok(match stage {
-            Stage::New => self.open(id)?,
-            Stage::Kept(active) => self.ask(active, true)?,
-            Stage::Opened(active) => self.ask(active, false)?,
-            Stage::Asking(active, lookup, kept) => match lookup.take() {
-                None => After::Goes(Stage::Asking(active, lookup, kept)),
-                Some(Ok(answer)) => After::Goes(self.answered(active, answer, kept)?),
+    fn step(
+        &mut self,
+        id: TaskId,
+        grant: Grant,
+        stage: Stage,
+        done: &mut usize,
+    ) -> Result<After, Error> {
+        match stage {
+            Stage::New => self.open(id, grant),
+            Stage::Opened(active) => self.ask(active),
+            Stage::Asking(active, lookup) => match lookup.take() {
+                None => Ok(After::Goes(Stage::Asking(active, lookup))),
+                Some(Ok(answer)) => self.answered(active, answer),
                 Some(Err(error)) if error.kind() == ErrorKind::Retriable => {
-                    tracing::warn!(error = error.report(), "no answer about a task; asking again");
-                    After::Waits(if kept { Stage::Kept(active) } else { Stage::Opened(active) })
+                    tracing::debug!(error = error.report(), "no answer about a task; asking again");
+                    Ok(After::Waits(Stage::Opened(active)))
                 }
-                Some(Err(error)) => return Err(error),
+                Some(Err(error)) => Err(error),
             },
-            Stage::Checking(active, check, committed) => self.check(active, check, committed)?,
             Stage::Restoring(active, restore, committed) => {
-                self.restore(active, restore, committed, done)?
+                self.restore(active, restore, committed, done)
             }
-            Stage::Restored(active, committed) => {
-                self.begin(active, &committed)?;
-                After::Runs
-            }
-        })
+        }
     }
 
     /// Opens a task's stores.
-    fn open(&mut self, id: TaskId) -> Result<After, Error> {
+    fn open(&mut self, id: TaskId, grant: Grant) -> Result<After, Error> {
         self.shared.status.set_task(id, TaskState::Restoring);
         if !self.pace.has_credit() {
             return Ok(After::Goes(Stage::New));
         }
-        let opened = ActiveTask::open(&self.shared, id, &self.producer)?;
+        let opened = ActiveTask::open(&self.shared, id, grant, self.producer.shared())?;
         self.pace.spend(self.shared.clock.monotonic());
         Ok(match opened {
             Some(active) => After::Goes(Stage::Opened(active)),
@@ -196,68 +189,29 @@ impl StreamThread {
     }
 
     /// Has the brokers asked about the task, unless that is being done for many already.
-    fn ask(&mut self, active: ActiveTask, kept: bool) -> Result<After, Error> {
+    fn ask(&mut self, active: ActiveTask) -> Result<After, Error> {
         let is_asking = |starting: &&StartingTask| matches!(starting.stage, Stage::Asking(..));
         if self.starting.iter().filter(is_asking).count() >= MOST_LOOKUPS {
-            return Ok(After::Goes(if kept { Stage::Kept(active) } else { Stage::Opened(active) }));
+            return Ok(After::Goes(Stage::Opened(active)));
         }
         let question = Question::of(&active.task)?;
         let lookup = Lookup::start(question, &self.shared.admin, &self.shared.membership)?;
-        Ok(After::Goes(Stage::Asking(active, lookup, kept)))
+        Ok(After::Goes(Stage::Asking(active, lookup)))
     }
 
-    /// Begins to restore the task. One that was kept goes on at once if nobody has written to its changelogs
-    /// since. Otherwise it is opened anew, because its rows in memory are out of date.
-    fn answered(
-        &mut self,
-        mut active: ActiveTask,
-        answer: Answer,
-        kept: bool,
-    ) -> Result<Stage, Error> {
-        let listener =
-            if kept { RestoreListener::default() } else { self.shared.restore_listener.clone() };
+    /// Begins to restore the task.
+    fn answered(&mut self, mut active: ActiveTask, answer: Answer) -> Result<After, Error> {
+        let listener = self.shared.restore_listener.clone();
         let now_ms = self.shared.clock.now_ms();
         let consumer = &mut *self.restore_consumer;
-        let begun = TaskRestore::begin(&active.task, &answer, consumer, now_ms, listener);
-        if kept && begun.as_ref().is_err_and(|error| error.kind() == ErrorKind::TaskCorrupted) {
-            // Opened anew, it shows what it has on disk.
-            return Ok(Stage::New);
-        }
-        let restore = begun?;
+        let restore = TaskRestore::begin(&active.task, &answer, consumer, now_ms, listener)?;
         for facts in &answer.logs {
             active.task.follow(facts.store, facts.topic_id);
         }
-        Ok(match kept {
-            true => Stage::Checking(active, restore, answer.committed),
-            false => Stage::Restoring(active, restore, answer.committed),
-        })
+        Ok(After::Goes(Stage::Restoring(active, restore, answer.committed)))
     }
 
-    fn check(
-        &mut self,
-        active: ActiveTask,
-        mut check: TaskRestore,
-        committed: Committed,
-    ) -> Result<After, Error> {
-        let consumer = &mut *self.restore_consumer;
-        match check.confirm(consumer) {
-            Ok(None) => Ok(After::Goes(Stage::Checking(active, check, committed))),
-            Ok(Some(true)) => Ok(After::Goes(Stage::Restored(active, committed))),
-            Ok(Some(false)) => {
-                check.abandon(consumer)?;
-                Ok(After::Goes(Stage::New))
-            }
-            Err(error) if error.kind() == ErrorKind::Retriable => {
-                tracing::warn!(error = error.report(), "a changelog cannot be read; trying again");
-                Ok(After::Waits(Stage::Checking(active, check, committed)))
-            }
-            Err(error) => {
-                check.abandon(consumer)?;
-                Err(error)
-            }
-        }
-    }
-
+    /// Replays some more of the changelogs; then the task runs.
     fn restore(
         &mut self,
         active: ActiveTask,
@@ -293,7 +247,8 @@ impl StreamThread {
         active.publish_restore(&mut restore, now, &self.shared.metrics);
         self.shared.status.set_restoring(active.task.id, Vec::new());
         tracing::info!(task = %active.task.id, records = restore.records(), "state restored");
-        Ok(After::Goes(Stage::Restored(active, committed)))
+        self.begin(active, committed)?;
+        Ok(After::Runs)
     }
 
     /// Shows how far the restores are.
@@ -307,7 +262,7 @@ impl StreamThread {
     }
 
     /// Starts to read the task's input where the group has committed, or where the topology says.
-    fn begin(&mut self, mut active: ActiveTask, committed: &Committed) -> Result<(), Error> {
+    fn begin(&mut self, mut active: ActiveTask, committed: Committed) -> Result<(), Error> {
         for (queue, committed) in committed.iter().enumerate() {
             let Some(committed) = committed else { continue };
             active.task.progress.read(&committed.metadata);
@@ -324,11 +279,13 @@ impl StreamThread {
             .zip(committed)
             .zip(resets)
             .map(|((partition, committed), reset)| {
-                let start = committed.as_ref().map(|committed| StartOffset::At(committed.offset));
+                let start = committed.map(|committed| StartOffset::At(committed.offset));
                 (partition, start.unwrap_or(reset))
             })
             .collect();
         active.task.context.wall_clock = self.shared.clock.now_ms();
+        // Starting a task may send records: processors are initialised by it.
+        self.producer.begin()?;
         active.task.start()?;
         active.slots = self.consumer.assign(&starts)?;
         self.shared.status.set_task(active.task.id, TaskState::Running);

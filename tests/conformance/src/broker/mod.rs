@@ -5,6 +5,7 @@
 
 mod group;
 mod log;
+mod members;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -47,7 +48,7 @@ pub type Case = (&'static str, fn(&BrokerUnderTest<'_>));
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
-    [log::CASES, topics::CASES, group::CASES].concat()
+    [log::CASES, topics::CASES, group::CASES, members::CASES].concat()
 }
 
 /// Runs all cases at once, each in a thread of its name; `run` gives each case its broker.
