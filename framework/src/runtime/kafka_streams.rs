@@ -14,6 +14,8 @@ use super::compatibility::check_start;
 use super::control::{Control, Request, UNKNOWN_LAG};
 use super::global::open_global_stores;
 use super::membership::{Enrolment, LogMembership, MemberReport, Membership, PlannedTask};
+use super::restore::pace::RateLimit;
+use super::restore::{RestoreListener, StateRestoreListener};
 use super::status::{State, Status};
 use super::stores::TaskStores;
 use super::stream_thread::Shared;
@@ -24,7 +26,7 @@ use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::http::{HttpServer, router, serve};
 use crate::ids::TaskId;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RestoreProgress};
 use crate::state::StateDirectory;
 use crate::state::persistent::StateEnv;
 use crate::time::{Clock, SystemClock};
@@ -71,6 +73,7 @@ pub struct KafkaStreams {
     env: StateEnv,
     metrics: Metrics,
     status: Arc<Status>,
+    restore_listener: Option<Arc<dyn StateRestoreListener>>,
     stop: Arc<AtomicBool>,
     paused: Arc<AtomicBool>,
     requests: Option<Sender<Request>>,
@@ -117,6 +120,7 @@ impl KafkaStreams {
             env,
             metrics,
             status,
+            restore_listener: None,
             stop: Arc::default(),
             paused: Arc::default(),
             requests: None,
@@ -194,7 +198,9 @@ impl KafkaStreams {
         };
         let membership = join(enrolment)?;
         let id = &config.application_id;
-        let globals = open_global_stores(&self.topology, id, &directory, &self.env, &*admin)?;
+        let now_ms = self.clock.now_ms();
+        let globals =
+            open_global_stores(&self.topology, id, &directory, &self.env, &*admin, now_ms)?;
         let shared = Shared {
             globals: Arc::new(globals),
             topology: Arc::clone(&self.topology),
@@ -207,6 +213,8 @@ impl KafkaStreams {
             ownership: Arc::default(),
             clock: Arc::clone(&self.clock),
             stores: Arc::new(TaskStores::new(directory, self.env.clone())),
+            restore_limit: Arc::new(RateLimit::new(config.restore_max_bytes_per_second)),
+            restore_listener: RestoreListener::new(self.restore_listener.clone()),
             status: Arc::clone(&self.status),
             metrics: self.metrics.clone(),
             link,
@@ -333,6 +341,31 @@ impl KafkaStreams {
     /// How many changelog records this instance has replayed into its stores since it was started.
     pub fn restored_records(&self) -> u64 {
         self.status.restored_records()
+    }
+
+    /// How far the stores are that are being brought up to date from their changelogs, as of the last fifth of
+    /// a second.
+    pub fn restore_progress(&self) -> Vec<RestoreProgress> {
+        self.status.restoring()
+    }
+
+    /// Has this listener told about every restore of the instance, global stores included. Before the start.
+    ///
+    /// # Errors
+    /// The instance has been started.
+    ///
+    /// # Source
+    /// `KafkaStreams.setGlobalStateRestoreListener`.
+    pub fn set_global_state_restore_listener(
+        &mut self,
+        listener: impl StateRestoreListener,
+    ) -> Result<(), Error> {
+        if self.state() != State::Created {
+            let message = "a restore listener can be set before the start only";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        self.restore_listener = Some(Arc::new(listener));
+        Ok(())
     }
 
     /// The routes `/metrics`, `/health/live`, `/health/ready` and `/topology`, for an application that has an

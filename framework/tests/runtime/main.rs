@@ -5,6 +5,7 @@
 mod app;
 mod close;
 mod compatibility;
+mod damage;
 mod edges;
 mod exactly_once;
 mod failures;
@@ -18,6 +19,7 @@ mod life_cycle;
 mod membership;
 mod processors;
 mod restart;
+mod restoring;
 mod scaling;
 mod source_changelog;
 mod start;

@@ -119,7 +119,14 @@ impl Admin for KafkaAdmin {
         todo!("ports")
     }
     fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
-        todo!("ports")
+        let states = self.requests.topics(topics)?;
+        Ok(topics
+            .iter()
+            .map(|name| match states.get(*name) {
+                Some(TopicState::Present { id, .. }) => id.map(|id| id.to_string()),
+                Some(TopicState::Absent) | None => None,
+            })
+            .collect())
     }
 
     fn topic_names(&self) -> Result<Vec<String>, BrokerError> {
