@@ -41,6 +41,8 @@ const FETCH_RECORDS: usize = 1000;
 const LOW_RECORDS: usize = 500;
 /// How long an idle thread waits for records; bounds the time a command waits.
 const IDLE_WAIT: Duration = Duration::from_millis(10);
+/// How long an idle thread with calls in flight waits for one of them to end, which wakes it.
+const CALL_WAIT: Duration = Duration::from_millis(1);
 /// How often counters are published.
 pub(super) const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -93,6 +95,8 @@ pub(crate) struct StreamThread {
     last_publish: Duration,
     /// Uncommitted bytes when the record cache was last emptied.
     flushed_bytes: usize,
+    /// Rows take too much memory, and cannot be committed yet.
+    is_full: bool,
 }
 
 impl StreamThread {
@@ -132,6 +136,7 @@ impl StreamThread {
             last_commit: now,
             last_publish: now,
             flushed_bytes: 0,
+            is_full: false,
         })
     }
 
@@ -146,12 +151,12 @@ impl StreamThread {
             let now = self.shared.clock.monotonic();
             let turn = self.turn(now);
             match turn {
-                Ok(0) => self.consumer.wait(IDLE_WAIT),
+                Ok(0) => self.wait(),
                 Ok(_) => {}
                 Err(error) => self.react(error)?,
             }
         }
-        match self.commit() {
+        match self.commit_in_time(self.shared.config.close_timeout / 2) {
             Err(error) if error.kind() == ErrorKind::TaskMigrated => {
                 tracing::warn!(
                     error = error.report(),
@@ -224,11 +229,14 @@ impl StreamThread {
         if !self.starting.is_empty() {
             done += self.start_tasks()?;
         }
-        done += self.process()?;
+        done += self.process(now)?;
         let requested = self.running.iter().any(|active| active.task.commit_requested());
-        if requested || now.saturating_sub(self.last_commit) >= self.shared.config.commit_interval {
-            self.commit()?;
-            self.last_commit = now;
+        let due = now.saturating_sub(self.last_commit) >= self.shared.config.commit_interval;
+        if requested || due || self.is_full {
+            if self.commit()? {
+                self.last_commit = now;
+                self.is_full = false;
+            }
         } else if done > 0 {
             self.bound_memory()?;
         }
@@ -239,7 +247,16 @@ impl StreamThread {
         Ok(done)
     }
 
-    fn process(&mut self) -> Result<usize, Error> {
+    /// Waits a little: for records, or for calls to end.
+    fn wait(&mut self) {
+        if self.running.iter().any(|active| active.task.has_calls()) {
+            std::thread::park_timeout(CALL_WAIT);
+        } else {
+            self.consumer.wait(IDLE_WAIT);
+        }
+    }
+
+    fn process(&mut self, now: Duration) -> Result<usize, Error> {
         let wall_clock = self.shared.clock.now_ms();
         let mut processed = 0;
         let mut fetched = 0;
@@ -272,6 +289,7 @@ impl StreamThread {
             }
             active.update_lags(&*self.consumer);
             active.task.context.wall_clock = wall_clock;
+            processed += active.task.advance_calls(now)?;
             processed += active.task.process(SLICE_RECORDS)?;
             active.task.punctuate_wall_clock()?;
         }
@@ -286,7 +304,8 @@ impl StreamThread {
         let uncommitted: usize =
             self.running.iter().map(|active| active.task.uncommitted_bytes()).sum();
         if uncommitted > config.statestore_uncommitted_max_bytes {
-            return self.commit();
+            self.is_full = !self.commit()?;
+            return Ok(());
         }
         let cache = config.statestore_cache_max_bytes / config.num_stream_threads.max(1);
         if self.shared.link.record_cache && uncommitted.saturating_sub(self.flushed_bytes) > cache {
@@ -298,9 +317,32 @@ impl StreamThread {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), Error> {
+    /// Commits when calls in flight have ended, or gives up after so long.
+    fn commit_in_time(&mut self, patience: Duration) -> Result<(), Error> {
+        let deadline = self.shared.clock.monotonic() + patience;
+        while !self.commit()? {
+            if self.shared.clock.monotonic() >= deadline {
+                let message = "calls were still in flight when the tasks had to be given up";
+                return Err(Error::new(ErrorKind::TaskMigrated, message));
+            }
+            self.producer.borrow_mut().poll()?;
+            self.wait();
+        }
+        Ok(())
+    }
+
+    /// Commits all tasks; false: not now, because calls are in flight. They take no new records meanwhile.
+    fn commit(&mut self) -> Result<bool, Error> {
         if !self.running.iter().any(|active| active.task.needs_commit()) {
-            return Ok(());
+            return Ok(true);
+        }
+        let now = self.shared.clock.monotonic();
+        let mut is_ready = true;
+        for active in &mut self.running {
+            is_ready &= active.task.ready_to_commit(now)?;
+        }
+        if !is_ready {
+            return Ok(false);
         }
         if !self.shared.assignments.is_current(self.epoch) {
             let message = "the tasks were given away while their thread was busy";
@@ -319,7 +361,7 @@ impl StreamThread {
         let took = self.shared.clock.monotonic().saturating_sub(started);
         self.metrics.commits.inc();
         self.metrics.commit_duration.observe(took.as_secs_f64());
-        Ok(())
+        Ok(true)
     }
 
     fn publish(&mut self) {
@@ -347,7 +389,7 @@ impl StreamThread {
 
     /// Commits, stops reading, and keeps the tasks with their stores for the next assignment.
     fn suspend(&mut self) -> Result<(), Error> {
-        match self.commit() {
+        match self.commit_in_time(self.shared.config.max_poll_interval / 2) {
             Ok(()) => {}
             Err(error)
                 if matches!(error.kind(), ErrorKind::TaskMigrated | ErrorKind::Retriable) =>
