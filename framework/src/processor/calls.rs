@@ -49,7 +49,7 @@ impl WaitsFor {
 }
 
 /// What runs calls: a runtime that the user has given, or one of the application's own, which begins with the
-/// first task that needs it and ends with the application.
+/// first task that needs it and ends with the application and its tasks.
 #[derive(Debug, Clone)]
 pub(crate) struct CallRuntime(Arc<Source>);
 
@@ -64,6 +64,13 @@ enum Source {
     },
 }
 
+/// A [`CallRuntime`] that runs, and goes on running while this is there.
+#[derive(Debug, Clone)]
+pub(crate) struct RunningRuntime {
+    pub(crate) handle: Handle,
+    _owner: CallRuntime,
+}
+
 impl CallRuntime {
     pub(crate) fn new(given: Option<Handle>) -> Self {
         Self::with_threads(given, None)
@@ -76,7 +83,11 @@ impl CallRuntime {
     }
 
     /// The runtime, started if it has not been.
-    pub(crate) fn handle(&self) -> Result<Handle, Error> {
+    pub(crate) fn start(&self) -> Result<RunningRuntime, Error> {
+        Ok(RunningRuntime { handle: self.handle()?, _owner: self.clone() })
+    }
+
+    fn handle(&self) -> Result<Handle, Error> {
         let (threads, own) = match &*self.0 {
             Source::Given(handle) => return Ok(handle.clone()),
             Source::Own { threads, runtime } => (*threads, runtime),

@@ -14,7 +14,7 @@ use super::{NodeId, StoreId, StoreKind, Topology, TopologyStore, UNCONNECTED};
 use crate::config::{ChangelogUpdates, DslStoreFormat, StreamsConfig};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
-use crate::processor::calls::{CallRuntime, Calls};
+use crate::processor::calls::{CallRuntime, Calls, RunningRuntime};
 use crate::processor::operators::guard::Guard;
 use crate::processor::operators::source::RawNode;
 use crate::processor::operators::table_rows::TableRows;
@@ -198,8 +198,8 @@ impl Linker<'_> {
     }
 
     /// What runs the calls of asynchronous operators; the first to ask starts it.
-    pub(crate) fn call_runtime(&self) -> Result<tokio::runtime::Handle, Error> {
-        self.settings.call_runtime.handle()
+    pub(crate) fn call_runtime(&self) -> Result<RunningRuntime, Error> {
+        self.settings.call_runtime.start()
     }
 
     /// Where timestamps come from where a source does not say.

@@ -13,6 +13,7 @@ mod foreign_key;
 mod global;
 mod health;
 mod joins;
+mod map_async;
 mod membership;
 mod processors;
 mod restart;

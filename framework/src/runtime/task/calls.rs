@@ -75,3 +75,6 @@ impl StreamTask {
         waits.fold(WaitsFor::default(), WaitsFor::or)
     }
 }
+
+#[cfg(test)]
+mod tests;

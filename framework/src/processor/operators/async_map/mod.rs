@@ -40,7 +40,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::runtime::Handle;
 
 use self::attempt::{AbortOnDrop, Ended, Outcome, Report};
 pub(crate) use self::attempt::{Begin, attempts};
@@ -48,7 +47,7 @@ use self::call::{Call, CallState};
 use self::window::Window;
 use crate::dsl::options::CallOrder;
 use crate::error::{Error, ErrorKind};
-use crate::processor::calls::{Calls, WaitsFor};
+use crate::processor::calls::{Calls, RunningRuntime, WaitsFor};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::{FailedRecord, Failure};
 use crate::processor::{Data, Node, Outlet};
@@ -74,7 +73,7 @@ pub(crate) struct AsyncMap<K, V, R, K2, V2> {
     limits: CallLimits,
     begin: Begin<K, V, R>,
     finish: Finish<K, R, K2, V2>,
-    runtime: Handle,
+    runtime: RunningRuntime,
     next: Outlet<K2, V2>,
     window: Window<K, V, R>,
     /// How many calls have begun and not ended.
@@ -94,7 +93,7 @@ impl<K: Data + Hash + Eq, V: Data, R: Data, K2: Data, V2: Data> AsyncMap<K, V, R
         name: String,
         limits: CallLimits,
         (begin, finish): (Begin<K, V, R>, Finish<K, R, K2, V2>),
-        runtime: Handle,
+        runtime: RunningRuntime,
         next: Outlet<K2, V2>,
     ) -> Self {
         let (sender, outcomes) = channel();
@@ -132,7 +131,7 @@ impl<K: Data + Hash + Eq, V: Data, R: Data, K2: Data, V2: Data> AsyncMap<K, V, R
         let report =
             Report { slot, attempt, to: Some(self.sender.clone()), thread: std::thread::current() };
         let (key, value) = (call.record.key.clone(), call.record.value.clone());
-        let abort = AbortOnDrop((self.begin)(&self.runtime, key, value, report));
+        let abort = AbortOnDrop((self.begin)(&self.runtime.handle, key, value, report));
         call.state = CallState::Running { attempt, deadline: None, _abort: abort };
         self.fresh.push(slot);
     }

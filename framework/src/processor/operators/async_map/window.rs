@@ -9,7 +9,7 @@ use std::hash::Hash;
 
 use foldhash::fast::RandomState;
 
-use super::call::{Call, CallState};
+use super::call::Call;
 use crate::dsl::options::CallOrder;
 
 /// Records in flight, by slot; slots are used again.
