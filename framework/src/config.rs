@@ -55,6 +55,7 @@ pub struct StreamsConfig {
     pub(crate) default_timestamp_extractor: BuiltInTimestampExtractor,
     pub(crate) max_task_idle: MaxTaskIdle,
     pub(crate) http_listen: Option<SocketAddr>,
+    pub(crate) async_runtime: Option<tokio::runtime::Handle>,
     pub(crate) accept_topology_changes: bool,
 }
 
@@ -161,6 +162,7 @@ impl StreamsConfig {
             default_timestamp_extractor: BuiltInTimestampExtractor::default(),
             max_task_idle: MaxTaskIdle::default(),
             http_listen: None,
+            async_runtime: None,
             accept_topology_changes: false,
         }
     }
@@ -374,6 +376,16 @@ impl StreamsConfig {
     #[must_use]
     pub fn http_listen(mut self, address: SocketAddr) -> Self {
         self.http_listen = Some(address);
+        self
+    }
+
+    /// What runs the calls of [`map_async`](crate::KStream::map_async) and
+    /// [`map_values_async`](crate::KStream::map_values_async), for an application that has a runtime of its own:
+    /// one that is always at work, with I/O and time enabled as the calls need them. By default the instance
+    /// starts one, as soon as a task has such an operator.
+    #[must_use]
+    pub fn async_runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.async_runtime = Some(runtime);
         self
     }
 
