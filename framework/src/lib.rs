@@ -96,6 +96,9 @@ pub use topology::{
 #[expect(clippy::doc_markdown, reason = "headings are names of Java classes")]
 pub mod kafka_streams {}
 
+#[doc = include_str!("../docs/operations.md")]
+pub mod operations {}
+
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -25,6 +25,7 @@ use super::commit::{Commit, InputOffsets};
 use super::global::GlobalStores;
 use super::membership::Membership;
 use super::ownership::{Grant, Ownership};
+use super::purge::Purge;
 use super::restore::RestoreListener;
 use super::restore::pace::{Pace, RateLimit};
 use super::status::{Status, TaskState};
@@ -116,6 +117,7 @@ pub(crate) struct Shared {
     pub(crate) status: Arc<Status>,
     pub(crate) metrics: Metrics,
     pub(crate) link: Arc<LinkSettings>,
+    pub(crate) purge: Arc<Purge>,
     /// Whether tasks process nothing for now.
     pub(crate) paused: Arc<AtomicBool>,
     /// Whether the application is to stop.
@@ -481,6 +483,11 @@ impl StreamThread {
         };
         commit.run(running.iter_mut().map(|active| &mut active.task))?;
         producer.committed();
+        for queue in running.iter().flat_map(|active| active.task.group.queues()) {
+            if let Some(offset) = queue.consumed {
+                shared.purge.note_committed(&queue.partition, offset);
+            }
+        }
         self.flushed_bytes = 0;
         self.is_full = false;
         let took = self.shared.clock.monotonic().saturating_sub(started);

@@ -9,15 +9,13 @@ use std::time::Duration;
 
 use kstream::broker::memory::MemoryBroker;
 use kstream::{
-    AsyncCalls, CallOrder, KStream, KafkaStreams, Materialized, State, StreamsBuilder,
-    StreamsConfig, Topology,
+    AsyncCalls, CallOrder, KStream, Materialized, StreamsBuilder, StreamsConfig, Topology,
 };
 use kstream_test_support::wait_until;
 use tokio::sync::watch;
 
 use crate::app::{
-    OUTPUT, PARTITIONS, SOON, broker, config, length, produce_bytes, running, wait_for,
-    wait_until_committed,
+    OUTPUT, PARTITIONS, SOON, broker, config, length, produce_bytes, running, wait_until_committed,
 };
 
 /// The value of records whose calls wait.
