@@ -62,15 +62,17 @@ fn joined(events: &KStream<String, String>, profiles: &KTable<String, String>) {
 
 fn grouped(events: &KStream<String, String>) {
     let by_group = events.map(|key: String, value: String| match Event::parse(&value) {
-        Some(event) => {
-            (event.group.to_owned(), format!("{} {} {key}", event.number, event.seq))
-        }
+        Some(event) => (event.group.to_owned(), format!("{} {} {key}", event.number, event.seq)),
         None => (key, value),
     });
     let by_group = by_group.repartition_with(Repartitioned::named("by-group"));
     by_group.to(REPARTITIONED);
     let grouped = by_group.group_by_key();
-    grouped.count_with("total", Materialized::named("totals")).to_stream().map_values(text).to(TOTALS);
+    grouped
+        .count_with("total", Materialized::named("totals"))
+        .to_stream()
+        .map_values(text)
+        .to(TOTALS);
     let size = Duration::from_millis(WINDOW_MS.unsigned_abs());
     let counts = grouped
         .windowed_by(TimeWindows::of_size_and_grace(size, GRACE))
@@ -86,9 +88,8 @@ fn text(count: Option<i64>) -> String {
 }
 
 fn priced(orders: &KTable<String, String>, products: &KTable<String, String>) {
-    let product = |_: &String, order: &String| {
-        order.split_once(' ').map(|(_, product)| product.to_owned())
-    };
+    let product =
+        |_: &String, order: &String| order.split_once(' ').map(|(_, product)| product.to_owned());
     let price = |order: &String, version: Option<&String>| {
         format!("{order} {}", version.map_or(ABSENT, String::as_str))
     };

@@ -7,9 +7,23 @@
 
 pub mod app;
 pub mod checker;
+mod error;
+mod feeder;
 mod guarantee;
+mod history;
+mod instances;
 pub mod model;
+mod monitor;
+pub mod reader;
 pub mod records;
+mod runner;
+pub mod script;
+mod summary;
 pub mod wire;
+pub mod workload;
 
+pub use error::ChaosError;
 pub use guarantee::Guarantee;
+pub use instances::AppOptions;
+pub use runner::{Options, run};
+pub use summary::Summary;

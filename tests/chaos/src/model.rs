@@ -123,10 +123,7 @@ impl Input {
 }
 
 /// What is in front of the version's number in a value, with all versions in a row.
-fn versions(
-    entries: &[Entry],
-    has_text: bool,
-) -> Result<BTreeMap<String, Versions>, Vec<String>> {
+fn versions(entries: &[Entry], has_text: bool) -> Result<BTreeMap<String, Versions>, Vec<String>> {
     let mut table = BTreeMap::new();
     let mut problems = Vec::new();
     for (key, entries) in by_key(entries)? {

@@ -189,7 +189,7 @@ impl Drawing<'_> {
     }
 
     fn weighted(&mut self, weights: &[usize]) -> usize {
-        let mut drawn = self.rng.usize(..weights.iter().sum());
+        let mut drawn = self.rng.usize(..weights.iter().sum::<usize>());
         weights
             .iter()
             .position(|weight| {

@@ -50,11 +50,8 @@ impl<'a> Counter<'a> {
     /// Notes what is missing: `each` asks for every count, otherwise the last one will do.
     fn finish(&self, each: bool, verdict: &mut Verdict) {
         let highest = self.highest;
-        let missing = if each {
-            self.expected - self.seen.len() as u64
-        } else {
-            self.expected - highest
-        };
+        let missing =
+            if each { self.expected - self.seen.len() as u64 } else { self.expected - highest };
         let first = (1..=self.expected).find(|count| !self.seen.contains(count));
         let text = format!(
             "{}: {}: {missing} of {} counts, the first is {first:?}, the highest seen is {highest}",
@@ -79,11 +76,7 @@ pub(super) fn check_counts(
     check_numbers("counts", asks_for_each(guarantee), windows, keys, verdict);
 }
 
-pub(super) fn check_totals(
-    totals: &BTreeMap<String, u64>,
-    keys: &Keys<'_>,
-    verdict: &mut Verdict,
-) {
+pub(super) fn check_totals(totals: &BTreeMap<String, u64>, keys: &Keys<'_>, verdict: &mut Verdict) {
     check_numbers("totals", false, totals, keys, verdict);
 }
 

@@ -31,7 +31,10 @@ impl<'a> RowHistory<'a> {
     }
 
     fn exists(&self, version: usize) -> bool {
-        version.checked_sub(1).and_then(|index| self.versions.get(index)).is_some_and(Option::is_some)
+        version
+            .checked_sub(1)
+            .and_then(|index| self.versions.get(index))
+            .is_some_and(Option::is_some)
     }
 
     /// What everybody must see in the end.
