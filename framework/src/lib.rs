@@ -47,7 +47,9 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::{ChangelogUpdates, DslStoreFormat, MaxTaskIdle, StreamsConfig};
+pub use config::{
+    ChangelogUpdates, DslStoreFormat, MaxTaskIdle, ProcessingGuarantee, StreamsConfig,
+};
 pub use dsl::{
     AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, CogroupWindowing, CogroupedKStream,
     Consumed, CountWindowedKStream, Distinct, Eager, EagerBufferConfig, EmitStrategy,
@@ -78,7 +80,7 @@ pub use processor::timestamp_extractor::{
 pub use processor::topic_name_extractor::{RecordContext, TopicNameExtractor};
 pub use processor::value_transformer::{TransformContext, ValueTransformerWithKey};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
-pub use runtime::{KafkaStreams, State};
+pub use runtime::{KafkaStreams, State, UncaughtErrorHandler, UncaughtErrorResponse};
 pub use time::windows::{
     AsOf, CountWindow, CountWindowed, CountWindows, JoinWindows, SessionWindows, SlidingWindows,
     TimeWindows, UnlimitedWindows, Window, Windowed,

@@ -39,6 +39,7 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Families {
     client_state: IntGauge,
+    replaced_threads: IntCounter,
     thread_state: IntGaugeVec,
     poll_records: IntCounterVec,
     commits: IntCounterVec,
@@ -62,6 +63,10 @@ impl Metrics {
         let counters = |spec| register(&registry, IntCounterVec::new(opts(spec), spec.labels));
         let families = Families {
             client_state: register(&registry, IntGauge::with_opts(opts(&catalog::CLIENT_STATE))),
+            replaced_threads: register(
+                &registry,
+                IntCounter::with_opts(opts(&catalog::REPLACED_THREADS)),
+            ),
             thread_state: gauges(&catalog::THREAD_STATE),
             poll_records: counters(&catalog::THREAD_POLL_RECORDS),
             commits: counters(&catalog::THREAD_COMMIT),
@@ -94,6 +99,11 @@ impl Metrics {
     /// The client's state, as the number that [`METRICS`] explains.
     pub fn client_state(&self) -> &IntGauge {
         &self.families.client_state
+    }
+
+    /// Stream threads that ended by an error and were replaced.
+    pub(crate) fn replaced_threads(&self) -> &IntCounter {
+        &self.families.replaced_threads
     }
 
     /// The handles of stream thread `thread`.

@@ -45,6 +45,8 @@ catalog! {
         "Always 1; its label is the version of kstream.";
     CLIENT_STATE = Gauge "kstream_client_state" []
         "State of the client, numbered as in Kafka Streams: 0 created, 1 rebalancing, 2 running, 3 pending shutdown, 4 not running, 5 pending error, 6 error.";
+    REPLACED_THREADS = Counter "kstream_client_replaced_threads_total" []
+        "Stream threads that ended by an error and were replaced.";
 
     THREAD_STATE = Gauge "kstream_thread_state" ["thread"]
         "State of the stream thread, numbered as in Kafka Streams: 0 created, 1 starting, 2 partitions revoked, 3 partitions assigned, 4 running, 5 pending shutdown, 6 dead.";

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::ownership::Grant;
 use super::restore::RestoreProgress;
 use super::stream_thread::Shared;
 use super::task::{StreamTask, source_partitions};
@@ -16,6 +17,8 @@ use crate::processor::handler::Handlers;
 /// A task with its slots and metrics.
 pub(crate) struct ActiveTask {
     pub(crate) task: StreamTask,
+    /// The right to commit it.
+    pub(crate) grant: Grant,
     /// Where each of its partitions is read, in order.
     pub(crate) slots: Vec<Slot>,
     metrics: TaskMetrics,
@@ -27,6 +30,7 @@ impl ActiveTask {
     pub(crate) fn open(
         shared: &Shared,
         id: TaskId,
+        grant: Grant,
         producer: &SharedProducer,
     ) -> Result<Option<Self>, Error> {
         let Some(mut rows) = shared.stores.open(&shared.topology, id)? else { return Ok(None) };
@@ -49,16 +53,16 @@ impl ActiveTask {
                 })
             })?;
         task.offset_metadata = shared.fingerprint.offset_metadata(id);
-        Ok(Some(Self::of(task, shared)))
+        Ok(Some(Self::of(task, grant, shared)))
     }
 
     /// A task that does not read yet.
-    pub(crate) fn of(task: StreamTask, shared: &Shared) -> Self {
+    pub(crate) fn of(task: StreamTask, grant: Grant, shared: &Shared) -> Self {
         let metrics = shared.metrics.task(task.id, &task.partitions());
         let stores = task.stores.iter();
         let store_metrics = stores.map(|store| shared.metrics.store(task.id, &store.name));
         let store_metrics = store_metrics.collect();
-        Self { task, slots: Vec::new(), metrics, store_metrics }
+        Self { task, grant, slots: Vec::new(), metrics, store_metrics }
     }
 
     /// Reads a partition on from where the topology says, because the log no longer has its position:

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
 use super::compatibility::check_start;
-use super::control::Control;
+use super::control::{Control, Request};
 use super::global::open_global_stores;
 use super::membership::{GroupMembership, Membership};
 use super::status::{State, Status};
@@ -69,6 +70,8 @@ pub struct KafkaStreams {
     metrics: Metrics,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
+    requests: Option<Sender<Request>>,
     control: Option<JoinHandle<()>>,
     http: Option<(Runtime, HttpServer)>,
 }
@@ -113,6 +116,8 @@ impl KafkaStreams {
             metrics,
             status,
             stop: Arc::default(),
+            paused: Arc::default(),
+            requests: None,
             control: None,
             http: None,
         })
@@ -174,15 +179,20 @@ impl KafkaStreams {
             broker: Arc::clone(&self.broker),
             admin,
             membership,
-            assignments: Arc::default(),
+            ownership: Arc::default(),
             clock: Arc::clone(&self.clock),
             stores: Arc::new(TaskStores::new(directory, self.env.clone())),
             status: Arc::clone(&self.status),
             metrics: self.metrics.clone(),
             link,
+            paused: Arc::clone(&self.paused),
+            stop: Arc::clone(&self.stop),
+            threads: Arc::default(),
         };
         self.status.set_state(State::Rebalancing);
-        self.control = Some(Control::spawn(shared, Arc::clone(&self.stop))?);
+        let (requests, received) = channel();
+        self.requests = Some(requests);
+        self.control = Some(Control::spawn(shared, received)?);
         Ok(())
     }
 
@@ -209,6 +219,73 @@ impl KafkaStreams {
     /// Waits until the instance is in this state, or until the timeout; says which.
     pub fn wait_for_state(&self, state: State, timeout: Duration) -> bool {
         self.status.wait_until(timeout, |now| now == state)
+    }
+
+    /// Has each change of the instance's state told to `listener`: the new state, and the old one. To be set
+    /// before the start. It is called on the thread that changes the state, which waits for it: it must be
+    /// quick, and must not [`close`](Self::close) the instance.
+    ///
+    /// # Source
+    /// `KafkaStreams.setStateListener`.
+    pub fn set_state_listener(&mut self, listener: impl Fn(State, State) + Send + 'static) {
+        self.status.set_listener(Box::new(listener));
+    }
+
+    /// Starts another stream thread, and says its name. Tasks of the other threads move to it; other
+    /// instances notice nothing, but may get fewer tasks at the next assignment.
+    ///
+    /// # Errors
+    /// An instance that is not running; a broker or a system that has no room for the thread.
+    ///
+    /// # Source
+    /// `KafkaStreams.addStreamThread` (KIP-663).
+    pub fn add_stream_thread(&self) -> Result<String, Error> {
+        let (answer, answered) = sync_channel(1);
+        self.request(Request::AddThread(answer))?;
+        answered.recv().map_err(|_| not_running())?
+    }
+
+    /// Ends the stream thread that began last, and says its name once it has ended; `None` if there is none
+    /// left, or if it does not end within the close timeout. Its tasks go to the other threads. An instance
+    /// without threads keeps its place in the group, with its tasks waiting.
+    ///
+    /// # Errors
+    /// An instance that is not running.
+    ///
+    /// # Source
+    /// `KafkaStreams.removeStreamThread` (KIP-663).
+    pub fn remove_stream_thread(&self) -> Result<Option<String>, Error> {
+        let (answer, answered) = sync_channel(1);
+        self.request(Request::RemoveThread(answer))?;
+        match answered.recv_timeout(self.config.close_timeout) {
+            Ok(name) => Ok(name),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(not_running()),
+        }
+    }
+
+    fn request(&self, request: Request) -> Result<(), Error> {
+        let requests = self.requests.as_ref().ok_or_else(not_running)?;
+        requests.send(request).map_err(|_| not_running())
+    }
+
+    /// Stops processing, with all tasks, their state and the membership kept; also before the start. What is
+    /// being processed is finished and committed.
+    ///
+    /// # Source
+    /// `KafkaStreams.pause` (KIP-834).
+    pub fn pause(&self) {
+        self.paused.store(true, Ordering::Relaxed);
+    }
+
+    /// Goes on after [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.paused.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether processing is [paused](Self::pause).
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
     }
 
     /// The metrics, for an application's own beside them.
@@ -268,6 +345,7 @@ impl KafkaStreams {
     /// The error that had stopped the instance before, or a stop that took too long.
     pub fn close(&mut self) -> Result<(), Error> {
         self.stop.store(true, Ordering::SeqCst);
+        self.requests = None;
         if let Some(control) = self.control.take() {
             if control.join().is_err() {
                 self.status.set_state(State::Error);
@@ -294,6 +372,10 @@ impl Drop for KafkaStreams {
             tracing::error!(error = error.report(), "the application had failed");
         }
     }
+}
+
+fn not_running() -> Error {
+    Error::new(ErrorKind::Config, "the instance is not running: start it first")
 }
 
 /// Resolves at SIGTERM or SIGINT; they are watched from this call on.

@@ -1,9 +1,13 @@
 //! Where the stores of this process's tasks live: the state folder, and the memory they share.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::ids::TaskId;
+use crate::record::Timestamp;
 use crate::state::persistent::{StateEnv, TaskDb};
 use crate::state::{MemoryRows, RowStore, StateDirectory, StateError};
 use crate::topology::{StoreId, StoreType, Topology};
@@ -68,5 +72,21 @@ impl TaskStores {
     /// Deletes the local state of a task that is not open.
     pub(crate) fn delete(&self, task: TaskId) -> Result<(), Error> {
         Ok(self.directory.delete_task(task)?)
+    }
+
+    /// Names the process's state through restarts.
+    pub(crate) fn process_id(&self) -> Uuid {
+        self.directory.process_id()
+    }
+
+    /// Deletes the state of tasks that has not changed for `delay`, and says which; those in use are left
+    /// alone.
+    pub(crate) fn delete_idle(
+        &self,
+        now_ms: Timestamp,
+        delay: Duration,
+        in_use: impl Fn(TaskId) -> bool,
+    ) -> Result<Vec<TaskId>, Error> {
+        Ok(self.directory.delete_idle_tasks(now_ms, delay, in_use)?)
     }
 }

@@ -32,6 +32,14 @@ pub(crate) struct Faults {
     pub(crate) unanswered_commits: AtomicU32,
     /// So many records with the value [`LATE_REFUSAL`] are taken and then refused, where that is reported.
     pub(crate) late_refusals: AtomicU32,
+    /// So many transactions are refused when they get their offsets: the group has moved on.
+    pub(crate) refused_transactions: AtomicU32,
+    /// So many producers are fenced when they commit their transaction.
+    pub(crate) fenced_transactions: AtomicU32,
+    /// So many transactions are committed, and their producers do not hear of it.
+    pub(crate) unheard_commits: AtomicU32,
+    /// So many calls about transactions are not answered.
+    pub(crate) unanswered_transactions: AtomicU32,
     /// So many questions for the ends of topics are not answered.
     pub(crate) unanswered_ends: AtomicU32,
 }
@@ -85,7 +93,8 @@ impl Broker for FaultyBroker {
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
         let (inner, faults) = (self.inner.producer(settings)?, Arc::clone(&self.faults));
         let (topics, undelivered, reports) = (BTreeMap::new(), Vec::new(), false);
-        Ok(Box::new(FaultyProducer { inner, faults, topics, undelivered, reports }))
+        let at_its_end = false;
+        Ok(Box::new(FaultyProducer { inner, faults, topics, undelivered, reports, at_its_end }))
     }
 
     fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {
@@ -155,6 +164,8 @@ impl Admin for FaultyAdmin {
 
 #[derive(Debug)]
 struct FaultyProducer {
+    /// It has been fenced, or has failed.
+    at_its_end: bool,
     inner: Box<dyn Producer>,
     faults: Arc<Faults>,
     /// The names of the topics, by handle.
@@ -208,6 +219,52 @@ impl Producer for FaultyProducer {
     }
     fn last_acked(&self, topic: TopicHandle, partition: i32) -> Option<i64> {
         self.inner.last_acked(topic, partition)
+    }
+    fn init_transactions(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.answer()?;
+        self.inner.init_transactions(timeout)
+    }
+    fn begin_transaction(&mut self) -> Result<(), BrokerError> {
+        self.inner.begin_transaction()
+    }
+    fn send_offsets(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        member: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result<(), BrokerError> {
+        self.answer()?;
+        if strikes(&self.faults.refused_transactions) {
+            let kind = BrokerErrorKind::TransactionAborted;
+            return Err(BrokerError::new(kind, "refused by the test"));
+        }
+        self.inner.send_offsets(offsets, member, timeout)
+    }
+    fn commit_transaction(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.answer()?;
+        if strikes(&self.faults.fenced_transactions) {
+            self.at_its_end = true;
+            return Err(BrokerError::new(BrokerErrorKind::Fenced, "fenced by the test"));
+        }
+        self.inner.commit_transaction(timeout)?;
+        if strikes(&self.faults.unheard_commits) {
+            self.at_its_end = true;
+            return Err(BrokerError::new(BrokerErrorKind::Fatal, "broken by the test"));
+        }
+        Ok(())
+    }
+    fn abort_transaction(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.answer()?;
+        if self.at_its_end {
+            return Err(BrokerError::new(BrokerErrorKind::Fenced, "fenced by the test"));
+        }
+        self.inner.abort_transaction(timeout)
+    }
+}
+
+impl FaultyProducer {
+    fn answer(&self) -> Result<(), BrokerError> {
+        if strikes(&self.faults.unanswered_transactions) { Err(unanswered()) } else { Ok(()) }
     }
 }
 

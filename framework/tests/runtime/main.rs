@@ -6,6 +6,7 @@ mod app;
 mod close;
 mod compatibility;
 mod edges;
+mod exactly_once;
 mod failures;
 mod faults;
 mod final_results;

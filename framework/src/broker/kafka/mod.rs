@@ -105,7 +105,7 @@ impl Broker for KafkaBroker {
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
         let config = self.settings.producer(&self.bootstrap, settings);
         let admin = self.admin.clone();
-        Ok(Box::new(KafkaProducer::new(&config, settings.track_acks, admin)?))
+        Ok(Box::new(KafkaProducer::new(&config, settings, admin)?))
     }
 
     fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {

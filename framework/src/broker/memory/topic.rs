@@ -75,6 +75,16 @@ impl Topic {
         record: OutgoingRecord<'_>,
         clock: &dyn Clock,
     ) -> Result<i64, BrokerError> {
+        let (partition, record) = self.prepare(record, clock)?;
+        partition.append(record)
+    }
+
+    /// The partition of a record, and the record as it takes it, if it does.
+    pub(super) fn prepare<'a>(
+        &self,
+        record: OutgoingRecord<'a>,
+        clock: &dyn Clock,
+    ) -> Result<(&Arc<Partition>, NewRecord<'a>), BrokerError> {
         let partition = self.partition(record.partition)?;
         self.check_record(record)?;
         let timestamp = match (self.configs.timestamps(), record.timestamp) {
@@ -82,7 +92,7 @@ impl Topic {
             (TimestampType::CreateTime, None) | (TimestampType::LogAppendTime, _) => clock.now_ms(),
         };
         let OutgoingRecord { key, value, headers, .. } = record;
-        partition.append(NewRecord { timestamp, key, value, headers })
+        Ok((partition, NewRecord { timestamp, key, value, headers }))
     }
 
     fn check_record(&self, record: OutgoingRecord<'_>) -> Result<(), BrokerError> {

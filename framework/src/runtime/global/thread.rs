@@ -16,7 +16,8 @@ use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::runtime::active_task::ActiveTask;
-use crate::runtime::commit::Commit;
+use crate::runtime::commit::{Commit, InputOffsets};
+use crate::runtime::ownership::Grant;
 use crate::runtime::stream_thread::{PUBLISH_INTERVAL, Shared};
 use crate::runtime::task::StreamTask;
 use crate::runtime::task::partition_group::RecordQueue;
@@ -54,7 +55,7 @@ impl GlobalThread {
         let producer: SharedProducer = Rc::new(RefCell::new(producer));
         let consumer =
             shared.broker.consumer(ConsumerRole::Restore, &format!("{client_id}-consumer"))?;
-        let active = ActiveTask::of(link_task(&shared, &producer)?, &shared);
+        let active = ActiveTask::of(link_task(&shared, &producer)?, Grant::default(), &shared);
         let now = shared.clock.monotonic();
         let positions = shared.globals.take_positions();
         Ok(Self {
@@ -181,13 +182,14 @@ impl GlobalThread {
         let commit = Commit {
             producer: &self.producer,
             now_ms: self.shared.clock.now_ms(),
-            input_offsets: &mut |offsets| {
+            input_offsets: InputOffsets::AtLeastOnce(&mut |offsets| {
                 for (partition, committed) in offsets {
                     positions.set(&partition, committed.offset);
                 }
                 Ok(())
-            },
+            }),
             between: &mut |_| Ok(()),
+            waiting: &|| (),
         };
         commit.run(std::iter::once(&mut self.active.task))
     }

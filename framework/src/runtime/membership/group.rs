@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Assignment, MemberReport, Membership, MembershipEvent};
@@ -20,6 +20,8 @@ pub(crate) struct GroupMembership {
     topics: Vec<String>,
     /// Every task with its source partitions.
     tasks: Vec<(TaskId, Vec<TopicPartition>)>,
+    /// Tasks that are still to be released.
+    revoked: Mutex<BTreeSet<TaskId>>,
 }
 
 impl GroupMembership {
@@ -30,7 +32,11 @@ impl GroupMembership {
         tasks: Vec<(TaskId, Vec<TopicPartition>)>,
     ) -> Result<Self, Error> {
         member.subscribe(&topics)?;
-        Ok(Self { member, topics, tasks })
+        Ok(Self { member, topics, tasks, revoked: Mutex::default() })
+    }
+
+    fn revoked(&self) -> MutexGuard<'_, BTreeSet<TaskId>> {
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tasks whose partitions these are. Half a task is an error: two members would run it.
@@ -64,13 +70,24 @@ impl Membership for GroupMembership {
                 Some(MembershipEvent::Assigned(Assignment { active, ..Assignment::default() }))
             }
             Some(GroupEvent::Revoked(partitions)) => {
-                Some(MembershipEvent::Revoked(self.tasks_of(&partitions)?))
+                let tasks = self.tasks_of(&partitions)?;
+                if tasks.is_empty() {
+                    self.member.acknowledge()?;
+                    return Ok(None);
+                }
+                self.revoked().clone_from(&tasks);
+                Some(MembershipEvent::Revoked(tasks))
             }
             Some(GroupEvent::Lost(_)) => Some(MembershipEvent::Lost),
         })
     }
 
-    fn release(&self, _tasks: &BTreeSet<TaskId>) -> Result<(), Error> {
+    fn release(&self, tasks: &BTreeSet<TaskId>) -> Result<(), Error> {
+        let mut revoked = self.revoked();
+        revoked.retain(|task| !tasks.contains(task));
+        if !revoked.is_empty() {
+            return Ok(());
+        }
         Ok(self.member.acknowledge()?)
     }
 
@@ -80,6 +97,10 @@ impl Membership for GroupMembership {
     }
 
     fn report(&self, _report: &MemberReport) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn shut_down_application(&self) -> Result<(), Error> {
         Ok(())
     }
 

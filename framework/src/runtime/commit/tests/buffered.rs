@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::world::{LazyProducer, Unsent, deliver};
+use super::world::{LazyProducer, Limit, Unsent, deliver};
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{Broker, ConsumerRole, OutgoingRecord, ProducerSettings, StartOffset};
 use crate::config::StreamsConfig;
@@ -17,7 +17,7 @@ use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::record::Headers;
-use crate::runtime::commit::{Commit, CommitStep};
+use crate::runtime::commit::{Commit, CommitStep, InputOffsets};
 use crate::runtime::restore::TaskRestore;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::state::MemoryRows;
@@ -78,7 +78,8 @@ impl Life {
             ProducerSettings { client_id: "test".to_owned(), track_acks: true, transactions: None };
         let unsent = Unsent::default();
         let inner = broker.producer(&settings).unwrap();
-        let lazy = LazyProducer { inner, unsent: Arc::clone(&unsent) };
+        let limit = Limit::new(usize::MAX.into());
+        let lazy = LazyProducer { inner, unsent: Arc::clone(&unsent), limit };
         let producer: SharedProducer = Rc::new(RefCell::new(Box::new(lazy)));
         let config = StreamsConfig::new("app").statestore_cache_max_bytes(0);
         let link = LinkSettings::of(&config, TaskScope::Subtopology);
@@ -113,11 +114,12 @@ impl Life {
         let commit = Commit {
             producer: &self.producer,
             now_ms: 0,
-            input_offsets: &mut |_| Ok(()),
+            input_offsets: InputOffsets::AtLeastOnce(&mut |_| Ok(())),
             between: &mut |step| match stop_at {
                 Some(stop) if stop == step => Err(Error::new(ErrorKind::Fatal, "stopped")),
                 _ => Ok(()),
             },
+            waiting: &|| (),
         };
         commit.run(std::iter::once(&mut self.task))
     }
