@@ -105,7 +105,9 @@ pub fn read_topic(bootstrap: &str, topic: &str) -> Result<Vec<Entry>, ChaosError
         match (polled, failure) {
             (_, Some(error)) => return Err(error),
             (Polled::Record(_, entry), None) => entries.push(entry),
-            (Polled::End(partition), None) => drop(open.remove(&partition)),
+            (Polled::End(partition), None) => {
+                open.remove(&partition);
+            }
             (Polled::Nothing, None) => {}
         }
     }

@@ -155,10 +155,12 @@ impl Run<'_> {
         }
         self.revive()?;
         if step.settle {
-            self.wait_until_beyond(last_event, "a fault")?;
+            let goes_on = self.wait_until_beyond(last_event, "a fault")?;
             let took = self.history.elapsed() - begin;
-            self.history.note(format_args!("all goes on, after {:.2} s", took.as_secs_f64()));
-            if let [strike] = step.strikes.as_slice() {
+            if goes_on {
+                self.history.note(format_args!("all goes on, after {:.2} s", took.as_secs_f64()));
+            }
+            if let ([strike], true) = (step.strikes.as_slice(), goes_on) {
                 self.recoveries.entry(strike.fault).or_default().push(took);
             }
         }
@@ -223,7 +225,7 @@ impl Run<'_> {
     }
 
     /// Waits until later events than this one have come out everywhere.
-    fn wait_until_beyond(&mut self, event: u64, after: &str) -> Result<(), ChaosError> {
+    fn wait_until_beyond(&mut self, event: u64, after: &str) -> Result<bool, ChaosError> {
         let clock = SystemClock::new();
         while !self.monitor.is_beyond(event) {
             self.revive()?;
@@ -233,11 +235,11 @@ impl Run<'_> {
                     "not everything goes on within {RECOVERY:?} after {after}; not beyond event {event}: \
                      {behind}"
                 ));
-                return Ok(());
+                return Ok(false);
             }
             self.pause(Duration::from_millis(20))?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Waits until nothing comes out any more.

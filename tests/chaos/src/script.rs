@@ -167,15 +167,15 @@ impl Drawing<'_> {
         };
         let target = self.rng.choice(candidates)?;
         match fault {
-            Fault::Add => drop(self.running.insert(target)),
-            Fault::Remove => drop(self.running.remove(&target)),
+            Fault::Add => self.running.insert(target),
+            Fault::Remove => self.running.remove(&target),
             Fault::Kill
             | Fault::KillAndWipe
             | Fault::Stop
             | Fault::Restart
             | Fault::BrokerKill
-            | Fault::BrokerRestart => {}
-        }
+            | Fault::BrokerRestart => true,
+        };
         Some(Strike { fault, target })
     }
 

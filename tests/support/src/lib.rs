@@ -16,7 +16,10 @@ mod wait;
 
 pub use chromium::{Chromium, Page};
 pub use error::SupportError;
-pub use kafka::{KAFKA_VERSION, KafkaCluster, KafkaNode, KafkaOptions, KafkaServer, LocalKafka};
+pub use kafka::{
+    KAFKA_VERSION, KafkaCluster, KafkaNode, KafkaOptions, KafkaServer, LocalKafka,
+    kafka_streams_jars,
+};
 pub use ports::free_port;
 pub use postgres::PostgresServer;
 pub use process::Process;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use kstream::broker::kafka::{KafkaBroker, KafkaSettings};
-use kstream::{KafkaStreams, State, StreamsConfig};
+use kstream::{KafkaStreams, ProcessingGuarantee, State, StreamsConfig};
 use kstream_chaos::{Guarantee, app};
 
 /// One instance of the application under test.
@@ -53,10 +53,16 @@ fn run(cli: &Cli) -> Result<(), String> {
         .session_timeout(session_timeout)
         .heartbeat_interval(session_timeout / 6)
         .close_timeout(CLOSE_TIMEOUT)
-        .rocksdb_memory_bytes(ROCKSDB_MEMORY);
-    let config = with_guarantee(config, cli.guarantee)?;
-    let broker = KafkaBroker::new(&cli.bootstrap, KafkaSettings::default())
-        .map_err(|error| error.to_string())?;
+        .rocksdb_memory_bytes(ROCKSDB_MEMORY)
+        .processing_guarantee(match cli.guarantee {
+            Guarantee::AtLeastOnce => ProcessingGuarantee::AtLeastOnce,
+            Guarantee::ExactlyOnceV2 => ProcessingGuarantee::ExactlyOnceV2,
+        });
+    let mut settings = KafkaSettings::default();
+    if let Ok(ms) = std::env::var("CHAOS_IDLE_MS") {
+        settings.producer.insert("connections.max.idle.ms".to_owned(), ms);
+    }
+    let broker = KafkaBroker::new(&cli.bootstrap, settings).map_err(|error| error.to_string())?;
     let mut streams =
         KafkaStreams::new(topology, config, broker).map_err(|error| error.report())?;
     streams.start().map_err(|error| error.report())?;
@@ -64,13 +70,6 @@ fn run(cli: &Cli) -> Result<(), String> {
         println!("ready restored_records={}", streams.restored_records());
     }
     streams.run().map_err(|error| error.report())
-}
-
-fn with_guarantee(config: StreamsConfig, guarantee: Guarantee) -> Result<StreamsConfig, String> {
-    match guarantee {
-        Guarantee::AtLeastOnce => Ok(config),
-        Guarantee::ExactlyOnceV2 => Err("exactly_once_v2 is not there yet".to_owned()),
-    }
 }
 
 #[expect(clippy::print_stderr, reason = "a program tells its user what is wrong")]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 pub use cluster::KafkaCluster;
-pub use jars::KAFKA_VERSION;
+pub use jars::{KAFKA_VERSION, kafka_streams_jars};
 pub use local::LocalKafka;
 pub use server::KafkaNode;
 
