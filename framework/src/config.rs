@@ -40,6 +40,7 @@ pub struct StreamsConfig {
     pub(crate) changelog_updates: ChangelogUpdates,
     pub(crate) dsl_store_format: DslStoreFormat,
     pub(crate) rocksdb_memory_bytes: usize,
+    pub(crate) restore_max_bytes_per_second: Option<u64>,
     pub(crate) replication_factor: i32,
     pub(crate) session_timeout: Duration,
     pub(crate) heartbeat_interval: Duration,
@@ -145,6 +146,7 @@ impl StreamsConfig {
             changelog_updates: ChangelogUpdates::default(),
             dsl_store_format: DslStoreFormat::default(),
             rocksdb_memory_bytes: 256 * MIB,
+            restore_max_bytes_per_second: None,
             replication_factor: -1,
             session_timeout: Duration::from_secs(10),
             heartbeat_interval: Duration::from_secs(1),
@@ -249,6 +251,16 @@ impl StreamsConfig {
     #[must_use]
     pub fn rocksdb_memory_bytes(mut self, bytes: usize) -> Self {
         self.rocksdb_memory_bytes = bytes;
+        self
+    }
+
+    /// How much all threads together read of changelogs while they bring stores up to date, in bytes of keys
+    /// and values per second; without a limit by default. For a network or a disk that others need too: running
+    /// tasks of the same process are not held up in any case, because restoring takes a fifth of a thread's time
+    /// at most while they have records. (Kafka Streams has no such setting; there a quota of the broker does it.)
+    #[must_use]
+    pub fn restore_max_bytes_per_second(mut self, bytes: u64) -> Self {
+        self.restore_max_bytes_per_second = Some(bytes);
         self
     }
 
@@ -394,6 +406,9 @@ impl StreamsConfig {
         }
         if self.num_stream_threads == 0 {
             problems.push("num_stream_threads: must be at least 1".to_owned());
+        }
+        if self.restore_max_bytes_per_second == Some(0) {
+            problems.push("restore_max_bytes_per_second: must be at least 1".to_owned());
         }
         let exactly_once = self.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2;
         let commit_interval = self.effective_commit_interval();

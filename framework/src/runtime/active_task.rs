@@ -1,15 +1,16 @@
 //! A task on a stream thread: the task, where it reads, and what it shows of itself.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::ownership::Grant;
-use super::restore::RestoreProgress;
+use super::restore::TaskRestore;
 use super::stream_thread::Shared;
 use super::task::{StreamTask, source_partitions};
 use crate::broker::{Consumer, Slot};
 use crate::error::Error;
 use crate::ids::TaskId;
-use crate::metrics::{DropReason, StoreMetrics, TaskMetrics};
+use crate::metrics::{DropReason, Metrics, RestoreProgress, StoreMetrics, TaskMetrics};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
@@ -106,12 +107,19 @@ impl ActiveTask {
         }
     }
 
-    /// Shows the progress of restoring.
-    pub(crate) fn restored(&self, progress: RestoreProgress) {
-        if let Some(metrics) = self.store_metrics.get(progress.store) {
-            metrics.restore_records.inc_by(progress.records);
-            metrics.restore_remaining_records.set(progress.remaining);
-        }
+    /// Shows how far the task's restore is.
+    pub(crate) fn publish_restore(
+        &self,
+        restore: &mut TaskRestore,
+        now: Duration,
+        totals: &Metrics,
+    ) -> Vec<RestoreProgress> {
+        restore.observe(now, |store, progress, records| {
+            totals.restored_records().inc_by(records);
+            if let Some(metrics) = self.store_metrics.get(store) {
+                metrics.restored(progress, records);
+            }
+        })
     }
 
     /// Publishes what was counted since the last time.

@@ -5,6 +5,8 @@
 
 mod dealing;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +34,8 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 const SHORT_POLL_TIMEOUT: Duration = Duration::from_millis(5);
 /// How often threads are looked after.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// State of a task that is closed: there is some, and only opening it would tell how much is missing.
+pub(super) const UNKNOWN_LAG: u64 = u64::MAX;
 /// How often state that no task of this process uses is looked for.
 const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 /// A thread that ends sooner than this after its start begins anew after a pause, which doubles each time.
@@ -68,6 +72,8 @@ pub(crate) struct Control {
     pauses: BTreeMap<usize, Duration>,
     retiring: Vec<(usize, SyncSender<Option<String>>)>,
     reported: Option<MemberReport>,
+    /// The tasks that threads have, when local state was looked at, and what that was.
+    state: Option<(BTreeSet<TaskId>, BTreeMap<TaskId, u64>)>,
     last_watch: Duration,
     last_cleanup: Duration,
 }
@@ -95,6 +101,7 @@ impl Control {
             pauses: BTreeMap::new(),
             retiring: Vec::new(),
             reported: None,
+            state: None,
             last_watch: now,
             last_cleanup: now,
             shared,
@@ -454,13 +461,29 @@ impl Control {
                 .filter(|_| exactly_once)
                 .map(|worker| self.shared.transactional_id(&worker.name))
                 .collect(),
-            lags: self.tasks.lags(),
+            lags: self.lags()?,
         };
         if self.reported.as_ref() != Some(&report) {
             self.shared.membership.report(&report)?;
             self.reported = Some(report);
         }
         Ok(())
+    }
+
+    /// How many changelog records the state on this process's disk lacks, as far as that is known. It is looked
+    /// at when tasks have come or gone.
+    fn lags(&mut self) -> Result<BTreeMap<TaskId, u64>, Error> {
+        let on_threads = self.tasks.on_threads();
+        if let Some((then, lags)) = &self.state
+            && *then == on_threads
+        {
+            return Ok(lags.clone());
+        }
+        let local = self.shared.stores.local_tasks()?.into_iter();
+        let lag = |task| if on_threads.contains(&task) { 0 } else { UNKNOWN_LAG };
+        let lags: BTreeMap<_, _> = local.map(|task| (task, lag(task))).collect();
+        self.state = Some((on_threads, lags.clone()));
+        Ok(lags)
     }
 
     /// Ends the threads within the close timeout, then leaves the group.

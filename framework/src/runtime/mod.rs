@@ -22,6 +22,7 @@ mod uncaught;
 mod watchdog;
 
 pub use kafka_streams::KafkaStreams;
+pub use restore::StateRestoreListener;
 pub use status::State;
 pub(crate) use uncaught::SharedHandler;
 pub use uncaught::{UncaughtErrorHandler, UncaughtErrorResponse};

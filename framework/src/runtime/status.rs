@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::http::{Health, StatusSource};
 use crate::ids::TaskId;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RestoreProgress};
 
 /// The state of an application instance.
 ///
@@ -100,6 +100,8 @@ struct Board {
     stuck_threads: BTreeSet<String>,
     error: Option<Error>,
     restored_records: u64,
+    /// How far the tasks are that are being restored.
+    restoring: BTreeMap<TaskId, Vec<RestoreProgress>>,
 }
 
 /// Hears of each change of the instance's state: the new one, and the old one.
@@ -131,6 +133,7 @@ impl Status {
             stuck_threads: BTreeSet::new(),
             error: None,
             restored_records: 0,
+            restoring: BTreeMap::new(),
         };
         Self {
             board: Mutex::new(board),
@@ -244,6 +247,22 @@ impl Status {
         self.board().restored_records
     }
 
+    /// How far the stores of a task are; without any, the task is not being restored.
+    pub(crate) fn set_restoring(&self, task: TaskId, stores: Vec<RestoreProgress>) {
+        let mut board = self.board();
+        if stores.is_empty() {
+            board.restoring.remove(&task);
+        } else {
+            board.restoring.insert(task, stores);
+        }
+        self.metrics.set_restoring(board.restoring.values().map(Vec::as_slice));
+    }
+
+    /// How far the stores are that are being restored.
+    pub(crate) fn restoring(&self) -> Vec<RestoreProgress> {
+        self.board().restoring.values().flatten().cloned().collect()
+    }
+
     /// A thread has died; the first error is the application's.
     pub(crate) fn thread_died(&self, thread: &str, error: Error) {
         self.change(|board| {
@@ -289,7 +308,8 @@ impl StatusSource for Status {
         let mut states = board.dead_threads.clone();
         let stuck = board.stuck_threads.iter();
         states.extend(stuck.map(|thread| (thread.clone(), "makes no progress".to_owned())));
-        Health { healthy: states.is_empty() && board.state != State::Error, states }
+        let healthy = states.is_empty() && board.state != State::Error;
+        Health { healthy, states, restoring: Vec::new() }
     }
 
     fn ready(&self) -> Health {
@@ -298,7 +318,8 @@ impl StatusSource for Status {
         let mut states: BTreeMap<String, String> =
             tasks.map(|(task, state)| (task.to_string(), state.label().to_owned())).collect();
         states.insert("client".to_owned(), board.state.to_string());
-        Health { healthy: board.state == State::Running, states }
+        let restoring = board.restoring.values().flatten().cloned().collect();
+        Health { healthy: board.state == State::Running, states, restoring }
     }
 
     fn topology_text(&self) -> String {

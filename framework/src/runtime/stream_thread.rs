@@ -8,6 +8,7 @@
 //! aborted all of them are closed and opened again, from what is committed.
 
 mod producing;
+mod rebuild;
 mod starting;
 
 use std::collections::BTreeSet;
@@ -17,12 +18,15 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
 use self::producing::ThreadProducer;
-use self::starting::{Stage, StartingTask};
+use self::rebuild::Rebuilds;
+use self::starting::StartingTask;
 use super::active_task::ActiveTask;
 use super::commit::{Commit, InputOffsets};
 use super::global::GlobalStores;
 use super::membership::Membership;
 use super::ownership::{Grant, Ownership};
+use super::restore::RestoreListener;
+use super::restore::pace::{Pace, RateLimit};
 use super::status::{Status, TaskState};
 use super::stores::TaskStores;
 use super::task::partition_group::RecordQueue;
@@ -46,6 +50,8 @@ const FETCH_RECORDS: usize = 1000;
 const LOW_RECORDS: usize = 500;
 /// How long an idle thread waits for records; bounds the time a command waits.
 const IDLE_WAIT: Duration = Duration::from_millis(10);
+/// The same while tasks run and others are being restored.
+const STARTING_WAIT: Duration = Duration::from_millis(2);
 /// How often counters are published.
 pub(super) const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -102,6 +108,8 @@ pub(crate) struct Shared {
     pub(crate) ownership: Arc<Ownership>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stores: Arc<TaskStores>,
+    pub(crate) restore_limit: Arc<RateLimit>,
+    pub(crate) restore_listener: RestoreListener,
     pub(crate) globals: Arc<GlobalStores>,
     pub(crate) status: Arc<Status>,
     pub(crate) metrics: Metrics,
@@ -134,6 +142,11 @@ pub(crate) struct StreamThread {
     consumer: Box<dyn Consumer>,
     restore_consumer: Box<dyn Consumer>,
     starting: Vec<StartingTask>,
+    /// What starting tasks may take of the thread's time.
+    pace: Pace,
+    rebuilds: Rebuilds,
+    /// Whether the running tasks had records in the last turn.
+    was_busy: bool,
     running: Vec<ActiveTask>,
     /// Tasks that process nothing any more: they are released with the next commit.
     revoking: BTreeSet<TaskId>,
@@ -172,6 +185,9 @@ impl StreamThread {
             consumer,
             restore_consumer,
             starting: Vec::new(),
+            pace: Pace::default(),
+            rebuilds: Rebuilds::default(),
+            was_busy: false,
             running: Vec::new(),
             revoking: BTreeSet::new(),
             last_commit: now,
@@ -201,7 +217,7 @@ impl StreamThread {
             let now = self.shared.clock.monotonic();
             self.progress.check_in(now);
             match self.turn(now) {
-                Ok(0) => self.consumer.wait(IDLE_WAIT),
+                Ok(0) => self.wait(),
                 Ok(_) => {}
                 Err(error) => self.react(error)?,
             }
@@ -239,6 +255,7 @@ impl StreamThread {
             return Ok(());
         }
         self.publish();
+        self.abandon_starting(|_| true)?;
         for active in &mut self.running {
             active.task.stop();
         }
@@ -284,8 +301,7 @@ impl StreamThread {
             }
             ErrorKind::TaskCorrupted => {
                 let Some(task) = error.task() else { return Err(error) };
-                tracing::warn!(error = report, "local state is deleted and restored");
-                self.rebuild(task)?;
+                self.rebuild(task, error)?;
             }
             ErrorKind::Retriable => {
                 tracing::warn!(error = report, "the broker did not answer; trying again");
@@ -294,6 +310,16 @@ impl StreamThread {
             ErrorKind::BadRecord | ErrorKind::Config | ErrorKind::Fatal => return Err(error),
         }
         Ok(())
+    }
+
+    /// Waits for records, but not for long.
+    fn wait(&mut self) {
+        match (self.starting.is_empty(), self.running.is_empty()) {
+            (true, _) => self.consumer.wait(IDLE_WAIT),
+            (false, true) => self.restore_consumer.wait(IDLE_WAIT),
+            // Either may be first, and one wait is for one consumer.
+            (false, false) => self.consumer.wait(STARTING_WAIT),
+        }
     }
 
     /// One turn; the answer is how much was done.
@@ -306,8 +332,11 @@ impl StreamThread {
         if !self.starting.is_empty() {
             done += self.start_tasks(now)?;
         }
+        self.was_busy = false;
         if !self.is_full && !self.shared.paused.load(Ordering::Relaxed) {
-            done += self.process()?;
+            let processed = self.process()?;
+            self.was_busy = processed > 0;
+            done += processed;
         }
         self.commit_if_due(now, done > 0)?;
         if now.saturating_sub(self.last_publish) >= PUBLISH_INTERVAL {
@@ -448,6 +477,7 @@ impl StreamThread {
     }
 
     fn publish(&mut self) {
+        self.publish_restores(self.shared.clock.monotonic());
         for active in &mut self.running {
             active.publish(&*self.consumer);
         }
@@ -492,32 +522,19 @@ impl StreamThread {
     }
 
     /// Forgets what is not committed: tasks are opened again from their stores, which have nothing of it.
+    /// Those that are being restored have sent nothing, and go on.
     fn roll_back(&mut self) -> Result<(), Error> {
         let running = self.running.iter().map(|active| (active.task.id, active.grant));
-        let starting = self.starting.iter().map(|starting| (starting.id, starting.grant));
-        let tasks: Vec<_> =
-            running.chain(starting).filter(|(task, _)| !self.revoking.contains(task)).collect();
+        let tasks: Vec<_> = running.filter(|(task, _)| !self.revoking.contains(task)).collect();
         let revoked = std::mem::take(&mut self.revoking);
+        let starting = std::mem::take(&mut self.starting);
         self.drop_tasks()?;
-        self.starting = tasks.into_iter().map(|(id, grant)| StartingTask::new(id, grant)).collect();
+        self.starting = starting;
+        self.starting.extend(tasks.into_iter().map(|(id, grant)| StartingTask::new(id, grant)));
         if !revoked.is_empty() {
             self.reports.send(ThreadEvent::Released(revoked));
         }
         self.producer.abort()
-    }
-
-    /// Deletes the local state of a task, and starts the task anew; with exactly once what it has sent since
-    /// the last commit is undone together with the work of the others.
-    fn rebuild(&mut self, task: TaskId) -> Result<(), Error> {
-        if self.producer.is_transactional() {
-            self.roll_back()?;
-        } else if let Some(place) = self.running.iter().position(|active| active.task.id == task) {
-            let active = self.running.swap_remove(place);
-            let grant = active.grant;
-            self.close_unclean(active)?;
-            self.starting.push(StartingTask::new(task, grant));
-        }
-        self.shared.stores.delete(task)
     }
 
     /// Stops to start those tasks.
@@ -526,9 +543,8 @@ impl StreamThread {
             std::mem::take(&mut self.starting).into_iter().partition(|task| which(task.id));
         self.starting = kept;
         for starting in abandoned {
-            if let Stage::Restoring(_, restore, _) = starting.stage {
-                restore.abandon(&mut *self.restore_consumer)?;
-            }
+            self.shared.status.set_restoring(starting.id, Vec::new());
+            starting.abandon(&mut *self.restore_consumer)?;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ mod consumer;
 mod creation;
 mod errors;
 mod event;
+mod groups;
 mod member;
 mod partitions;
 mod producer;
@@ -53,7 +54,8 @@ impl KafkaBroker {
         settings.check()?;
         let client = Client::new(&settings.admin(bootstrap), AdminRole)?;
         connect(&client, bootstrap, settings.connect_timeout)?;
-        let admin = KafkaAdmin::new(Arc::new(client), settings.observer(bootstrap));
+        let (observer, groups) = (settings.observer(bootstrap), settings.admin(bootstrap));
+        let admin = KafkaAdmin::new(Arc::new(client), observer, groups);
         Ok(Self { bootstrap: bootstrap.to_owned(), settings, admin })
     }
 }

@@ -82,13 +82,15 @@ impl Tasks {
         let wanted = deal(&self.assigned.iter().map(placed).collect(), threads);
         let mut given: BTreeMap<usize, Vec<TaskId>> = BTreeMap::new();
         let mut taken: BTreeMap<usize, BTreeSet<TaskId>> = BTreeMap::new();
-        for (task, thread) in wanted {
-            match self.running.get(&task) {
-                None => given.entry(thread).or_default().push(task),
-                Some(now) if *now != thread && !self.leaving.contains(&task) => {
-                    taken.entry(*now).or_default().insert(task);
-                }
-                Some(_) => {}
+        for (task, thread) in &wanted {
+            if !self.running.contains_key(task) {
+                given.entry(*thread).or_default().push(*task);
+            }
+        }
+        for (task, now) in &self.running {
+            // Without threads nobody is to have it.
+            if wanted.get(task) != Some(now) && !self.leaving.contains(task) {
+                taken.entry(*now).or_default().insert(*task);
             }
         }
         for (thread, tasks) in given {
@@ -163,8 +165,8 @@ impl Tasks {
         self.revoked.clear();
     }
 
-    /// For each task that the process has, how many changelog records its state lacks.
-    pub(super) fn lags(&self) -> BTreeMap<TaskId, u64> {
-        self.running.keys().map(|task| (*task, 0)).collect()
+    /// The tasks that threads have.
+    pub(super) fn on_threads(&self) -> BTreeSet<TaskId> {
+        self.running.keys().copied().collect()
     }
 }

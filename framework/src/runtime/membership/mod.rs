@@ -1,7 +1,17 @@
 //! Membership: which tasks this process runs. The rest of the runtime knows tasks only; what stands behind
 //! this seam knows groups, leaders and messages.
 
-mod group;
+mod assignor;
+mod compatible;
+mod ids;
+mod leader;
+mod leadership;
+mod log;
+mod log_membership;
+mod member;
+mod messages;
+mod timers;
+mod view;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -12,7 +22,7 @@ use crate::error::Error;
 use crate::ids::{TaskId, TopicPartition};
 use crate::runtime::commit::Offsets;
 
-pub(crate) use group::GroupMembership;
+pub(crate) use log_membership::{Enrolment, LogMembership, PlannedTask};
 
 /// What a process is to do for which tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,58 +1,73 @@
 //! Tasks on their way to running: stores are opened, brought up to date, and input is found.
 //!
 //! What always holds: a task that was assigned is in `starting` or `running` until the next command; an
-//! error sends it back to the beginning, to be tried again, and never drops it.
+//! error sends it back to the beginning, to be tried again, and never drops it. Nothing here waits: running
+//! tasks go on meanwhile, and what starting tasks take of the thread's time is bounded by `restore::pace`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{ActiveTask, StreamThread};
-use crate::broker::{CommittedOffset, StartOffset};
+use crate::broker::{CommittedOffset, Consumer, StartOffset};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{TaskId, TopicPartition};
+use crate::ids::TaskId;
 use crate::processor::progress::fingerprint_of;
 use crate::runtime::compatibility::check_takeover;
 use crate::runtime::ownership::Grant;
-use crate::runtime::restore::TaskRestore;
+use crate::runtime::restore::lookup::{Answer, Lookup, Question};
+use crate::runtime::restore::pace::Others;
+use crate::runtime::restore::{Means, TaskRestore};
 use crate::runtime::status::TaskState;
-use crate::runtime::task::source_partitions;
 
-/// How long one question for committed offsets may take while other tasks of the thread wait. An open
-/// transaction of the task's owner before keeps the group from answering.
-const PATIENCE: Duration = Duration::from_millis(300);
-/// The same when no other task waits.
-const PATIENCE_ALONE: Duration = Duration::from_secs(2);
-/// Between two such questions about one task.
-const COMMITTED_PAUSE: Duration = Duration::from_millis(100);
+/// Tasks whose offsets are asked for at the same time.
+const MOST_LOOKUPS: usize = 8;
+/// How long a task waits when the brokers did not answer, or when another thread still has its stores.
+const RETRY_WAIT: Duration = Duration::from_millis(50);
+
+/// The group's offsets of a task's inputs, in order.
+type Committed = Vec<Option<CommittedOffset>>;
 
 /// A task on its way to running.
 pub(super) struct StartingTask {
     pub(super) id: TaskId,
     pub(super) grant: Grant,
-    pub(super) stage: Stage,
-    /// Not asked again before this time.
+    stage: Stage,
+    /// Nothing is done before that time.
     not_before: Duration,
+}
+
+enum Stage {
+    /// Stores are still to be opened.
+    New,
+    /// Stores are open.
+    Opened(ActiveTask),
+    /// The brokers are asked where the task's input begins, and what its changelogs have.
+    Asking(ActiveTask, Lookup),
+    /// Stores read their changelogs.
+    Restoring(ActiveTask, TaskRestore, Committed),
+}
+
+/// What became of a task in a turn.
+enum After {
+    /// It runs.
+    Runs,
+    /// It goes on from this stage.
+    Goes(Stage),
+    /// The same, after a while.
+    Waits(Stage),
 }
 
 impl StartingTask {
     pub(super) fn new(id: TaskId, grant: Grant) -> Self {
         Self { id, grant, stage: Stage::New, not_before: Duration::ZERO }
     }
-}
 
-/// The committed offsets of a task's partitions.
-pub(super) type Starts = BTreeMap<TopicPartition, CommittedOffset>;
-
-pub(super) enum Stage {
-    /// Where its input begins is still to be asked.
-    New,
-    /// Stores are still to be opened.
-    ///
-    /// ORDER: offsets first. They are stable, so what the owner before has committed with them is in the
-    /// changelogs when these are asked for their ends.
-    Positioned(Starts),
-    /// Stores read their changelogs.
-    Restoring(ActiveTask, TaskRestore, Starts),
+    /// Gives the start up.
+    pub(super) fn abandon(self, consumer: &mut dyn Consumer) -> Result<(), Error> {
+        match self.stage {
+            Stage::New | Stage::Opened(_) | Stage::Asking(..) => Ok(()),
+            Stage::Restoring(_, restore, _) => restore.abandon(consumer),
+        }
+    }
 }
 
 impl StreamThread {
@@ -62,25 +77,32 @@ impl StreamThread {
         if !self.shared.globals.are_complete() {
             return Ok(0);
         }
+        self.pace.begin(now, self.others());
         let mut done = 0;
-        let mut waiting = std::mem::take(&mut self.starting).into_iter();
+        let mut waiting = std::mem::take(&mut self.starting);
+        // Each has the first turn once.
+        if !waiting.is_empty() {
+            waiting.rotate_left(1);
+        }
+        let mut waiting = waiting.into_iter();
         let mut failed = None;
         for task in waiting.by_ref() {
             let StartingTask { id, grant, stage, not_before } = task;
-            if now < not_before {
+            if not_before > now {
                 self.starting.push(StartingTask { id, grant, stage, not_before });
                 continue;
             }
             match self.advance(id, grant, stage, &mut done) {
-                Ok(Some(stage)) => {
-                    // If the group could not say yet where the task begins, others have their turn.
-                    let asks_again = matches!(stage, Stage::New);
-                    let not_before = if asks_again { now + COMMITTED_PAUSE } else { now };
+                Ok(After::Runs) => done += 1,
+                Ok(After::Goes(stage)) => {
                     self.starting.push(StartingTask { id, grant, stage, not_before });
                 }
-                Ok(None) => {}
+                Ok(After::Waits(stage)) => {
+                    let not_before = now + RETRY_WAIT;
+                    self.starting.push(StartingTask { id, grant, stage, not_before });
+                }
                 Err(error) => {
-                    failed = Some((id, grant, error));
+                    failed = Some((id, grant, error.in_task(id)));
                     break;
                 }
             }
@@ -89,128 +111,160 @@ impl StreamThread {
         let Some((id, grant, error)) = failed else { return Ok(done) };
         // The others have their turn first.
         self.starting.push(StartingTask::new(id, grant));
-        Err(error.in_task(id))
+        Err(error)
     }
 
-    /// The task's next stage; `None`: it runs.
+    fn others(&self) -> Others {
+        match (self.running.is_empty(), self.was_busy) {
+            (true, _) => Others::Absent,
+            (false, false) => Others::Idle,
+            (false, true) => Others::Busy,
+        }
+    }
+
+    /// The task's next stage. What may help by itself is tried again; state that cannot be brought up to
+    /// date is deleted.
     fn advance(
         &mut self,
         id: TaskId,
         grant: Grant,
         stage: Stage,
         done: &mut usize,
-    ) -> Result<Option<Stage>, Error> {
-        Ok(match stage {
-            Stage::New => Some(self.ask(id)?),
-            Stage::Positioned(starts) => Some(self.open(id, grant, starts)?),
-            Stage::Restoring(active, restore, starts) => {
-                self.restore(active, restore, starts, done)?
-            }
-        })
-    }
-
-    /// Asks the group where the task's input begins; the task stays new while the group cannot say.
-    fn ask(&mut self, id: TaskId) -> Result<Stage, Error> {
-        let partitions =
-            source_partitions(&self.shared.topology, id, &self.shared.link, &|topic| {
-                self.shared.plan.partition_count(topic)
-            });
-        let timeout = if self.running.is_empty() { PATIENCE_ALONE } else { PATIENCE };
-        match self.shared.membership.committed(&partitions, timeout) {
-            Ok(committed) => {
-                let committed = partitions.into_iter().zip(committed);
-                let starts = committed.filter_map(|(partition, at)| Some((partition, at?)));
-                Ok(Stage::Positioned(starts.collect()))
-            }
+    ) -> Result<After, Error> {
+        match self.step(id, grant, stage, done) {
             Err(error) if error.kind() == ErrorKind::Retriable => {
-                tracing::debug!(task = %id, error = error.report(), "no stable offsets yet");
-                Ok(Stage::New)
+                tracing::warn!(
+                    task = %id,
+                    error = error.report(),
+                    "the task cannot be started yet; trying again"
+                );
+                Ok(After::Waits(Stage::New))
             }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Opens a task's stores and begins to restore them. State that cannot be brought up to date is
-    /// deleted.
-    fn open(&mut self, id: TaskId, grant: Grant, starts: Starts) -> Result<Stage, Error> {
-        self.shared.status.set_task(id, TaskState::Restoring);
-        match self.try_open(id, grant, &starts) {
-            Ok(Some((active, restore))) => Ok(Stage::Restoring(active, restore, starts)),
-            Ok(None) => Ok(Stage::Positioned(starts)),
             Err(error) if error.kind() == ErrorKind::TaskCorrupted => {
-                tracing::warn!(error = error.report(), "local state is deleted and restored");
-                self.shared.stores.delete(id)?;
-                Ok(Stage::Positioned(starts))
+                self.delete_state(id, error)?;
+                Ok(After::Goes(Stage::New))
             }
-            Err(error) => Err(error),
+            result => result,
         }
     }
 
-    /// `None` while another thread has the stores open.
-    fn try_open(
+    fn step(
         &mut self,
         id: TaskId,
         grant: Grant,
-        starts: &Starts,
-    ) -> Result<Option<(ActiveTask, TaskRestore)>, Error> {
-        let Some(active) = ActiveTask::open(&self.shared, id, grant, self.producer.shared())?
-        else {
-            return Ok(None);
-        };
-        let sources = active.task.source_changelogs().into_iter();
-        let committed = sources.filter_map(|partition| {
-            let offset = starts.get(&partition)?.offset;
-            Some((partition, offset))
-        });
-        let (admin, now_ms) = (&*self.shared.admin, self.shared.clock.now_ms());
-        let consumer = &mut *self.restore_consumer;
-        let committed = committed.collect();
-        let restore = TaskRestore::begin(&active.task, admin, consumer, &committed, now_ms)?;
-        Ok(Some((active, restore)))
+        stage: Stage,
+        done: &mut usize,
+    ) -> Result<After, Error> {
+        match stage {
+            Stage::New => self.open(id, grant),
+            Stage::Opened(active) => self.ask(active),
+            Stage::Asking(active, lookup) => match lookup.take() {
+                None => Ok(After::Goes(Stage::Asking(active, lookup))),
+                Some(Ok(answer)) => self.answered(active, answer),
+                Some(Err(error)) if error.kind() == ErrorKind::Retriable => {
+                    tracing::debug!(error = error.report(), "no answer about a task; asking again");
+                    Ok(After::Waits(Stage::Opened(active)))
+                }
+                Some(Err(error)) => Err(error),
+            },
+            Stage::Restoring(active, restore, committed) => {
+                self.restore(active, restore, committed, done)
+            }
+        }
     }
 
-    /// Replays some more of the changelogs; `None`: the task runs.
+    /// Opens a task's stores.
+    fn open(&mut self, id: TaskId, grant: Grant) -> Result<After, Error> {
+        self.shared.status.set_task(id, TaskState::Restoring);
+        if !self.pace.has_credit() {
+            return Ok(After::Goes(Stage::New));
+        }
+        let opened = ActiveTask::open(&self.shared, id, grant, self.producer.shared())?;
+        self.pace.spend(self.shared.clock.monotonic());
+        Ok(match opened {
+            Some(active) => After::Goes(Stage::Opened(active)),
+            // Another thread has the stores open.
+            None => After::Waits(Stage::New),
+        })
+    }
+
+    /// Has the brokers asked about the task, unless that is being done for many already.
+    fn ask(&mut self, active: ActiveTask) -> Result<After, Error> {
+        let is_asking = |starting: &&StartingTask| matches!(starting.stage, Stage::Asking(..));
+        if self.starting.iter().filter(is_asking).count() >= MOST_LOOKUPS {
+            return Ok(After::Goes(Stage::Opened(active)));
+        }
+        let question = Question::of(&active.task)?;
+        let lookup = Lookup::start(question, &self.shared.admin, &self.shared.membership)?;
+        Ok(After::Goes(Stage::Asking(active, lookup)))
+    }
+
+    /// Begins to restore the task.
+    fn answered(&mut self, mut active: ActiveTask, answer: Answer) -> Result<After, Error> {
+        let listener = self.shared.restore_listener.clone();
+        let now_ms = self.shared.clock.now_ms();
+        let consumer = &mut *self.restore_consumer;
+        let restore = TaskRestore::begin(&active.task, &answer, consumer, now_ms, listener)?;
+        for facts in &answer.logs {
+            active.task.follow(facts.store, facts.topic_id);
+        }
+        Ok(After::Goes(Stage::Restoring(active, restore, answer.committed)))
+    }
+
+    /// Replays some more of the changelogs; then the task runs.
     fn restore(
         &mut self,
         active: ActiveTask,
         mut restore: TaskRestore,
-        starts: Starts,
+        committed: Committed,
         done: &mut usize,
-    ) -> Result<Option<Stage>, Error> {
-        let before = restore.restored;
-        let now_ms = self.shared.clock.now_ms();
-        let advanced =
-            restore.advance(&active.task, &mut *self.restore_consumer, now_ms, &mut |progress| {
-                active.restored(progress);
-            });
-        let records = restore.restored - before;
-        self.shared.status.restored(records);
-        if let Err(error) = advanced {
-            let id = active.task.id;
-            restore.abandon(&mut *self.restore_consumer)?;
-            if error.kind() != ErrorKind::TaskCorrupted {
+    ) -> Result<After, Error> {
+        let before = restore.records();
+        let mut means = Means {
+            consumer: &mut *self.restore_consumer,
+            pace: &mut self.pace,
+            limit: &self.shared.restore_limit,
+            clock: &*self.shared.clock,
+        };
+        let advanced = restore.advance(&active.task, &mut means);
+        self.shared.status.restored(restore.records() - before);
+        match advanced {
+            Ok(batches) => *done += batches,
+            Err(error) if error.kind() == ErrorKind::Retriable => {
+                tracing::warn!(error = error.report(), "a changelog cannot be read; trying again");
+                return Ok(After::Waits(Stage::Restoring(active, restore, committed)));
+            }
+            Err(error) => {
+                restore.abandon(&mut *self.restore_consumer)?;
+                self.shared.status.set_restoring(active.task.id, Vec::new());
                 return Err(error);
             }
-            drop(active);
-            tracing::warn!(error = error.report(), "local state is deleted and restored");
-            self.shared.stores.delete(id)?;
-            return Ok(Some(Stage::Positioned(starts)));
         }
-        *done += usize::try_from(records).unwrap_or(usize::MAX);
         if !restore.is_done() {
-            return Ok(Some(Stage::Restoring(active, restore, starts)));
+            return Ok(After::Goes(Stage::Restoring(active, restore, committed)));
         }
-        tracing::info!(task = %active.task.id, records = restore.restored, "state restored");
-        *done += 1;
-        self.begin(active, &starts)?;
-        Ok(None)
+        let now = self.shared.clock.monotonic();
+        active.publish_restore(&mut restore, now, &self.shared.metrics);
+        self.shared.status.set_restoring(active.task.id, Vec::new());
+        tracing::info!(task = %active.task.id, records = restore.records(), "state restored");
+        self.begin(active, committed)?;
+        Ok(After::Runs)
+    }
+
+    /// Shows how far the restores are.
+    pub(super) fn publish_restores(&mut self, now: Duration) {
+        for starting in &mut self.starting {
+            if let Stage::Restoring(active, restore, _) = &mut starting.stage {
+                let progress = active.publish_restore(restore, now, &self.shared.metrics);
+                self.shared.status.set_restoring(starting.id, progress);
+            }
+        }
     }
 
     /// Starts to read the task's input where the group has committed, or where the topology says.
-    fn begin(&mut self, mut active: ActiveTask, committed: &Starts) -> Result<(), Error> {
-        let partitions = active.task.partitions();
-        for (queue, partition) in partitions.iter().enumerate() {
-            let Some(committed) = committed.get(partition) else { continue };
+    fn begin(&mut self, mut active: ActiveTask, committed: Committed) -> Result<(), Error> {
+        for (queue, committed) in committed.iter().enumerate() {
+            let Some(committed) = committed else { continue };
             active.task.progress.read(&committed.metadata);
             if fingerprint_of(&committed.metadata) != active.task.offset_metadata {
                 check_takeover(&self.shared.fingerprint, &self.shared.config, committed)?;
@@ -218,13 +272,15 @@ impl StreamThread {
             }
         }
         let resets = active.task.start_offsets(&self.shared.topology, &self.shared.link);
-        let starts: Vec<_> = partitions
+        let starts: Vec<_> = active
+            .task
+            .partitions()
             .into_iter()
+            .zip(committed)
             .zip(resets)
-            .map(|(partition, reset)| {
-                let committed = committed.get(&partition);
-                let start = committed.map_or(reset, |committed| StartOffset::At(committed.offset));
-                (partition, start)
+            .map(|((partition, committed), reset)| {
+                let start = committed.map(|committed| StartOffset::At(committed.offset));
+                (partition, start.unwrap_or(reset))
             })
             .collect();
         active.task.context.wall_clock = self.shared.clock.now_ms();

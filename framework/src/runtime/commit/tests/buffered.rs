@@ -1,7 +1,7 @@
 //! Rows that wait in a buffer, and a crash while they go.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::record::Headers;
 use crate::runtime::commit::{Commit, CommitStep, InputOffsets};
-use crate::runtime::restore::TaskRestore;
+use crate::runtime::restore::tests::restore_whole;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::state::MemoryRows;
 use crate::time::ManualClock;
@@ -90,13 +90,7 @@ impl Life {
             Ok(Box::new(MemoryRows::new()))
         })
         .unwrap();
-        let admin = broker.admin().unwrap();
-        let mut consumer = broker.consumer(ConsumerRole::Restore, "test").unwrap();
-        let mut restore =
-            TaskRestore::begin(&task, &*admin, &mut *consumer, &BTreeMap::new(), 0).unwrap();
-        while !restore.is_done() {
-            restore.advance(&task, &mut *consumer, 0, &mut |_| ()).unwrap();
-        }
+        restore_whole(broker, &task);
         let mut consumer = broker.consumer(ConsumerRole::Main, "test").unwrap();
         let start = StartOffset::At(i64::try_from(offset).unwrap());
         let slots = consumer.assign(&[(TopicPartition::new("in", 0), start)]).unwrap();

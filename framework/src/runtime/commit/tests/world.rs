@@ -27,7 +27,7 @@ use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::record::Headers;
 use crate::runtime::commit::{Commit, CommitStep, InputOffsets, Offsets};
-use crate::runtime::restore::TaskRestore;
+use crate::runtime::restore::tests::restore_whole;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::state::persistent::{StateEnv, TaskDb};
 use crate::state::rows::Rows;
@@ -293,13 +293,7 @@ impl World {
     }
 
     fn restore(&self, task: &StreamTask) {
-        let admin = self.broker.admin().unwrap();
-        let mut consumer = self.broker.consumer(ConsumerRole::Restore, "test").unwrap();
-        let mut restore =
-            TaskRestore::begin(task, &*admin, &mut *consumer, &BTreeMap::new(), 0).unwrap();
-        while !restore.is_done() {
-            restore.advance(task, &mut *consumer, 0, &mut |_| ()).unwrap();
-        }
+        restore_whole(&self.broker, task);
     }
 
     /// What the changelog says below an offset.
