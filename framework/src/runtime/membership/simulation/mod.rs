@@ -10,7 +10,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use self::world::{SESSION, World};
 use super::MembershipEvent;
-use crate::broker::{Admin as _, Broker as _};
+use crate::broker::Broker as _;
 use crate::error::ErrorKind;
 use crate::ids::TaskId;
 
