@@ -7,6 +7,8 @@ mod dealing;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod threads;
+mod upkeep;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,12 +20,11 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use self::tasks::Tasks;
-use self::worker::{GlobalWorker, Worker, thread_name};
+use self::worker::{GlobalWorker, Worker};
 use super::fencing::end_transactions;
 use super::membership::{MemberReport, MembershipEvent};
 use super::status::State;
-use super::stream_thread::{Command, Reports, Shared, ThreadEvent};
-use super::uncaught::UncaughtErrorResponse;
+use super::stream_thread::{Command, Shared, ThreadEvent};
 use crate::config::ProcessingGuarantee;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
@@ -38,10 +39,6 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) const UNKNOWN_LAG: u64 = u64::MAX;
 /// How often state that no task of this process uses is looked for.
 const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
-/// A thread that ends sooner than this after its start begins anew after a pause, which doubles each time.
-const SHORT_LIFE: Duration = Duration::from_secs(30);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What the application asks of the control thread.
 #[derive(Debug)]
@@ -186,7 +183,7 @@ impl Control {
                 let released = self.tasks.revoke(&tasks, &mut |thread, tasks| {
                     tell(&self.workers, thread, Command::Revoke(tasks));
                 });
-                self.release(released)?;
+                self.release(&released)?;
             }
             MembershipEvent::Lost => {
                 tracing::warn!("the group has dropped this process; all tasks are given up");
@@ -210,7 +207,7 @@ impl Control {
                 for task in &closed.all {
                     self.shared.ownership.end(*task);
                 }
-                self.release(closed.revoked)?;
+                self.release(&closed.revoked)?;
                 self.deal();
             }
             ThreadEvent::Dropped => self.has_closed(thread)?,
@@ -222,40 +219,6 @@ impl Control {
             }
             ThreadEvent::Ended(result) => self.ended(thread, result)?,
         }
-        Ok(())
-    }
-
-    fn serve(&mut self, request: Request) {
-        match request {
-            Request::AddThread(answer) => {
-                let mut numbers = 1..;
-                let taken = |number: &usize| {
-                    self.workers.contains_key(number) || self.replacements.contains_key(number)
-                };
-                let number = numbers.find(|number| !taken(number)).unwrap_or_default();
-                let started = self.start_worker(number).map(|()| thread_name(number));
-                self.deal();
-                answer.send(started).ok();
-            }
-            Request::RemoveThread(answer) => {
-                let last = self.workers.iter_mut().rev().find(|(_, worker)| !worker.retiring);
-                let Some((number, worker)) = last else {
-                    answer.send(None).ok();
-                    return;
-                };
-                worker.retiring = true;
-                self.retiring.push((*number, answer));
-                self.deal();
-                self.stop_retired();
-            }
-        }
-    }
-
-    fn start_worker(&mut self, number: usize) -> Result<(), Error> {
-        let reports = Reports { thread: number, sender: self.reports.clone() };
-        let worker = Worker::spawn(&self.shared, reports)?;
-        self.workers.insert(number, worker);
-        self.shared.threads.store(self.workers.len(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -284,7 +247,7 @@ impl Control {
     }
 
     /// Stops threads on their way out that have no task any more.
-    fn stop_retired(&mut self) {
+    fn stop_retired(&self) {
         for (number, worker) in &self.workers {
             if worker.retiring && self.tasks.has_none(*number) {
                 worker.tell(Command::Stop);
@@ -293,16 +256,16 @@ impl Control {
     }
 
     /// Hands tasks over that no thread has any more.
-    fn release(&mut self, tasks: BTreeSet<TaskId>) -> Result<(), Error> {
+    fn release(&self, tasks: &BTreeSet<TaskId>) -> Result<(), Error> {
         if tasks.is_empty() {
             return Ok(());
         }
         // ORDER: nothing of this process commits them from here on, whatever threads are up to.
-        for task in &tasks {
+        for task in tasks {
             self.shared.ownership.end(*task);
         }
-        self.shared.status.unassign(&tasks);
-        self.shared.membership.release(&tasks)
+        self.shared.status.unassign(tasks);
+        self.shared.membership.release(tasks)
     }
 
     /// Gives all tasks up; the group is joined anew once all threads have closed theirs.
@@ -330,65 +293,6 @@ impl Control {
         Ok(())
     }
 
-    /// A thread is no more, and its stores are closed.
-    fn ended(&mut self, number: usize, result: Result<(), Error>) -> Result<(), Error> {
-        let Some(worker) = self.workers.remove(&number) else { return Ok(()) };
-        self.shared.threads.store(self.workers.len(), Ordering::Relaxed);
-        drop(worker.handle.join());
-        let closed = self.tasks.thread_ended(number);
-        for task in &closed.all {
-            self.shared.ownership.end(*task);
-        }
-        self.has_closed(number)?;
-        self.release(closed.revoked)?;
-        if let Some(place) = self.retiring.iter().position(|(retiring, _)| *retiring == number) {
-            let (_, answer) = self.retiring.swap_remove(place);
-            answer.send(Some(worker.name.clone())).ok();
-            self.deal();
-            return Ok(());
-        }
-        let error = result.err().unwrap_or_else(|| {
-            Error::new(ErrorKind::Fatal, "a stream thread ended without being told to")
-        });
-        tracing::error!(thread = worker.name, error = error.report(), "a stream thread has ended");
-        match self.shared.config.uncaught_error_handler.0.handle(&error) {
-            UncaughtErrorResponse::ReplaceThread => {
-                let now = self.shared.clock.monotonic();
-                let before = self.pauses.get(&number).copied().unwrap_or_default();
-                let short = now.saturating_sub(worker.since) < SHORT_LIFE;
-                let pause = if short {
-                    (before * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)
-                } else {
-                    FIRST_PAUSE
-                };
-                tracing::warn!(thread = worker.name, ?pause, "the thread is replaced");
-                self.pauses.insert(number, pause);
-                self.replacements.insert(number, now + pause);
-                self.shared.metrics.replaced_threads().inc();
-                self.deal();
-            }
-            UncaughtErrorResponse::ShutdownClient => {
-                self.shared.status.thread_died(&worker.name, error);
-            }
-            UncaughtErrorResponse::ShutdownApplication => {
-                if let Err(error) = self.shared.membership.shut_down_application() {
-                    tracing::error!(error = error.report(), "the others could not be told to stop");
-                }
-                self.shared.status.thread_died(&worker.name, error);
-            }
-        }
-        Ok(())
-    }
-
-    fn replace_threads(&mut self, now: Duration) -> Result<(), Error> {
-        while let Some((&number, _)) = self.replacements.iter().find(|(_, at)| **at <= now) {
-            self.replacements.remove(&number);
-            self.start_worker(number)?;
-            self.deal();
-        }
-        Ok(())
-    }
-
     /// Joins the group anew when threads have dropped their tasks and the group, which refused their commit,
     /// says nothing by itself. It has until two heartbeats: with one of them a member hears that it is
     /// expelled.
@@ -400,90 +304,6 @@ impl Control {
             self.give_up();
         }
         Ok(())
-    }
-
-    /// Looks for threads that do not get on. A process with one gives all its tasks up, so that others can
-    /// have them, and joins anew when the thread comes back.
-    fn watch(&mut self, now: Duration) -> Result<(), Error> {
-        let patience = self.shared.config.max_poll_interval;
-        let mut found = false;
-        for worker in self.workers.values_mut() {
-            let silence = worker.progress.silence(now);
-            let stuck = silence >= patience;
-            if stuck && !worker.stuck {
-                tracing::error!(
-                    thread = worker.name,
-                    ?silence,
-                    "a stream thread makes no progress for longer than max_poll_interval; its process gives \
-                     up all its tasks until it does"
-                );
-                found = true;
-            } else if worker.stuck && !stuck {
-                tracing::info!(thread = worker.name, "the stream thread makes progress again");
-            }
-            if stuck != worker.stuck {
-                self.shared.status.set_stuck(&worker.name, stuck);
-            }
-            worker.stuck = stuck;
-        }
-        if found && self.closing.is_none() {
-            self.shared.membership.leave()?;
-            self.give_up();
-        }
-        Ok(())
-    }
-
-    /// Deletes the state of tasks that have long been elsewhere.
-    fn clean_up(&self) {
-        let delay = self.shared.config.state_cleanup_delay;
-        let now_ms = self.shared.clock.now_ms();
-        match self.shared.stores.delete_idle(now_ms, delay, |task| self.tasks.has(task)) {
-            Ok(deleted) if deleted.is_empty() => {}
-            Ok(deleted) => {
-                let tasks: Vec<_> = deleted.iter().map(ToString::to_string).collect();
-                tracing::info!(tasks = tasks.join(" "), "unused local state was deleted");
-            }
-            Err(error) => {
-                tracing::warn!(error = error.report(), "unused local state could not be deleted");
-            }
-        }
-    }
-
-    /// Tells the group what has changed.
-    fn report(&mut self) -> Result<(), Error> {
-        let exactly_once =
-            self.shared.config.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2;
-        let report = MemberReport {
-            threads: self.workers.values().filter(|worker| !worker.retiring).count(),
-            transactional_ids: self
-                .workers
-                .values()
-                .filter(|_| exactly_once)
-                .map(|worker| self.shared.transactional_id(&worker.name))
-                .collect(),
-            lags: self.lags()?,
-        };
-        if self.reported.as_ref() != Some(&report) {
-            self.shared.membership.report(&report)?;
-            self.reported = Some(report);
-        }
-        Ok(())
-    }
-
-    /// How many changelog records the state on this process's disk lacks, as far as that is known. It is looked
-    /// at when tasks have come or gone.
-    fn lags(&mut self) -> Result<BTreeMap<TaskId, u64>, Error> {
-        let on_threads = self.tasks.on_threads();
-        if let Some((then, lags)) = &self.state
-            && *then == on_threads
-        {
-            return Ok(lags.clone());
-        }
-        let local = self.shared.stores.local_tasks()?.into_iter();
-        let lag = |task| if on_threads.contains(&task) { 0 } else { UNKNOWN_LAG };
-        let lags: BTreeMap<_, _> = local.map(|task| (task, lag(task))).collect();
-        self.state = Some((on_threads, lags.clone()));
-        Ok(lags)
     }
 
     /// Ends the threads within the close timeout, then leaves the group.

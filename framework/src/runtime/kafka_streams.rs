@@ -1,39 +1,29 @@
 //! An application instance: started, watched, stopped.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod start;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::compatibility::check_start;
-use super::control::{Control, Request, UNKNOWN_LAG};
-use super::global::open_global_stores;
-use super::housekeeping::{Housekeeping, TopicWatch};
-use super::membership::{Enrolment, LogMembership, MemberReport, Membership, PlannedTask};
-use super::purge::Purge;
-use super::restore::pace::RateLimit;
-use super::restore::{RestoreListener, StateRestoreListener};
+use super::control::Request;
+use super::housekeeping::Housekeeping;
+use super::membership::{Enrolment, LogMembership, Membership};
+use super::restore::StateRestoreListener;
 use super::status::{State, Status};
-use super::stores::TaskStores;
-use super::stream_thread::Shared;
-use super::task::source_partitions;
-use super::topics::{TopicPlan, prepare, resolve_patterns};
-use crate::broker::{Admin, Broker, GroupSettings};
+use crate::broker::Broker;
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
-use crate::http::{HttpServer, router, serve};
-use crate::ids::TaskId;
+use crate::http::{HttpServer, router};
 use crate::metrics::{Metrics, RestoreProgress};
-use crate::state::StateDirectory;
 use crate::state::persistent::StateEnv;
 use crate::time::{Clock, SystemClock};
 use crate::topology::Topology;
-use crate::topology::link::{LinkSettings, TaskScope};
 
 /// How often a running application looks whether it has failed.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -160,114 +150,6 @@ impl KafkaStreams {
         result
     }
 
-    fn try_start(
-        &mut self,
-        join: impl FnOnce(Enrolment) -> Result<Arc<dyn Membership>, Error>,
-    ) -> Result<(), Error> {
-        let config = &self.config;
-        if let Some(address) = config.http_listen {
-            self.http = Some(self.serve_http(address)?);
-        }
-        let admin: Arc<dyn Admin> = Arc::from(self.broker.admin()?);
-        // Nobody shares the topology before the start.
-        if let Some(topology) = Arc::get_mut(&mut self.topology) {
-            resolve_patterns(topology, &config.application_id, &*admin)?;
-        }
-        let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
-        let fingerprint = Arc::new(check_start(&self.topology, config, &*admin, &directory)?);
-        let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
-        let link = Arc::new(LinkSettings::of(config, TaskScope::Subtopology));
-        let group = GroupSettings {
-            group_id: config.application_id.clone(),
-            client_id: format!("{}-{}", config.application_id, directory.process_id()),
-            session_timeout: config.session_timeout,
-            heartbeat_interval: config.heartbeat_interval,
-            max_poll_interval: config.max_poll_interval,
-        };
-        let enrolment = Enrolment {
-            broker: Arc::clone(&self.broker),
-            admin: Arc::clone(&admin),
-            clock: Arc::clone(&self.clock),
-            group,
-            process_id: directory.process_id(),
-            http: self.http_address().map(|address| address.to_string()),
-            tags: BTreeMap::new(),
-            fingerprint: fingerprint.text(),
-            tasks: self.planned_tasks(&plan, &link),
-            replication_factor: config.replication_factor,
-            report: MemberReport {
-                threads: config.num_stream_threads,
-                transactional_ids: BTreeSet::new(),
-                lags: directory.tasks()?.into_iter().map(|task| (task, UNKNOWN_LAG)).collect(),
-            },
-        };
-        let membership = join(enrolment)?;
-        let id = &config.application_id;
-        let now_ms = self.clock.now_ms();
-        let globals =
-            open_global_stores(&self.topology, id, &directory, &self.env, &*admin, now_ms)?;
-        let now = self.clock.monotonic();
-        let repartition = plan.repartition_topics().iter().cloned();
-        let purge = Arc::new(Purge::new(repartition, config.repartition_purge_interval, now));
-        let watch = TopicWatch::new(Arc::clone(&plan), now);
-        let (keeper, clock) = (Arc::clone(&admin), Arc::clone(&self.clock));
-        self.housekeeping = Some(Housekeeping::spawn(Arc::clone(&purge), watch, keeper, clock)?);
-        let shared = Shared {
-            globals: Arc::new(globals),
-            topology: Arc::clone(&self.topology),
-            fingerprint,
-            config: Arc::clone(config),
-            plan,
-            broker: Arc::clone(&self.broker),
-            admin,
-            membership,
-            ownership: Arc::default(),
-            clock: Arc::clone(&self.clock),
-            stores: Arc::new(TaskStores::new(directory, self.env.clone())),
-            restore_limit: Arc::new(RateLimit::new(config.restore_max_bytes_per_second)),
-            restore_listener: RestoreListener::new(self.restore_listener.clone()),
-            status: Arc::clone(&self.status),
-            metrics: self.metrics.clone(),
-            link,
-            paused: Arc::clone(&self.paused),
-            stop: Arc::clone(&self.stop),
-            threads: Arc::default(),
-            purge,
-        };
-        self.status.set_state(State::Rebalancing);
-        let (requests, received) = channel();
-        self.requests = Some(requests);
-        self.control = Some(Control::spawn(shared, received)?);
-        Ok(())
-    }
-
-    /// All tasks of the application, whoever runs them.
-    fn planned_tasks(&self, plan: &TopicPlan, link: &LinkSettings) -> Vec<PlannedTask> {
-        let planned = |id: &TaskId| PlannedTask {
-            id: *id,
-            partitions: source_partitions(&self.topology, *id, link, &|topic| {
-                plan.partition_count(topic)
-            }),
-            stateful: self.topology.stores.iter().any(|store| store.subtopology == id.subtopology),
-        };
-        plan.tasks().iter().map(planned).collect()
-    }
-
-    fn serve_http(&self, address: std::net::SocketAddr) -> Result<(Runtime, HttpServer), Error> {
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Error::new(ErrorKind::Config, "the HTTP server cannot start").with_source(error)
-        };
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("kstream-http")
-            .enable_all()
-            .build()
-            .map_err(|error| failed(error.into()))?;
-        let server = serve(address, self.http_router(), runtime.handle())
-            .map_err(|error| failed(error.into()))?;
-        Ok((runtime, server))
-    }
-
     /// The instance's state.
     pub fn state(&self) -> State {
         self.status.state()
@@ -299,7 +181,7 @@ impl KafkaStreams {
     pub fn add_stream_thread(&self) -> Result<String, Error> {
         let (answer, answered) = sync_channel(1);
         self.request(Request::AddThread(answer))?;
-        answered.recv().map_err(|_| not_running())?
+        answered.recv().unwrap_or_else(|_| Err(not_running()))
     }
 
     /// Ends the stream thread that began last, and says its name once it has ended; `None` if there is none
@@ -323,7 +205,7 @@ impl KafkaStreams {
 
     fn request(&self, request: Request) -> Result<(), Error> {
         let requests = self.requests.as_ref().ok_or_else(not_running)?;
-        requests.send(request).map_err(|_| not_running())
+        if requests.send(request).is_err() { Err(not_running()) } else { Ok(()) }
     }
 
     /// Stops processing, with all tasks, their state and the membership kept; also before the start. What is
