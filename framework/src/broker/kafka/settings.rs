@@ -230,6 +230,7 @@ impl KafkaSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::TransactionSettings;
 
     fn settings() -> KafkaSettings {
         KafkaSettings {
@@ -256,6 +257,27 @@ mod tests {
         let error = settings.check().unwrap_err();
         assert_eq!(error.kind(), BrokerErrorKind::Invalid);
         assert!(error.to_string().contains("enable.idempotence"));
+    }
+
+    #[test]
+    fn a_record_does_not_outlive_its_transaction() {
+        let timeout = Duration::from_secs(10);
+        let transactions = TransactionSettings { transactional_id: "t".to_owned(), timeout };
+        let producer = ProducerSettings {
+            client_id: "p".to_owned(),
+            track_acks: false,
+            transactions: Some(transactions),
+        };
+        let mut settings = settings();
+        for (set, expected) in [(None, "10000"), (Some("0"), "10000"), (Some("700"), "700")] {
+            if let Some(set) = set {
+                settings.producer.insert("message.timeout.ms".into(), set.into());
+            }
+            let config = settings.producer("b:1", &producer);
+            assert_eq!(config.get("message.timeout.ms"), Some(expected), "{set:?}");
+            assert_eq!(config.get("transaction.timeout.ms"), Some("10000"));
+            assert_eq!(config.get("transactional.id"), Some("t"));
+        }
     }
 
     #[test]
