@@ -139,6 +139,7 @@ fn again(
 /// A reader of one partition from its start.
 pub(super) struct Reader<'a> {
     test: &'a BrokerUnderTest<'a>,
+    partition: TopicPartition,
     consumer: Box<dyn Consumer>,
     slot: Slot,
     read: Vec<Fetched>,
@@ -148,7 +149,8 @@ impl<'a> Reader<'a> {
     pub(super) fn new(test: &'a BrokerUnderTest<'_>, topic: &str, partition: i32) -> Self {
         let mut consumer = test.broker.consumer(ConsumerRole::Restore, "conformance").unwrap();
         let slot = assign(&mut *consumer, topic, partition, StartOffset::Earliest);
-        Self { test, consumer, slot, read: Vec::new() }
+        let partition = TopicPartition::new(topic, partition);
+        Self { test, partition, consumer, slot, read: Vec::new() }
     }
 
     fn turn(&mut self) {
@@ -190,7 +192,9 @@ impl<'a> Reader<'a> {
         if let Err(error) = waited {
             let end = self.consumer.end_offset(self.slot);
             let reached = self.consumer.reached_end(self.slot);
-            panic!("{error}: read {:?}, the end is {end:?}, reached {reached:?}", self.read);
+            let there = self.test.admin().end_offsets(std::slice::from_ref(&self.partition));
+            let read = &self.read;
+            panic!("{error}: read {read:?}, end {end:?} of {there:?}, reached {reached:?}");
         }
     }
 
