@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "the same")]
 
 mod cluster;
+mod recreated;
 
 use cluster::{Cluster, RECORDS, truth};
 
