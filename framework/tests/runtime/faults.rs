@@ -40,6 +40,8 @@ pub(crate) struct Faults {
     pub(crate) unanswered_transactions: AtomicU32,
     /// So many questions for the ends of topics are not answered.
     pub(crate) unanswered_ends: AtomicU32,
+    /// Who asks for the end of this partition waits for as long as it is here.
+    pub(crate) held_end: Mutex<Option<TopicPartition>>,
 }
 
 /// Whether this time it goes wrong.
@@ -137,6 +139,11 @@ impl Admin for FaultyAdmin {
         if strikes(&self.faults.unanswered_ends) {
             return Err(unanswered());
         }
+        let is_held = || {
+            let held = self.faults.held_end.lock().unwrap();
+            held.as_ref().is_some_and(|held| partitions.contains(held))
+        };
+        wait_until(SOON, "the answer about ends", || !is_held()).unwrap();
         self.inner.end_offsets(partitions)
     }
     fn beginning_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError> {

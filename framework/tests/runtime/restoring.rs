@@ -19,6 +19,7 @@ use crate::app::{
     CHANGELOG, INPUT, OUTPUT, PARTITIONS, SOON, broker, config, copy, counting, counts_in, end,
     page, produce, running, wait_for, wait_until_committed,
 };
+use crate::faults::FaultyBroker;
 
 /// Rows of the changelog that is restored; enough for RocksDB to write some to disk before the last.
 const ROWS: u64 = 60_000;
@@ -106,7 +107,7 @@ impl Consumer for StallingConsumer {
 
 /// Notes what it is told.
 #[derive(Debug, Clone, Default)]
-struct Notes {
+pub(crate) struct Notes {
     told: Arc<Mutex<Vec<String>>>,
     records: Arc<AtomicU64>,
 }
@@ -116,7 +117,7 @@ impl Notes {
         self.told.lock().unwrap().push(text);
     }
 
-    fn told(&self) -> Vec<String> {
+    pub(crate) fn told(&self) -> Vec<String> {
         self.told.lock().unwrap().clone()
     }
 }
@@ -395,6 +396,24 @@ fn a_restore_ends_behind_markers_and_aborted_records_and_does_not_read_them_agai
             assert_eq!(exact_counts(&broker, TASK, 10), [(count, 10)].into());
         }
     }
+}
+
+#[test]
+fn tasks_run_while_the_brokers_are_asked_about_another() {
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    let faulty = FaultyBroker::new(broker.clone());
+    let held = Arc::clone(&faulty.faults);
+    *held.held_end.lock().unwrap() = Some(TopicPartition::new(CHANGELOG, TASK));
+    let mut streams = started(config(folder.path()), faulty, &Notes::default());
+    for partition in [0, 2, 3] {
+        count_in(&broker, partition, 100);
+    }
+    assert_eq!(streams.state(), State::Rebalancing);
+    assert_eq!(health(&streams)["states"]["0_1"], "restoring");
+    *held.held_end.lock().unwrap() = None;
+    count_in(&broker, TASK, 100);
+    wait_for(&streams, State::Running);
+    streams.close().unwrap();
 }
 
 #[test]

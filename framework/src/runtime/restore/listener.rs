@@ -10,8 +10,8 @@ use crate::processor::handler::panic_of;
 /// Told when a store is brought up to date from its changelog, and how far it has come.
 ///
 /// A store that is up to date when its task starts is not mentioned. The calls about one store come in this
-/// order: start, batches, and then either the end, or a suspension when the task is given away or its thread
-/// stops before the store is up to date. Calls come from the thread that restores, different stores from
+/// order: start, batches, and then either the end, or a suspension: when the task is given away, its thread
+/// stops, or its state is found to be damaged, before the store is up to date. Calls come from the thread that restores, different stores from
 /// different threads; what takes long in them holds up that thread's tasks. A panic is logged, and the restore
 /// goes on.
 ///
