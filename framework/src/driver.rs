@@ -28,7 +28,7 @@ use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::record::Timestamp;
-use crate::runtime::commit::Commit;
+use crate::runtime::commit::{Commit, InputOffsets};
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::serdes::{ArcSerde, SerdeError};
 use crate::state::MemoryRows;
@@ -233,8 +233,9 @@ impl TaskDriver {
         let commit = Commit {
             producer: &self.producer,
             now_ms: self.clock.now_ms(),
-            input_offsets: &mut |_| Ok(()),
+            input_offsets: InputOffsets::AtLeastOnce(&mut |_| Ok(())),
             between: &mut |_| Ok(()),
+            waiting: &|| (),
         };
         commit.run(std::iter::once(&mut self.task))
     }

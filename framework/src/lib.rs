@@ -47,7 +47,9 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::{ChangelogUpdates, DslStoreFormat, MaxTaskIdle, StreamsConfig};
+pub use config::{
+    ChangelogUpdates, DslStoreFormat, MaxTaskIdle, ProcessingGuarantee, StreamsConfig,
+};
 pub use dsl::{
     AnyStoreBuilder, AsyncCalls, Branched, BranchedKStream, BufferConfig, CallOrder,
     CogroupWindowing, CogroupedKStream, Consumed, CountWindowedKStream, Distinct, Eager,
@@ -61,7 +63,7 @@ pub use dsl::{
     VersionedBytesStoreSupplier, WindowBytesStoreSupplier, Windowing,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
-pub use ids::{TaskId, TopicPartition};
+pub use ids::{TaskId, TopicId, TopicPartition};
 pub use processor::Data;
 pub use processor::api::{FixedKeyProcessor, Processor, ProcessorError};
 pub use processor::handler::{
@@ -78,7 +80,9 @@ pub use processor::timestamp_extractor::{
 pub use processor::topic_name_extractor::{RecordContext, TopicNameExtractor};
 pub use processor::value_transformer::{TransformContext, ValueTransformerWithKey};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
-pub use runtime::{KafkaStreams, State};
+pub use runtime::{
+    KafkaStreams, State, StateRestoreListener, UncaughtErrorHandler, UncaughtErrorResponse,
+};
 pub use time::windows::{
     AsOf, CountWindow, CountWindowed, CountWindows, JoinWindows, SessionWindows, SlidingWindows,
     TimeWindows, UnlimitedWindows, Window, Windowed,

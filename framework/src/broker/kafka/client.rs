@@ -133,10 +133,9 @@ impl<R: Role> Client<R> {
             None => Ok(()),
             Some((code, reason)) => {
                 let error = broker_error_with(*code, "the Kafka client cannot go on", reason);
-                let kind = if error.kind() == BrokerErrorKind::Authorization {
-                    BrokerErrorKind::Authorization
-                } else {
-                    BrokerErrorKind::Fatal
+                let kind = match error.kind() {
+                    kind @ (BrokerErrorKind::Authorization | BrokerErrorKind::Fenced) => kind,
+                    _ => BrokerErrorKind::Fatal,
                 };
                 Err(BrokerError::new(kind, error.to_string()).with_source(*code))
             }

@@ -71,11 +71,24 @@ const KINDS: &[(BrokerErrorKind, &[Code])] = &[
             Code::AssignmentLost,
             Code::FencedInstanceId,
             Code::FencedMemberEpoch,
-            Code::IllegalGeneration,
             Code::MemberIdRequired,
-            Code::RebalanceInProgress,
-            Code::StaleMemberEpoch,
             Code::UnknownMemberId,
+        ],
+    ),
+    (
+        // KAFKA: a coordinator that does not know the member says so first.
+        BrokerErrorKind::Rebalancing,
+        &[Code::IllegalGeneration, Code::RebalanceInProgress, Code::StaleMemberEpoch],
+    ),
+    (
+        // A new producer goes on: all of these end one producer with its transaction.
+        BrokerErrorKind::Fenced,
+        &[
+            Code::Fenced,
+            Code::InvalidProducerEpoch,
+            Code::InvalidProducerIdMapping,
+            Code::InvalidTransactionalState,
+            Code::ProducerFenced,
         ],
     ),
     (
@@ -99,14 +112,10 @@ const KINDS: &[(BrokerErrorKind, &[Code])] = &[
             Code::BrokerDestroy,
             Code::CriticalSystemResource,
             Code::Fatal,
-            Code::Fenced,
             Code::GaplessGuarantee,
             Code::Inconsistent,
-            Code::InvalidProducerEpoch,
-            Code::InvalidProducerIdMapping,
             Code::MessageTimedOut,
             Code::OutOfOrderSequenceNumber,
-            Code::ProducerFenced,
             Code::PurgeInflight,
             Code::PurgeQueue,
             Code::UnknownProducerId,
@@ -158,13 +167,11 @@ mod tests {
 
     #[test]
     fn a_stale_member_is_told_apart_from_a_busy_coordinator() {
-        for code in [
-            Code::IllegalGeneration,
-            Code::UnknownMemberId,
-            Code::RebalanceInProgress,
-            Code::FencedInstanceId,
-        ] {
+        for code in [Code::UnknownMemberId, Code::FencedInstanceId] {
             assert_eq!(kind_of(code), BrokerErrorKind::NotAMember, "{code:?}");
+        }
+        for code in [Code::IllegalGeneration, Code::RebalanceInProgress] {
+            assert_eq!(kind_of(code), BrokerErrorKind::Rebalancing, "{code:?}");
         }
         assert_eq!(kind_of(Code::NotCoordinator), BrokerErrorKind::Retriable);
     }

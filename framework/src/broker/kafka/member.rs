@@ -45,9 +45,22 @@ struct State {
     events: VecDeque<GroupEvent>,
     /// The event that `poll` handed out and nobody has answered yet.
     open: Option<GroupEvent>,
-    /// From an assignment until its revocation is answered, or it is lost: commits are legal.
-    holds: bool,
+    standing: Standing,
+    /// The member id of the last assignment.
+    member_id: String,
     leaving: bool,
+}
+
+/// How the group counts the member, as far as its events tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Standing {
+    /// Before the first assignment, after a loss, and once it has left.
+    #[default]
+    Outside,
+    /// Between an assignment and the answer to its revocation.
+    Working,
+    /// Between that answer and the next assignment: the group counts it, and its generation moves.
+    Rejoining,
 }
 
 impl Rebalances {
@@ -96,21 +109,43 @@ unsafe extern "C" fn on_rebalance(
         } else {
             GroupEvent::Lost(partitions)
         };
+        let identity = identity(client);
         let mut state = role.state();
         if state.leaving {
-            state.holds = false;
+            state.standing = Standing::Outside;
             drop(state);
             sys::rd_kafka_assign(client, ptr::null());
         } else {
             match event {
-                GroupEvent::Assigned(_) => state.holds = true,
-                GroupEvent::Lost(_) => state.holds = false,
+                GroupEvent::Assigned(_) => {
+                    state.standing = Standing::Working;
+                    state.member_id = identity.map(|(_, member_id)| member_id).unwrap_or_default();
+                }
+                GroupEvent::Lost(_) => state.standing = Standing::Outside,
                 GroupEvent::Revoked(_) => {}
             }
             state.events.push_back(event);
         }
         // Ends the poll that called us: the event is for its caller.
         sys::rd_kafka_yield(client);
+    }
+}
+
+/// The generation and the member id that the client has now; `None` when it has not both. It is asked
+/// of librdkafka's main thread, not of the broker.
+///
+/// # Safety
+/// The client must be live.
+unsafe fn identity(client: *mut RDKafka) -> Option<(i32, String)> {
+    // SAFETY: the copy that the call returns is read, and freed once.
+    unsafe {
+        let native = NonNull::new(sys::rd_kafka_consumer_group_metadata(client))?;
+        let generation = sys::rd_kafka_consumer_group_metadata_generation_id(native.as_ptr());
+        let member_id = text(sys::rd_kafka_consumer_group_metadata_member_id(native.as_ptr()));
+        sys::rd_kafka_consumer_group_metadata_destroy(native.as_ptr());
+        // KAFKA: the broker takes an empty identity in a transaction without asking who it is, and in
+        // a commit when the group is empty.
+        (generation >= 0 && !member_id.is_empty()).then_some((generation, member_id))
     }
 }
 
@@ -152,6 +187,7 @@ impl KafkaMember {
         let passes = [
             BrokerErrorKind::Retriable,
             BrokerErrorKind::NotAMember,
+            BrokerErrorKind::Rebalancing,
             BrokerErrorKind::UnknownTopicOrPartition,
         ];
         if !passes.contains(&error.kind()) && code != RDKafkaErrorCode::PollExceeded {
@@ -171,15 +207,47 @@ impl KafkaMember {
         errors::check(error, format_args!("group {}: {what}", self.group), "")
     }
 
+    fn not_a_member(&self) -> BrokerError {
+        let message = format!("group {}: not a member with an assignment", self.group);
+        BrokerError::new(BrokerErrorKind::NotAMember, message)
+    }
+
+    fn commit_now(&self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BrokerError> {
+        let list = offsets_of(offsets)?;
+        let queue = ReplyQueue::new(&self.client);
+        // SAFETY: client, list and queue are live; the list is copied.
+        let error = unsafe {
+            sys::rd_kafka_commit_queue(
+                self.client.handle(),
+                list.ptr(),
+                queue.0.as_ptr(),
+                None,
+                ptr::null_mut(),
+            )
+        };
+        let what = "cannot commit offsets";
+        self.check(error, what)?;
+        let Some(reply) = queue.reply(COMMIT_TIMEOUT) else {
+            return self.check(RDKafkaRespErr::RD_KAFKA_RESP_ERR__TIMED_OUT, what);
+        };
+        reply.check(&format!("group {}: {what}", self.group))?;
+        reply.partitions().try_for_each(|element| element.check(what))
+    }
+
     /// Answers the open event, if any.
     fn answer(&self) -> Result<bool, BrokerError> {
         let Some(event) = self.role().state().open.take() else { return Ok(false) };
         match event {
             GroupEvent::Assigned(_) => self.assign(TopicPartitionList::new().ptr())?,
-            GroupEvent::Revoked(_) | GroupEvent::Lost(_) => {
-                self.role().state().holds = false;
+            GroupEvent::Revoked(_) => {
+                let mut state = self.role().state();
+                if state.standing == Standing::Working {
+                    state.standing = Standing::Rejoining;
+                }
+                drop(state);
                 self.assign(ptr::null())?;
             }
+            GroupEvent::Lost(_) => self.assign(ptr::null())?,
         }
         Ok(true)
     }
@@ -226,33 +294,26 @@ impl GroupMember for KafkaMember {
     }
 
     fn commit(&self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BrokerError> {
-        // The broker takes the commits of a client without a member id when a group is empty.
-        if !self.role().state().holds {
-            let message = format!("group {}: not a member with an assignment", self.group);
-            return Err(BrokerError::new(BrokerErrorKind::NotAMember, message));
+        let counted = self.metadata().is_some();
+        match self.role().state().standing {
+            Standing::Working if counted => {}
+            // Not asked of the broker: it would answer after the join, which waits for all members.
+            Standing::Rejoining if counted => {
+                let message = format!("group {} is between two generations", self.group);
+                return Err(BrokerError::new(BrokerErrorKind::Rebalancing, message));
+            }
+            Standing::Outside | Standing::Working | Standing::Rejoining => {
+                return Err(self.not_a_member());
+            }
         }
         if offsets.is_empty() {
             return Ok(());
         }
-        let list = offsets_of(offsets)?;
-        let queue = ReplyQueue::new(&self.client);
-        // SAFETY: client, list and queue are live; the list is copied.
-        let error = unsafe {
-            sys::rd_kafka_commit_queue(
-                self.client.handle(),
-                list.ptr(),
-                queue.0.as_ptr(),
-                None,
-                ptr::null_mut(),
-            )
-        };
-        let what = "cannot commit offsets";
-        self.check(error, what)?;
-        let Some(reply) = queue.reply(COMMIT_TIMEOUT) else {
-            return self.check(RDKafkaRespErr::RD_KAFKA_RESP_ERR__TIMED_OUT, what);
-        };
-        reply.check(&format!("group {}: {what}", self.group))?;
-        reply.partitions().try_for_each(|element| element.check(what))
+        self.commit_now(offsets).map_err(|error| {
+            let expelled =
+                error.kind() == BrokerErrorKind::Rebalancing && self.metadata().is_none();
+            if expelled { self.not_a_member().with_source(error) } else { error }
+        })
     }
 
     fn committed(
@@ -264,22 +325,19 @@ impl GroupMember for KafkaMember {
     }
 
     fn metadata(&self) -> Option<GroupMetadata> {
-        if !self.role().state().holds {
-            return None;
-        }
-        // SAFETY: the client is live; the copy it returns is read, and freed once.
-        unsafe {
-            let native = NonNull::new(sys::rd_kafka_consumer_group_metadata(self.client.handle()))?;
-            let generation = sys::rd_kafka_consumer_group_metadata_generation_id(native.as_ptr());
-            let member_id = text(sys::rd_kafka_consumer_group_metadata_member_id(native.as_ptr()));
-            sys::rd_kafka_consumer_group_metadata_destroy(native.as_ptr());
-            // KAFKA: the broker takes an empty identity in a transaction without asking who it is.
-            (generation >= 0 && !member_id.is_empty()).then(|| GroupMetadata {
-                group_id: self.group.clone(),
-                generation,
-                member_id,
-            })
-        }
+        let expected = {
+            let state = self.role().state();
+            (state.standing != Standing::Outside).then(|| state.member_id.clone())?
+        };
+        // SAFETY: the client is live.
+        let (generation, member_id) = unsafe { identity(self.client.handle()) }?;
+        // Another id: the group has dropped the member meanwhile and taken it in anew, without an event
+        // because there was nothing to lose.
+        (member_id == expected).then(|| GroupMetadata {
+            group_id: self.group.clone(),
+            generation,
+            member_id,
+        })
     }
 
     fn leave(&self) -> Result<(), BrokerError> {
@@ -288,11 +346,12 @@ impl GroupMember for KafkaMember {
         // SAFETY: the client is live.
         let error = unsafe { sys::rd_kafka_unsubscribe(self.client.handle()) };
         self.check(error, "cannot leave")?;
-        while self.role().state().holds && !deadline.passed() {
+        while self.role().state().standing == Standing::Working && !deadline.passed() {
             if let Err(error) = self.serve(LEAVE_STEP) {
                 tracing::debug!(group = self.group, %error, "while leaving");
             }
         }
+        self.role().state().standing = Standing::Outside;
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ mod consumer;
 mod creation;
 mod errors;
 mod event;
+mod groups;
 mod member;
 mod partitions;
 mod producer;
@@ -53,7 +54,8 @@ impl KafkaBroker {
         settings.check()?;
         let client = Client::new(&settings.admin(bootstrap), AdminRole)?;
         connect(&client, bootstrap, settings.connect_timeout)?;
-        let admin = KafkaAdmin::new(Arc::new(client), settings.observer(bootstrap));
+        let (observer, groups) = (settings.observer(bootstrap), settings.admin(bootstrap));
+        let admin = KafkaAdmin::new(Arc::new(client), observer, groups);
         Ok(Self { bootstrap: bootstrap.to_owned(), settings, admin })
     }
 }
@@ -105,7 +107,7 @@ impl Broker for KafkaBroker {
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
         let config = self.settings.producer(&self.bootstrap, settings);
         let admin = self.admin.clone();
-        Ok(Box::new(KafkaProducer::new(&config, settings.track_acks, admin)?))
+        Ok(Box::new(KafkaProducer::new(&config, settings, admin)?))
     }
 
     fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {

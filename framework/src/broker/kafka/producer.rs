@@ -1,34 +1,36 @@
 //! The idempotent producer.
 //!
 //! A record that fails for good poisons the producer: every later call returns that failure, so that
-//! nothing is committed behind a hole. Acknowledgements are served inside `poll`, `send` and `flush`, on
-//! the calling thread.
-#![expect(unsafe_code, reason = "topics and headers belong to a C library")]
+//! nothing is committed behind a hole. Inside a transaction the poison ends with the transaction's abort.
+//! Acknowledgements are served inside `poll`, `send`, `flush` and the transaction calls, on the calling
+//! thread.
+#![expect(unsafe_code, reason = "topics belong to a C library")]
+
+mod deliveries;
+mod outgoing;
+mod transactions;
 
 use std::collections::HashMap;
-use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::bindings as sys;
-use rdkafka::bindings::rd_kafka_vtype_t as VType;
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::types::{
-    RDKafka, RDKafkaConf, RDKafkaHeaders, RDKafkaMessage, RDKafkaRespErr, RDKafkaTopic, RDKafkaType,
-};
+use rdkafka::types::RDKafkaTopic;
 
+use self::deliveries::{Acks, Deliveries};
+use self::outgoing::{OutgoingHeaders, produce};
+use self::transactions::Phase;
 use super::admin::KafkaAdmin;
-use super::batch::{bytes, headers_of};
-use super::client::{Client, Context, Deadline, Role, c_string, millis, text};
-use super::errors::{self, broker_error, broker_error_with, failed};
+use super::client::{Client, Deadline, c_string, millis};
+use super::errors::{self, broker_error, failed};
 use crate::broker::{
-    Admin, BrokerError, BrokerErrorKind, OutgoingRecord, Producer, TopicHandle, UndeliveredRecord,
+    Admin, BrokerError, BrokerErrorKind, CommittedOffset, GroupMetadata, OutgoingRecord, Producer,
+    ProducerSettings, TopicHandle, UndeliveredRecord,
 };
 use crate::ids::TopicPartition;
-use crate::record::{Headers, Timestamp};
 
 /// How long one step of waiting takes where an acknowledgement does not wake the waiter.
 const STEP: Duration = Duration::from_millis(1);
@@ -37,109 +39,6 @@ const LONG_STEP: Duration = Duration::from_millis(50);
 
 /// Looking a topic up is given up after this time.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What delivery callbacks write.
-#[derive(Debug, Default)]
-pub(super) struct Deliveries {
-    failure: OnceLock<Failure>,
-    /// Whether failures are kept for `take_undelivered`, instead of the first ending the producer.
-    reported: AtomicBool,
-    /// Locked once per failure.
-    undelivered: Mutex<Vec<UndeliveredRecord>>,
-    /// Keeps what topics point to alive as long as the client. Locked once per topic.
-    topics: Mutex<Vec<Arc<Acks>>>,
-}
-
-/// The first record that failed for good.
-#[derive(Debug)]
-struct Failure {
-    code: RDKafkaErrorCode,
-    place: String,
-    reason: String,
-}
-
-/// The highest acknowledged offset per partition of a topic; −1: none.
-#[derive(Debug)]
-struct Acks(Box<[AtomicI64]>);
-
-impl Role for Deliveries {
-    const KIND: RDKafkaType = RDKafkaType::RD_KAFKA_PRODUCER;
-
-    unsafe fn register(conf: *mut RDKafkaConf) {
-        // SAFETY: the caller vouches for `conf`.
-        unsafe { sys::rd_kafka_conf_set_dr_msg_cb(conf, Some(on_delivery)) };
-    }
-}
-
-unsafe extern "C" fn on_delivery(
-    _client: *mut RDKafka,
-    message: *const RDKafkaMessage,
-    opaque: *mut c_void,
-) {
-    // SAFETY: librdkafka passes a live message; a topic's opaque is null or one of
-    // `Deliveries::topics`; the context is this role's.
-    unsafe {
-        let message = &*message;
-        let Some(code) = failed(message.err) else {
-            let acks = sys::rd_kafka_topic_opaque(message.rkt).cast::<Acks>().as_ref();
-            let last = usize::try_from(message.partition).ok().and_then(|p| acks?.0.get(p));
-            if let Some(last) = last {
-                last.store(message.offset, Ordering::Relaxed);
-            }
-            return;
-        };
-        let role = &Context::<Deliveries>::from_opaque(opaque).role;
-        let topic = text(sys::rd_kafka_topic_name(message.rkt));
-        let partition = TopicPartition::new(topic, message.partition);
-        let reason = text(sys::rd_kafka_message_errstr(message));
-        let failure = Failure { code, place: partition.to_string(), reason };
-        if !role.reported.load(Ordering::Relaxed) {
-            role.failure.get_or_init(|| failure);
-            return;
-        }
-        let record = undelivered(message, partition, failure.cause());
-        role.undelivered.lock().unwrap_or_else(PoisonError::into_inner).push(record);
-    }
-}
-
-/// A copy of a record that failed.
-///
-/// # Safety
-/// The message must be live.
-unsafe fn undelivered(
-    message: &RDKafkaMessage,
-    partition: TopicPartition,
-    error: BrokerError,
-) -> UndeliveredRecord {
-    // SAFETY: the caller vouches for the message; its callback is on one thread.
-    unsafe {
-        UndeliveredRecord {
-            partition,
-            key: bytes(message.key.cast(), message.key_len).map(<[u8]>::to_vec),
-            value: bytes(message.payload.cast(), message.len).map(<[u8]>::to_vec),
-            timestamp: sys::rd_kafka_message_timestamp(message, ptr::null_mut()),
-            headers: headers_of(message),
-            error,
-        }
-    }
-}
-
-impl Failure {
-    fn cause(&self) -> BrokerError {
-        let what = format!("a record to {} could not be delivered", self.place);
-        broker_error_with(self.code, &what, &self.reason)
-    }
-
-    fn error(&self) -> BrokerError {
-        let error = self.cause();
-        if error.is_retriable() {
-            // librdkafka has done the retrying; this producer is at its end.
-            return BrokerError::new(BrokerErrorKind::Fatal, error.to_string())
-                .with_source(self.code);
-        }
-        error
-    }
-}
 
 /// A topic this producer has looked up.
 #[derive(Debug)]
@@ -164,6 +63,7 @@ pub(super) struct KafkaProducer {
     by_name: HashMap<String, TopicHandle>,
     admin: KafkaAdmin,
     track_acks: bool,
+    phase: Phase,
     client: Client<Deliveries>,
 }
 
@@ -173,18 +73,35 @@ unsafe impl Send for KafkaProducer {}
 impl KafkaProducer {
     pub(super) fn new(
         config: &ClientConfig,
-        track_acks: bool,
+        settings: &ProducerSettings,
         admin: KafkaAdmin,
     ) -> Result<Self, BrokerError> {
-        let client = Client::new(config, Deliveries::default())?;
-        Ok(Self { topics: Vec::new(), by_name: HashMap::new(), admin, track_acks, client })
+        let transactions = settings.transactions.as_ref();
+        let client = Client::new(config, Deliveries::new(transactions.is_some()))?;
+        let (track_acks, phase) = (settings.track_acks, Phase::at_first(transactions));
+        Ok(Self { topics: Vec::new(), by_name: HashMap::new(), admin, track_acks, phase, client })
     }
 
     fn check(&self) -> Result<(), BrokerError> {
-        if let Some(failure) = self.client.context().role.failure.get() {
-            return Err(failure.error());
+        if self.client.context().role.has_failed() {
+            return Err(self.failure());
         }
         self.client.check()
+    }
+
+    /// Why nothing can be sent any more. What ended the client or the transaction says more than what that
+    /// did to a record.
+    #[cold]
+    fn failure(&self) -> BrokerError {
+        let known = self.client.context().role.failure();
+        let is_root = known.as_ref().is_some_and(|_| !self.client.context().role.was_purged());
+        if let Some(fatal) = self.fatal() {
+            return fatal;
+        }
+        match known {
+            Some(failure) if is_root || self.phase == Phase::Plain => failure,
+            _ => self.lost(),
+        }
     }
 
     fn look_up(&self, name: &str) -> Result<SendTopic, BrokerError> {
@@ -194,9 +111,7 @@ impl KafkaProducer {
             let message = format!("topic {name} does not exist");
             return Err(BrokerError::new(BrokerErrorKind::UnknownTopicOrPartition, message));
         };
-        let acks = Arc::new(Acks((0..partitions).map(|_| AtomicI64::new(-1)).collect()));
-        let role = &self.client.context().role;
-        role.topics.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&acks));
+        let acks = self.client.context().role.topic(partitions);
         let c_name = c_string(name)?;
         let client = self.client.handle();
         // SAFETY: the client is live; the topic takes the configuration over; its opaque lives as
@@ -267,13 +182,24 @@ impl Producer for KafkaProducer {
             let message = format!("topic {} has no partition {}", topic.name, record.partition);
             return Err(BrokerError::new(BrokerErrorKind::UnknownTopicOrPartition, message));
         }
+        if matches!(self.phase, Phase::New | Phase::Ready) {
+            let message = format!("a record to topic {} is outside of a transaction", topic.name);
+            return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
+        }
         let mut headers = OutgoingHeaders::new(record.headers)?;
         loop {
             let error = produce(&self.client, topic, &record, &mut headers);
-            let Some(code) = failed(error) else { return Ok(()) };
-            if code != RDKafkaErrorCode::QueueFull {
-                let place = format_args!("{}-{}", topic.name, record.partition);
-                return Err(broker_error(code, format_args!("cannot send a record to {place}")));
+            match failed(error) {
+                None => return Ok(()),
+                Some(RDKafkaErrorCode::QueueFull) => {}
+                Some(RDKafkaErrorCode::State | RDKafkaErrorCode::Fatal) => return Err(self.lost()),
+                Some(code) => {
+                    let place = format_args!("{}-{}", topic.name, record.partition);
+                    return Err(broker_error(
+                        code,
+                        format_args!("cannot send a record to {place}"),
+                    ));
+                }
             }
             // Bounded by message.timeout.ms: a record that cannot leave fails, and poisons.
             self.client.serve(self.step());
@@ -302,107 +228,39 @@ impl Producer for KafkaProducer {
     }
 
     fn report_undelivered(&mut self) {
-        self.client.context().role.reported.store(true, Ordering::Relaxed);
+        self.client.context().role.report();
     }
 
     fn take_undelivered(&mut self) -> Vec<UndeliveredRecord> {
-        let role = &self.client.context().role;
-        std::mem::take(&mut *role.undelivered.lock().unwrap_or_else(PoisonError::into_inner))
+        self.client.context().role.take_undelivered()
     }
 
     fn last_acked(&self, topic: TopicHandle, partition: i32) -> Option<i64> {
-        let acks = &self.topics.get(topic.0)?.acks;
-        let last = acks.0.get(usize::try_from(partition).ok()?)?.load(Ordering::Relaxed);
-        (last >= 0).then_some(last)
+        self.topics.get(topic.0)?.acks.last(partition)
     }
-}
 
-/// Headers in librdkafka's form; they are its own once a record has been queued.
-struct OutgoingHeaders(*mut RDKafkaHeaders);
-
-impl OutgoingHeaders {
-    fn new(headers: &Headers) -> Result<Self, BrokerError> {
-        if headers.is_empty() {
-            return Ok(Self(ptr::null_mut()));
-        }
-        // SAFETY: a new list; names and values are copied with the lengths given.
-        unsafe {
-            let list = Self(sys::rd_kafka_headers_new(headers.len()));
-            for header in headers {
-                let value = header.value.as_deref();
-                let error = sys::rd_kafka_header_add(
-                    list.0,
-                    header.name.as_ptr().cast(),
-                    header.name.len().cast_signed(),
-                    value.map_or(ptr::null(), <[u8]>::as_ptr).cast(),
-                    value.map_or(0, <[u8]>::len).cast_signed(),
-                );
-                errors::check(error, format_args!("cannot send header {:?}", header.name), "")?;
-            }
-            Ok(list)
-        }
+    fn init_transactions(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.initialise(timeout)
     }
-}
 
-impl Drop for OutgoingHeaders {
-    fn drop(&mut self) {
-        if !self.0.is_null() {
-            // SAFETY: still ours, as the record was not queued.
-            unsafe { sys::rd_kafka_headers_destroy(self.0) };
-        }
+    fn begin_transaction(&mut self) -> Result<(), BrokerError> {
+        self.begin()
     }
-}
 
-/// librdkafka takes 0 for "now".
-const NOW: Timestamp = 0;
-
-/// Queues a copy of the record.
-fn produce(
-    client: &Client<Deliveries>,
-    topic: &SendTopic,
-    record: &OutgoingRecord<'_>,
-    headers: &mut OutgoingHeaders,
-) -> RDKafkaRespErr {
-    let timestamp = match record.timestamp {
-        None => NOW,
-        // KAFKA: the start of the epoch cannot be sent by librdkafka. A millisecond later is the
-        // smaller evil: "now" would push stream time half a century ahead.
-        Some(NOW) => NOW + 1,
-        Some(timestamp) => timestamp,
-    };
-    let (key, key_len) = raw(record.key);
-    let (value, value_len) = raw(record.value);
-    // SAFETY: the list of tagged arguments is what `rd_kafka_producev` expects, with C types; key and
-    // value are copied by the call; headers change hands when it succeeds.
-    let error = unsafe {
-        sys::rd_kafka_producev(
-            client.handle(),
-            VType::RD_KAFKA_VTYPE_RKT as c_int,
-            topic.handle.as_ptr(),
-            VType::RD_KAFKA_VTYPE_PARTITION as c_int,
-            record.partition,
-            VType::RD_KAFKA_VTYPE_MSGFLAGS as c_int,
-            sys::RD_KAFKA_MSG_F_COPY as c_int,
-            VType::RD_KAFKA_VTYPE_VALUE as c_int,
-            value,
-            value_len,
-            VType::RD_KAFKA_VTYPE_KEY as c_int,
-            key,
-            key_len,
-            VType::RD_KAFKA_VTYPE_TIMESTAMP as c_int,
-            timestamp,
-            VType::RD_KAFKA_VTYPE_HEADERS as c_int,
-            headers.0,
-            VType::RD_KAFKA_VTYPE_END as c_int,
-        )
-    };
-    if failed(error).is_none() {
-        headers.0 = ptr::null_mut();
+    fn send_offsets(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        member: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result<(), BrokerError> {
+        self.add_offsets(offsets, member, timeout)
     }
-    error
-}
 
-/// Null for `None`; an empty slice is not null.
-fn raw(bytes: Option<&[u8]>) -> (*const c_void, usize) {
-    bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr().cast(), bytes.len()))
+    fn commit_transaction(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.commit(timeout)
+    }
+
+    fn abort_transaction(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.abort(timeout)
+    }
 }

@@ -21,7 +21,7 @@ use super::errors::{broker_error, check};
 use super::event::Event;
 use super::partitions::{Element, list_of};
 use crate::broker::{BrokerError, NewTopic};
-use crate::ids::TopicPartition;
+use crate::ids::{TopicId, TopicPartition};
 
 /// A request that has not been answered by then has failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,10 +40,11 @@ impl Role for AdminRole {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TopicState {
     Absent,
-    /// `led`: every partition has a leader.
+    /// `led`: every partition has a leader. `id`: brokers before 2.8 give none.
     Present {
         partitions: i32,
         led: bool,
+        id: Option<TopicId>,
     },
 }
 
@@ -343,8 +344,29 @@ unsafe fn topic_state(
         let led = array(partitions.cast_const(), count)
             .iter()
             .all(|partition| !sys::rd_kafka_TopicPartitionInfo_leader(*partition).is_null());
-        Ok(TopicState::Present { partitions: i32::try_from(count).unwrap_or(i32::MAX), led })
+        let id = topic_id(sys::rd_kafka_TopicDescription_topic_id(topic));
+        Ok(TopicState::Present { partitions: i32::try_from(count).unwrap_or(i32::MAX), led, id })
     }
+}
+
+/// # Safety
+/// `id` must be null or live.
+unsafe fn topic_id(id: *const sys::rd_kafka_Uuid_t) -> Option<TopicId> {
+    if id.is_null() {
+        return None;
+    }
+    // SAFETY: the caller vouches for it.
+    let (most, least) = unsafe {
+        (
+            sys::rd_kafka_Uuid_most_significant_bits(id),
+            sys::rd_kafka_Uuid_least_significant_bits(id),
+        )
+    };
+    let mut bytes = [0; 16];
+    let (first, last) = bytes.split_at_mut(8);
+    first.copy_from_slice(&most.to_be_bytes());
+    last.copy_from_slice(&least.to_be_bytes());
+    TopicId::from_bytes(bytes)
 }
 
 /// # Safety

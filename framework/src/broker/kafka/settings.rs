@@ -80,9 +80,11 @@ const FIXED: &[&str] = &[
     "group.instance.id",             // one process may have several members
     "group.protocol",                // the port speaks the classic protocol
     "heartbeat.interval.ms",         // given by the group settings
+    "isolation.level",               // a record that is not committed has never happened
     "max.poll.interval.ms",          // the same
     "partition.assignment.strategy", // co-partitioned topics need range
     "session.timeout.ms",            // given by the group settings
+    "transaction.timeout.ms",        // given by the producer's settings
     "transactional.id",              // transactions are the framework's
 ];
 
@@ -170,6 +172,17 @@ impl KafkaSettings {
     pub(super) fn producer(&self, bootstrap: &str, settings: &ProducerSettings) -> ClientConfig {
         let mut config = self.client(bootstrap, &settings.client_id, &[PRODUCER], &self.producer);
         config.set("delivery.report.only.error", (!settings.track_acks).to_string());
+        if let Some(transactions) = &settings.transactions {
+            let timeout = transactions.timeout.as_millis();
+            let longest = config.get("message.timeout.ms").and_then(|text| text.parse().ok());
+            // KAFKA: a record that the broker has not taken when its transaction ends is not part of it.
+            let longest =
+                longest.filter(|longest| *longest != 0).map_or(timeout, |ms: u128| ms.min(timeout));
+            config
+                .set("transactional.id", &transactions.transactional_id)
+                .set("transaction.timeout.ms", timeout.to_string())
+                .set("message.timeout.ms", longest.to_string());
+        }
         config
     }
 
@@ -185,7 +198,10 @@ impl KafkaSettings {
 
     /// A client that asks for the offsets of a group it is not in.
     pub(super) fn observer(&self, bootstrap: &str) -> ClientConfig {
-        self.client(bootstrap, "kstream-admin", &[MEMBER], &self.member)
+        let mut config = self.client(bootstrap, "kstream-admin", &[MEMBER], &self.member);
+        // Shows what is committed; only members wait for open transactions.
+        config.set("isolation.level", "read_uncommitted");
+        config
     }
 
     pub(super) fn admin(&self, bootstrap: &str) -> ClientConfig {

@@ -10,6 +10,7 @@ use crate::processor::Data;
 use crate::processor::api::ProcessorError;
 use crate::processor::operators::async_map::{AsyncMap, Begin, CallLimits, Finish, attempts};
 use crate::topology::link::calling_node;
+use crate::topology::timed_calls::TimedCalls;
 
 impl<K: Data + Hash + Eq, V: Data> KStream<K, V> {
     /// Makes a new value of each record by a call to something else, a service or a database, while other
@@ -216,10 +217,11 @@ impl<K: Data + Hash + Eq, V: Data> KStream<K, V> {
             let (subject, problem) = (subject.to_owned(), problem.to_owned());
             self.plan.borrow_mut().report(subject, problem, Location::caller());
         }
+        let timeout = calls.timeout;
         let limits = CallLimits {
             max_in_flight: calls.max_in_flight,
             order: calls.order,
-            timeout: calls.timeout,
+            timeout,
             attempt_timeout: calls.attempt_timeout,
             pauses: calls.pauses(),
         };
@@ -228,6 +230,11 @@ impl<K: Data + Hash + Eq, V: Data> KStream<K, V> {
             let how = (Arc::clone(&begin), finish);
             Ok(AsyncMap::new(name, limits, how, runtime, linker.outlet()?))
         });
-        self.add(operator, supplier)
+        let stream = self.add(operator, supplier);
+        let mut plan = self.plan.borrow_mut();
+        let node = plan.node_name(stream.node).to_owned();
+        plan.timed_calls.push(TimedCalls { node, timeout });
+        drop(plan);
+        stream
     }
 }

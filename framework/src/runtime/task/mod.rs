@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use crate::broker::{CommittedOffset, StartOffset, TopicHandle};
 use crate::error::Error;
-use crate::ids::{TaskId, TopicPartition};
+use crate::ids::{TaskId, TopicId, TopicPartition};
 use crate::processor::calls::Calls;
 use crate::processor::collector::SharedProducer;
 use crate::processor::context::TaskContext;
@@ -47,6 +47,8 @@ pub(crate) struct TaskStore {
     pub(crate) changelog: Option<Changelog>,
     /// The source topic that the store is restored from instead.
     pub(crate) source: Option<StoreSource>,
+    /// The id of whichever of them it is; `None` while it is not known.
+    topic_id: Option<TopicId>,
 }
 
 impl TaskStore {
@@ -158,7 +160,8 @@ impl StreamTask {
                     partition: partition(&source.topic),
                     read: Arc::clone(&source.read),
                 });
-                TaskStore { name: store.name.clone(), built: linked.built, changelog, source }
+                let (name, topic_id) = (store.name.clone(), None);
+                TaskStore { name, built: linked.built, changelog, source, topic_id }
             })
             .collect();
         Ok(Self {
@@ -293,8 +296,12 @@ impl StreamTask {
                 producer.borrow().last_acked(changelog.handle?, partition)
             });
             let next_offset = acked.map(|acked| acked + 1).or_else(|| self.consumed(store));
-            let position =
-                next_offset.map(|next_offset| StorePosition { next_offset, written_at_ms: now_ms });
+            let topic_id = store.topic_id;
+            let position = next_offset.map(|next_offset| StorePosition {
+                next_offset,
+                written_at_ms: now_ms,
+                topic_id,
+            });
             store.built.managed.borrow_mut().finish_commit(position, now_ms)?;
         }
         Ok(())
@@ -307,10 +314,11 @@ impl StreamTask {
         queues.find(|queue| queue.partition == source.partition)?.consumed
     }
 
-    /// The source partitions that stores are restored from.
-    pub(crate) fn source_changelogs(&self) -> Vec<TopicPartition> {
-        let sources = self.stores.iter().filter_map(|store| store.source.as_ref());
-        sources.map(|source| source.partition.clone()).collect()
+    /// Notes which topic a store follows: it goes with the positions of its rows.
+    pub(crate) fn follow(&mut self, store: usize, topic_id: Option<TopicId>) {
+        if let Some(store) = self.stores.get_mut(store) {
+            store.topic_id = topic_id;
+        }
     }
 
     /// The offsets to commit: behind the last processed record of each partition.

@@ -1,0 +1,198 @@
+//! What delivery reports tell: the offsets of acknowledged records, and the records that failed.
+#![expect(unsafe_code, reason = "messages belong to a C library")]
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::bindings as sys;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::{RDKafka, RDKafkaConf, RDKafkaMessage, RDKafkaType};
+
+use crate::broker::kafka::batch::{bytes, headers_of};
+use crate::broker::kafka::client::{Context, Role, text};
+use crate::broker::kafka::errors::{broker_error_with, failed};
+use crate::broker::{BrokerError, BrokerErrorKind, UndeliveredRecord};
+use crate::ids::TopicPartition;
+
+/// What delivery callbacks write.
+#[derive(Debug, Default)]
+pub(in crate::broker::kafka) struct Deliveries {
+    /// Whether there is a failure: looked at with each record.
+    failed: AtomicBool,
+    /// Locked at a failure only.
+    failure: Mutex<Option<Failure>>,
+    /// Whether failures are kept for `take_undelivered`, instead of the first ending the producer.
+    reported: AtomicBool,
+    /// Locked once per failure.
+    undelivered: Mutex<Vec<UndeliveredRecord>>,
+    /// Keeps what topics point to alive as long as the client. Locked once per topic.
+    topics: Mutex<Vec<Arc<Acks>>>,
+    transactional: bool,
+}
+
+/// The first record that failed for good.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: RDKafkaErrorCode,
+    place: String,
+    reason: String,
+}
+
+/// The highest acknowledged offset per partition of a topic; −1: none.
+#[derive(Debug)]
+pub(super) struct Acks(Box<[AtomicI64]>);
+
+impl Acks {
+    fn new(partitions: i32) -> Self {
+        Self((0..partitions).map(|_| AtomicI64::new(-1)).collect())
+    }
+
+    pub(super) fn last(&self, partition: i32) -> Option<i64> {
+        let last = self.0.get(usize::try_from(partition).ok()?)?.load(Ordering::Relaxed);
+        (last >= 0).then_some(last)
+    }
+}
+
+impl Deliveries {
+    pub(super) fn new(transactional: bool) -> Self {
+        Self { transactional, ..Self::default() }
+    }
+
+    /// Room for the acknowledgements of a topic, for as long as the client lives.
+    pub(super) fn topic(&self, partitions: i32) -> Arc<Acks> {
+        let acks = Arc::new(Acks::new(partitions));
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        topics.push(Arc::clone(&acks));
+        acks
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// The first failure since the last `forget_failure`.
+    pub(super) fn failure(&self) -> Option<BrokerError> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().map(|failure| failure.error(self.transactional))
+    }
+
+    /// Whether the first failure is a record that was dropped with its transaction.
+    pub(super) fn was_purged(&self) -> bool {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().is_some_and(Failure::is_purge)
+    }
+
+    pub(super) fn forget_failure(&self) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.failed.store(false, Ordering::Release);
+    }
+
+    pub(super) fn report(&self) {
+        self.reported.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_undelivered(&self) -> Vec<UndeliveredRecord> {
+        std::mem::take(&mut *self.undelivered.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn fail(&self, failure: Failure) {
+        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(failure);
+        self.failed.store(true, Ordering::Release);
+    }
+}
+
+impl Role for Deliveries {
+    const KIND: RDKafkaType = RDKafkaType::RD_KAFKA_PRODUCER;
+
+    unsafe fn register(conf: *mut RDKafkaConf) {
+        // SAFETY: the caller vouches for `conf`.
+        unsafe { sys::rd_kafka_conf_set_dr_msg_cb(conf, Some(on_delivery)) };
+    }
+}
+
+unsafe extern "C" fn on_delivery(
+    _client: *mut RDKafka,
+    message: *const RDKafkaMessage,
+    opaque: *mut c_void,
+) {
+    // SAFETY: librdkafka passes a live message; a topic's opaque is null or one of
+    // `Deliveries::topics`; the context is this role's.
+    unsafe {
+        let message = &*message;
+        let Some(code) = failed(message.err) else {
+            let acks = sys::rd_kafka_topic_opaque(message.rkt).cast::<Acks>().as_ref();
+            let last = usize::try_from(message.partition).ok().and_then(|p| acks?.0.get(p));
+            if let Some(last) = last {
+                last.store(message.offset, Ordering::Relaxed);
+            }
+            return;
+        };
+        let role = &Context::<Deliveries>::from_opaque(opaque).role;
+        let topic = text(sys::rd_kafka_topic_name(message.rkt));
+        let partition = TopicPartition::new(topic, message.partition);
+        // Not `rd_kafka_message_errstr`, which takes the record's value for an error text.
+        let told = sys::rd_kafka_message_produce_errstr(message);
+        let told = if told.is_null() { sys::rd_kafka_err2str(message.err) } else { told };
+        let reason = text(told);
+        let failure = Failure { code, place: partition.to_string(), reason };
+        // A record that was dropped with its transaction is no failure of its own.
+        if role.reported.load(Ordering::Relaxed) && !failure.is_purge() {
+            let record = undelivered(message, partition, failure.cause());
+            role.undelivered.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+            if !role.transactional {
+                return;
+            }
+        }
+        role.fail(failure);
+    }
+}
+
+/// A copy of a record that failed.
+///
+/// # Safety
+/// The message must be live.
+unsafe fn undelivered(
+    message: &RDKafkaMessage,
+    partition: TopicPartition,
+    error: BrokerError,
+) -> UndeliveredRecord {
+    // SAFETY: the caller vouches for the message; its callback is on one thread.
+    unsafe {
+        UndeliveredRecord {
+            partition,
+            key: bytes(message.key.cast(), message.key_len).map(<[u8]>::to_vec),
+            value: bytes(message.payload.cast(), message.len).map(<[u8]>::to_vec),
+            timestamp: sys::rd_kafka_message_timestamp(message, ptr::null_mut()),
+            headers: headers_of(message),
+            error,
+        }
+    }
+}
+
+impl Failure {
+    /// Dropped because the transaction was lost already.
+    fn is_purge(&self) -> bool {
+        matches!(self.code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
+    }
+
+    fn cause(&self) -> BrokerError {
+        let what = format!("a record to {} could not be delivered", self.place);
+        broker_error_with(self.code, &what, &self.reason)
+    }
+
+    fn error(&self, transactional: bool) -> BrokerError {
+        let cause = self.cause();
+        let kind = match cause.kind() {
+            // Doing the work again does not help.
+            kind @ (BrokerErrorKind::Authorization | BrokerErrorKind::Fenced) => kind,
+            _ if transactional => BrokerErrorKind::TransactionAborted,
+            // librdkafka has done the retrying; this producer is at its end.
+            BrokerErrorKind::Retriable => BrokerErrorKind::Fatal,
+            kind => kind,
+        };
+        BrokerError::new(kind, cause.to_string()).with_source(self.code)
+    }
+}
