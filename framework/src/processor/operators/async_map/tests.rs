@@ -82,8 +82,8 @@ impl World {
             pauses: options.pauses(),
         };
         let begin = attempts(move |_, value| call(value), Arc::clone(&options.retry_if));
-        let finish: Finish<u8, i64, u8, i64> = |key, value| (key, value);
-        let operator = AsyncMap::new("ask".to_owned(), limits, (begin, finish), runtime, next);
+        let mapping = Mapping { begin, finish: |key, value| (key, value) };
+        let operator = AsyncMap::new("ask".to_owned(), limits, mapping, runtime, next);
         Self { operator, task: context(), out }
     }
 
