@@ -250,7 +250,10 @@ impl StreamThread {
                 },
             }
             if self.shared.clock.monotonic() >= deadline {
-                break Some(Error::new(ErrorKind::Retriable, "the group did not answer in time"));
+                break Some(Error::new(
+                    ErrorKind::Retriable,
+                    "the group did not answer in time, or calls in flight did not end",
+                ));
             }
             self.consumer.poll()?;
             self.wait();
@@ -401,7 +404,6 @@ impl StreamThread {
             }
             active.update_lags(&*self.consumer);
             active.task.context.wall_clock = wall_clock;
-            processed += active.task.advance_calls(now)?;
             processed += active.task.process(SLICE_RECORDS)?;
             active.task.punctuate_wall_clock()?;
         }

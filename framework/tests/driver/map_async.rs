@@ -540,7 +540,8 @@ fn calls_run_on_the_runtime_that_is_given() {
         .thread_name("mine")
         .build()
         .unwrap();
-    let given = config().async_runtime(runtime.handle().clone());
+    // Its end is no failure of the record: a handler that resumes would lose it.
+    let given = resuming().async_runtime(runtime.handle().clone());
     let test = Harness::with_config(given, |builder| {
         let stream: KStream<String, String> = builder.stream("in");
         let thread = |_: String| async {
@@ -550,7 +551,6 @@ fn calls_run_on_the_runtime_that_is_given() {
     });
     test.pipe("k", "v", 0);
     assert_eq!(test.out(), ["k=mine@0"]);
-    // Not a failure of the record: a handler that resumes would lose it.
     runtime.shutdown_background();
     let error = topology_error(test.try_pipe("in", "k", "v", 1));
     assert!(error.to_string().starts_with("the runtime of asynchronous calls"), "{error}");

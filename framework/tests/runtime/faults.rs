@@ -1,8 +1,8 @@
 //! A broker that misbehaves when told to.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kstream::TopicPartition;
@@ -13,6 +13,8 @@ use kstream::broker::{
     OutgoingRecord, Producer, ProducerSettings, TopicHandle, UndeliveredRecord,
 };
 use kstream_test_support::wait_until;
+
+use crate::app::SOON;
 
 /// The value of records that may be refused when they have been taken.
 pub(crate) const LATE_REFUSAL: &[u8] = b"refuse me";

@@ -8,8 +8,9 @@ use super::{KStream, Operator};
 use crate::dsl::options::{AsyncCalls, Named};
 use crate::processor::Data;
 use crate::processor::api::ProcessorError;
-use crate::processor::operators::async_map::{AsyncMap, Begin, CallLimits, Finish, attempts};
+use crate::processor::operators::async_map::{AsyncMap, CallLimits, Mapping, attempts};
 use crate::topology::link::calling_node;
+use crate::topology::timed_calls::TimedCalls;
 
 impl<K: Data + Hash + Eq, V: Data> KStream<K, V> {
     /// Makes a new value of each record by a call to something else, a service or a database, while other
@@ -127,12 +128,8 @@ impl<K: Data + Hash + Eq, V: Data> KStream<K, V> {
         F: Future<Output = Result<V2, E>> + Send + 'static,
     {
         let begin = attempts(mapper, Arc::clone(&calls.retry_if));
-        let operator = Operator {
-            prefix: "KSTREAM-MAPVALUESASYNC-",
-            named: Named(calls.name.clone()),
-            changes_key: false,
-        };
-        self.add_calls(operator, &calls, begin, |key, value| (key, value))
+        let mapping = Mapping { begin, finish: |key, value| (key, value) };
+        self.add_calls(("KSTREAM-MAPVALUESASYNC-", false), calls, mapping)
     }
 
     /// Makes a new key and value of each record by a call to something else; in all else as
@@ -195,39 +192,40 @@ impl<K: Data + Hash + Eq, V: Data> KStream<K, V> {
         F: Future<Output = Result<(K2, V2), E>> + Send + 'static,
     {
         let begin = attempts(mapper, Arc::clone(&calls.retry_if));
-        let operator = Operator {
-            prefix: "KSTREAM-MAPASYNC-",
-            named: Named(calls.name.clone()),
-            changes_key: true,
-        };
-        self.add_calls(operator, &calls, begin, |_, result| result)
+        let mapping = Mapping { begin, finish: |_, result| result };
+        self.add_calls(("KSTREAM-MAPASYNC-", true), calls, mapping)
     }
 
     #[track_caller]
     fn add_calls<K2: Data, V2: Data, R: Data, E>(
         &self,
-        operator: Operator,
-        calls: &AsyncCalls<E>,
-        begin: Begin<K, V, R>,
-        finish: Finish<K, R, K2, V2>,
+        (prefix, changes_key): (&'static str, bool),
+        calls: AsyncCalls<E>,
+        mapping: Mapping<K, V, R, K2, V2>,
     ) -> KStream<K2, V2> {
         if let Some(problem) = calls.problem() {
-            let subject = operator.named.0.as_deref().unwrap_or("an asynchronous operator");
+            let subject = calls.name.as_deref().unwrap_or("an asynchronous operator");
             let (subject, problem) = (subject.to_owned(), problem.to_owned());
             self.plan.borrow_mut().report(subject, problem, Location::caller());
         }
+        let timeout = calls.timeout;
         let limits = CallLimits {
             max_in_flight: calls.max_in_flight,
             order: calls.order,
-            timeout: calls.timeout,
+            timeout,
             attempt_timeout: calls.attempt_timeout,
             pauses: calls.pauses(),
         };
         let supplier = calling_node(move |linker| {
             let (name, runtime) = (linker.node_name(), linker.call_runtime()?);
-            let how = (Arc::clone(&begin), finish);
-            Ok(AsyncMap::new(name, limits, how, runtime, linker.outlet()?))
+            Ok(AsyncMap::new(name, limits, mapping.clone(), runtime, linker.outlet()?))
         });
-        self.add(operator, supplier)
+        let operator = Operator { prefix, named: Named(calls.name), changes_key };
+        let stream = self.add(operator, supplier);
+        let mut plan = self.plan.borrow_mut();
+        let node = plan.node_name(stream.node).to_owned();
+        plan.timed_calls.push(TimedCalls { node, timeout });
+        drop(plan);
+        stream
     }
 }

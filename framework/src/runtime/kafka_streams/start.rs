@@ -41,6 +41,7 @@ impl KafkaStreams {
         if let Some(topology) = Arc::get_mut(&mut self.topology) {
             resolve_patterns(topology, &config.application_id, &*admin)?;
         }
+        self.topology.check_calls(config)?;
         let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
         let fingerprint = Arc::new(check_start(&self.topology, config, &*admin, &directory)?);
         let plan = Arc::new(prepare(&self.topology, config, &*admin)?);

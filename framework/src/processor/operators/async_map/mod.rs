@@ -36,6 +36,7 @@ mod tests;
 mod window;
 
 use std::hash::Hash;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -64,15 +65,25 @@ pub(crate) struct CallLimits {
     pub(crate) pauses: ExponentialBuilder,
 }
 
-/// Makes a record of a key and the result of its call.
-pub(crate) type Finish<K, R, K2, V2> = fn(K, R) -> (K2, V2);
+/// What an operator makes of a record.
+pub(crate) struct Mapping<K, V, R, K2, V2> {
+    /// Begins an attempt at its call.
+    pub(crate) begin: Begin<K, V, R>,
+    /// Makes a record of its key and the result of the call.
+    pub(crate) finish: fn(K, R) -> (K2, V2),
+}
+
+impl<K, V, R, K2, V2> Clone for Mapping<K, V, R, K2, V2> {
+    fn clone(&self) -> Self {
+        Self { begin: Arc::clone(&self.begin), finish: self.finish }
+    }
+}
 
 /// Calls the user's function for each record.
 pub(crate) struct AsyncMap<K, V, R, K2, V2> {
     name: String,
     limits: CallLimits,
-    begin: Begin<K, V, R>,
-    finish: Finish<K, R, K2, V2>,
+    mapping: Mapping<K, V, R, K2, V2>,
     runtime: RunningRuntime,
     next: Outlet<K2, V2>,
     window: Window<K, V, R>,
@@ -92,7 +103,7 @@ impl<K: Data + Hash + Eq, V: Data, R: Data, K2: Data, V2: Data> AsyncMap<K, V, R
     pub(crate) fn new(
         name: String,
         limits: CallLimits,
-        (begin, finish): (Begin<K, V, R>, Finish<K, R, K2, V2>),
+        mapping: Mapping<K, V, R, K2, V2>,
         runtime: RunningRuntime,
         next: Outlet<K2, V2>,
     ) -> Self {
@@ -100,8 +111,7 @@ impl<K: Data + Hash + Eq, V: Data, R: Data, K2: Data, V2: Data> AsyncMap<K, V, R
         Self {
             name,
             limits,
-            begin,
-            finish,
+            mapping,
             runtime,
             next,
             window: Window::new(limits.order),
@@ -131,7 +141,7 @@ impl<K: Data + Hash + Eq, V: Data, R: Data, K2: Data, V2: Data> AsyncMap<K, V, R
         let report =
             Report { slot, attempt, to: Some(self.sender.clone()), thread: std::thread::current() };
         let (key, value) = (call.record.key.clone(), call.record.value.clone());
-        let abort = AbortOnDrop((self.begin)(&self.runtime.handle, key, value, report));
+        let abort = AbortOnDrop((self.mapping.begin)(&self.runtime.handle, key, value, report));
         call.state = CallState::Running { attempt, deadline: None, _abort: abort };
         self.fresh.push(slot);
     }
@@ -233,7 +243,7 @@ impl<K: Data + Hash + Eq, V: Data, R: Data, K2: Data, V2: Data> AsyncMap<K, V, R
             let failure = match result {
                 Ok(result) => {
                     let Record { key, timestamp, headers, .. } = record;
-                    let (key, value) = (self.finish)(key, result);
+                    let (key, value) = (self.mapping.finish)(key, result);
                     let record = Record { key, value, timestamp, headers };
                     self.next.forward(task, record).map_err(not_again)?;
                     continue;

@@ -37,6 +37,15 @@ fn context() -> TaskContext {
 
 type Values = Rc<RefCell<Vec<i64>>>;
 
+/// Fails as when a broker does not answer.
+struct Unanswered;
+
+impl Node<u8, i64> for Unanswered {
+    fn process(&mut self, _: &mut TaskContext, _: Record<u8, i64>) -> Result<(), Error> {
+        Err(Error::new(ErrorKind::Retriable, "no answer"))
+    }
+}
+
 struct Collect(Values);
 
 impl Node<u8, i64> for Collect {
@@ -73,8 +82,8 @@ impl World {
             pauses: options.pauses(),
         };
         let begin = attempts(move |_, value| call(value), Arc::clone(&options.retry_if));
-        let finish: Finish<u8, i64, u8, i64> = |key, value| (key, value);
-        let operator = AsyncMap::new("ask".to_owned(), limits, (begin, finish), runtime, next);
+        let mapping = Mapping { begin, finish: |key, value| (key, value) };
+        let operator = AsyncMap::new("ask".to_owned(), limits, mapping, runtime, next);
         Self { operator, task: context(), out }
     }
 
@@ -145,6 +154,22 @@ fn an_attempt_is_cut_off_and_its_late_answer_does_not_count() {
     wait_until(SOON, "second answer", || world.advance(again).unwrap() == 1).unwrap();
     assert_eq!(*world.out.borrow(), [7]);
     is_asked(2).unwrap();
+}
+
+#[test]
+fn a_result_that_cannot_be_sent_on_for_now_is_not_forgotten() {
+    let mut world = World::new(&AsyncCalls::new(), |value| async move { Ok(value) });
+    let port: Port<u8, i64> = Rc::new(RefCell::new(Unanswered));
+    world.operator.next = Outlet::new(vec![Edge { port, name: "sink".into() }]);
+    world.pipe(0, 1);
+    let mut failed = None;
+    wait_until(SOON, "the answer", || {
+        failed = world.advance(Duration::ZERO).err();
+        failed.is_some()
+    })
+    .unwrap();
+    // A thread that just tried again would commit behind a record that has left without a result.
+    assert_eq!(failed.unwrap().kind(), ErrorKind::TransactionAborted);
 }
 
 /// Counts the futures that are alive.
