@@ -18,7 +18,7 @@ LOG ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test fmt lint unit doc deny examples conformance outage bench bench-task compile-time
+.PHONY: help setup setup-demo demo test fmt lint unit doc deny examples conformance outage bench bench-task compile-time bench-restore
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -78,6 +78,9 @@ bench: ## build the benchmark application; its usage says how it is called
 
 bench-task: ## what a record costs in a task, on one core and without a broker
 	$(CARGO) bench --locked --bench task
+
+bench-restore: ## how fast stores are restored, and what running tasks keep of their thread meanwhile
+	$(CARGO) bench --locked --bench restore
 
 compile-time: ## how long a topology of 20 operators takes in a warm debug build; the goal is under 10 s
 	$(CARGO) build --locked --example twenty_operators

@@ -19,7 +19,7 @@ pub use chromium::{Chromium, Page};
 pub use error::SupportError;
 pub use kafka::{
     Acl, AclOperation, AclResource, KAFKA_VERSION, KafkaCluster, KafkaListener, KafkaNode,
-    KafkaOptions, KafkaServer, LocalKafka,
+    KafkaOptions, KafkaServer, LocalKafka, kafka_streams_jars,
 };
 pub use ports::free_port;
 pub use postgres::PostgresServer;

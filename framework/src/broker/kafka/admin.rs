@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::client::{Client, Deadline};
 use super::client_config::ClientConfig;
 use super::consumer::Reader;
+use super::groups::GroupLookup;
 use super::partitions;
 use super::requests::{AdminRole, OffsetSpec, Requests, TopicState};
 use super::topic_names::topic_names;
@@ -30,11 +31,17 @@ pub(super) struct KafkaAdmin {
     requests: Requests,
     /// For a client that asks for a group's offsets.
     observer: ClientConfig,
+    groups: Arc<GroupLookup>,
 }
 
 impl KafkaAdmin {
-    pub(super) fn new(client: Arc<Client<AdminRole>>, observer: ClientConfig) -> Self {
-        Self { requests: Requests::new(client), observer }
+    pub(super) fn new(
+        client: Arc<Client<AdminRole>>,
+        observer: ClientConfig,
+        groups: ClientConfig,
+    ) -> Self {
+        let groups = Arc::new(GroupLookup::new(groups));
+        Self { requests: Requests::new(client), observer, groups }
     }
 
     /// Waits until metadata shows these topics as `is_settled` wants them.
@@ -110,7 +117,7 @@ fn unanswered(partition: &TopicPartition) -> BrokerError {
 
 impl Admin for KafkaAdmin {
     fn group_members(&self, group: &str) -> Result<Vec<GroupMemberInfo>, BrokerError> {
-        todo!("ports")
+        self.groups.members(group)
     }
     fn delete_records(
         &self,
@@ -129,7 +136,14 @@ impl Admin for KafkaAdmin {
         Ok(before.iter().map(result).collect())
     }
     fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
-        todo!("ports")
+        let states = self.requests.topics(topics)?;
+        Ok(topics
+            .iter()
+            .map(|name| match states.get(*name) {
+                Some(TopicState::Present { id, .. }) => id.map(|id| id.to_string()),
+                Some(TopicState::Absent) | None => None,
+            })
+            .collect())
     }
 
     fn topic_names(&self) -> Result<Vec<String>, BrokerError> {

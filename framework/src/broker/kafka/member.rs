@@ -110,7 +110,10 @@ unsafe extern "C" fn on_rebalance(
         } else {
             GroupEvent::Lost(partitions)
         };
-        let identity = identity(client);
+        let member_id = match event {
+            GroupEvent::Assigned(_) => identity(client).map(|(_, member_id)| member_id),
+            GroupEvent::Revoked(_) | GroupEvent::Lost(_) => None,
+        };
         let mut state = role.state();
         if state.leaving {
             state.standing = Standing::Outside;
@@ -120,7 +123,7 @@ unsafe extern "C" fn on_rebalance(
             match event {
                 GroupEvent::Assigned(_) => {
                     state.standing = Standing::Working;
-                    state.member_id = identity.map(|(_, member_id)| member_id).unwrap_or_default();
+                    state.member_id = member_id.unwrap_or_default();
                 }
                 GroupEvent::Lost(_) => state.standing = Standing::Outside,
                 GroupEvent::Revoked(_) => {}

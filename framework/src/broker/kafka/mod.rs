@@ -14,6 +14,7 @@ mod creation;
 mod deletion;
 mod errors;
 mod event;
+mod groups;
 mod member;
 mod oauth;
 mod partitions;
@@ -65,7 +66,8 @@ impl KafkaBroker {
         let client = Client::new(&settings.admin(bootstrap), AdminRole)?;
         connect(&client, bootstrap, settings.connect_timeout)?;
         check_roles(&settings, bootstrap)?;
-        let admin = KafkaAdmin::new(Arc::new(client), settings.observer(bootstrap));
+        let (observer, groups) = (settings.observer(bootstrap), settings.admin(bootstrap));
+        let admin = KafkaAdmin::new(Arc::new(client), observer, groups);
         Ok(Self { bootstrap: bootstrap.to_owned(), settings, admin })
     }
 }

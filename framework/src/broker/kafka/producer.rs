@@ -182,9 +182,8 @@ impl Producer for KafkaProducer {
             let message = format!("topic {} has no partition {}", topic.name, record.partition);
             return Err(BrokerError::new(BrokerErrorKind::UnknownTopicOrPartition, message));
         }
-        if matches!(self.phase, Phase::New | Phase::Ready) {
-            let message = format!("a record to topic {} is outside of a transaction", topic.name);
-            return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
+        if !matches!(self.phase, Phase::Plain | Phase::Open) {
+            return Err(self.refuse(&format!("send a record to topic {}", topic.name)));
         }
         let mut headers = OutgoingHeaders::new(record.headers)?;
         loop {

@@ -17,11 +17,11 @@ use rdkafka::types::{
 
 use super::client::{Client, REASON_LEN, Role, c_string, millis, text};
 use super::creation::Creation;
-use super::errors::{broker_error, check_topic};
+use super::errors::{all_or_rights, broker_error, check_topic};
 use super::event::Event;
 use super::partitions::{Element, list_of};
-use crate::broker::{BrokerError, BrokerErrorKind, NewTopic};
-use crate::ids::TopicPartition;
+use crate::broker::{BrokerError, NewTopic};
+use crate::ids::{TopicId, TopicPartition};
 
 /// A request that has not been answered by then has failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,10 +40,11 @@ impl Role for AdminRole {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TopicState {
     Absent,
-    /// `led`: every partition has a leader.
+    /// `led`: every partition has a leader. `id`: brokers before 2.8 give none.
     Present {
         partitions: i32,
         led: bool,
+        id: Option<TopicId>,
     },
 }
 
@@ -343,29 +344,29 @@ unsafe fn topic_state(
         let led = array(partitions.cast_const(), count)
             .iter()
             .all(|partition| !sys::rd_kafka_TopicPartitionInfo_leader(*partition).is_null());
-        Ok(TopicState::Present { partitions: i32::try_from(count).unwrap_or(i32::MAX), led })
+        let id = topic_id(sys::rd_kafka_TopicDescription_topic_id(topic));
+        Ok(TopicState::Present { partitions: i32::try_from(count).unwrap_or(i32::MAX), led, id })
     }
 }
 
-/// Everything, or what is wrong: missing rights all together, so that they can be given at once.
-fn all_or_rights<T>(
-    answers: impl Iterator<Item = Result<T, BrokerError>>,
-) -> Result<Vec<T>, BrokerError> {
-    let mut found = Vec::new();
-    let mut refused: Vec<String> = Vec::new();
-    for answer in answers {
-        match answer {
-            Ok(one) => found.push(one),
-            Err(error) if error.kind() == BrokerErrorKind::Authorization => {
-                refused.push(error.to_string());
-            }
-            Err(error) => return Err(error),
-        }
+/// # Safety
+/// `id` must be null or live.
+unsafe fn topic_id(id: *const sys::rd_kafka_Uuid_t) -> Option<TopicId> {
+    if id.is_null() {
+        return None;
     }
-    if refused.is_empty() {
-        return Ok(found);
-    }
-    Err(BrokerError::new(BrokerErrorKind::Authorization, refused.join("; ")))
+    // SAFETY: the caller vouches for it.
+    let (most, least) = unsafe {
+        (
+            sys::rd_kafka_Uuid_most_significant_bits(id),
+            sys::rd_kafka_Uuid_least_significant_bits(id),
+        )
+    };
+    let mut bytes = [0; 16];
+    let (first, last) = bytes.split_at_mut(8);
+    first.copy_from_slice(&most.to_be_bytes());
+    last.copy_from_slice(&least.to_be_bytes());
+    TopicId::from_bytes(bytes)
 }
 
 /// # Safety

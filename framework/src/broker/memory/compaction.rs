@@ -1,5 +1,5 @@
 //! Log compaction: the last record of each key stays, and a tombstone goes once every reader has had
-//! `delete.retention.ms` to see it.
+//! `delete.retention.ms` to see it. Aborted records go, and count for nothing.
 //!
 //! KAFKA: the newest record of a log stays even when it is a tombstone that may go; Kafka keeps an
 //! empty batch in its place, so that readers get to the end of the log all the same.
@@ -18,7 +18,9 @@ use crate::record::Timestamp;
 pub(super) fn compact(log: &Uncompacted, now: Timestamp, tombstones_until: Timestamp) -> Compacted {
     let mut last_offsets: FxHashMap<&[u8], i64> = FxHashMap::default();
     for record in log.segments.iter().flat_map(|segment| segment.records()) {
-        if let Some(key) = record.key {
+        if let Some(key) = record.key
+            && !log.aborted.contains(record.offset)
+        {
             last_offsets.insert(key, record.offset);
         }
     }

@@ -23,7 +23,13 @@ struct Assigned {
     position: i64,
     /// The log's end at the last fetch.
     end: Option<i64>,
+    /// Where readers had to stop when it last got there.
+    reached_end: Option<i64>,
 }
+
+/// How often a consumer that sleeps looks whether an open transaction is too old: a manual clock wakes
+/// nobody.
+const CLOCK_CHECK: Duration = Duration::from_millis(20);
 
 impl MemoryConsumer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -38,7 +44,7 @@ impl MemoryConsumer {
             StartOffset::Earliest => partition.start_offset(),
             StartOffset::Latest => partition.end_offset(),
         };
-        Ok(Assigned { partition, position, end: None })
+        Ok(Assigned { partition, position, end: None, reached_end: None })
     }
 
     fn has(&self, name: &TopicPartition) -> bool {
@@ -93,15 +99,20 @@ impl Consumer for MemoryConsumer {
     ) -> Result<Option<Box<dyn RecordBatch>>, BrokerError> {
         let assigned = self.slots.get_mut(slot.0).and_then(Option::as_mut);
         let assigned = assigned.ok_or_else(|| unassigned(slot))?;
-        let (batch, end) = assigned.partition.read(assigned.position, max_records)?;
-        assigned.end = Some(end);
-        Ok(batch.map(|batch| {
-            assigned.position = batch.next_offset();
-            Box::new(batch) as Box<dyn RecordBatch>
-        }))
+        self.shared.expire_transactions(&assigned.partition);
+        let fetched = assigned.partition.read(assigned.position, max_records)?;
+        assigned.end = Some(fetched.end);
+        assigned.position = fetched.position;
+        if fetched.position == fetched.stable_end {
+            assigned.reached_end = Some(fetched.position);
+        }
+        Ok(fetched.batch.map(|batch| Box::new(batch) as Box<dyn RecordBatch>))
     }
 
     fn wait(&mut self, timeout: Duration) {
+        let mut assigned = self.slots.iter().flatten();
+        let is_held_back = assigned.any(|one| one.partition.transaction_deadline().is_some());
+        let timeout = if is_held_back { timeout.min(CLOCK_CHECK) } else { timeout };
         let at_end = |assigned: &Assigned| assigned.partition.is_at_end(assigned.position);
         self.signal.wait(timeout, || !self.slots.iter().flatten().all(at_end));
     }
@@ -115,8 +126,7 @@ impl Consumer for MemoryConsumer {
     }
 
     fn reached_end(&self, slot: Slot) -> Option<i64> {
-        let assigned = self.slots.get(slot.0)?.as_ref()?;
-        assigned.end.filter(|_| assigned.partition.is_at_end(assigned.position))
+        self.slots.get(slot.0)?.as_ref()?.reached_end
     }
 }
 

@@ -25,10 +25,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use super::isolation::Outcome;
 use super::lock;
+use super::offsets::Offsets;
 use super::range::range_assignment;
 use super::topic::Topics;
-use crate::broker::{BrokerError, BrokerErrorKind, CommittedOffset, GroupSettings};
+use crate::broker::{
+    BrokerError, BrokerErrorKind, CommittedOffset, GroupMemberInfo, GroupMetadata, GroupSettings,
+};
 use crate::ids::TopicPartition;
 
 /// What the group is doing.
@@ -115,7 +119,7 @@ pub(super) struct GroupState {
     /// The partition counts that the assignment was made for, and when they were last looked at.
     partition_counts: BTreeMap<String, i32>,
     topics_version: u64,
-    offsets: BTreeMap<TopicPartition, CommittedOffset>,
+    offsets: Offsets,
     /// Grows with every change that a waiting member wants to know of.
     version: u64,
 }
@@ -144,7 +148,7 @@ impl GroupState {
             rebalance_deadline: Duration::ZERO,
             partition_counts: BTreeMap::new(),
             topics_version: 0,
-            offsets: BTreeMap::new(),
+            offsets: Offsets::default(),
             version: 0,
         }
     }
@@ -186,6 +190,15 @@ impl GroupState {
             member.expires_at = now + member.session_timeout;
             self.complete_if_all_rejoined(now);
         }
+    }
+
+    /// Who is a member, in the order of ids.
+    pub(super) fn members(&self) -> Vec<GroupMemberInfo> {
+        let info = |id: &String| {
+            let client_id = id.rsplit_once('-').map_or(id.as_str(), |(client_id, _)| client_id);
+            GroupMemberInfo { member_id: id.clone(), client_id: client_id.to_owned() }
+        };
+        self.members.keys().map(info).collect()
     }
 
     /// Notes that the member is alive; false if the group does not know it.
@@ -239,6 +252,11 @@ impl GroupState {
         }
     }
 
+    /// The present generation as the member would be asked for it; `None` when the group does not count it.
+    pub(super) fn generation_of(&self, id: &str) -> Option<i32> {
+        self.members.contains_key(id).then_some(self.generation)
+    }
+
     /// Stores offsets for a member of the present generation.
     pub(super) fn commit(
         &mut self,
@@ -246,26 +264,63 @@ impl GroupState {
         generation: i32,
         offsets: &[(TopicPartition, CommittedOffset)],
     ) -> Result<(), BrokerError> {
-        if generation != self.generation || !self.members.contains_key(id) {
-            return Err(BrokerError::new(
-                BrokerErrorKind::NotAMember,
-                format!(
-                    "group {} is at generation {}: member {id:?} of generation {generation} is fenced",
-                    self.name, self.generation
-                ),
-            ));
-        }
-        self.offsets.extend(offsets.iter().cloned());
+        self.check_member(id, generation)?;
+        self.offsets.commit(offsets);
         Ok(())
     }
 
+    /// Keeps offsets until the producer's transaction ends.
+    pub(super) fn add_pending(
+        &mut self,
+        producer: u64,
+        deadline: Duration,
+        member: &GroupMetadata,
+        offsets: &[(TopicPartition, CommittedOffset)],
+    ) -> Result<(), BrokerError> {
+        // KAFKA: whether the group is between two generations does not matter.
+        self.check_member(&member.member_id, member.generation).map_err(|error| {
+            BrokerError::new(BrokerErrorKind::TransactionAborted, error.to_string())
+                .with_source(error)
+        })?;
+        self.offsets.add_pending(producer, deadline, offsets);
+        Ok(())
+    }
+
+    /// Makes the pending offsets of the producer's transaction count, or forgets them.
+    pub(super) fn end_transaction(&mut self, producer: u64, outcome: Outcome) {
+        if self.offsets.end_transaction(producer, outcome) {
+            self.version += 1;
+        }
+    }
+
+    fn check_member(&self, id: &str, generation: i32) -> Result<(), BrokerError> {
+        let known = self.members.contains_key(id);
+        if known && generation == self.generation {
+            return Ok(());
+        }
+        let kind = if known { BrokerErrorKind::Rebalancing } else { BrokerErrorKind::NotAMember };
+        let message = format!(
+            "group {} is at generation {}: member {id:?} of generation {generation} is fenced",
+            self.name, self.generation
+        );
+        Err(BrokerError::new(kind, message))
+    }
+
+    /// The offsets that count now.
     pub(super) fn committed(&self, partitions: &[TopicPartition]) -> Vec<Option<CommittedOffset>> {
-        partitions.iter().map(|partition| self.offsets.get(partition).cloned()).collect()
+        partitions.iter().map(|partition| self.offsets.committed(partition)).collect()
+    }
+
+    /// While a transaction with offsets of these partitions is open: when the first such is aborted for its
+    /// age.
+    pub(super) fn pending_until(&self, partitions: &[TopicPartition]) -> Option<Duration> {
+        partitions.iter().filter_map(|partition| self.offsets.pending_until(partition)).min()
     }
 
     /// Forgets what was committed for a topic.
     pub(super) fn forget_topic(&mut self, topic: &str) {
-        self.offsets.retain(|partition, _| &*partition.topic != topic);
+        self.offsets.forget_topic(topic);
+        self.version += 1;
     }
 
     fn change(&mut self, change: Change, now: Duration) {

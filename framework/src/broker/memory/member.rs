@@ -136,6 +136,12 @@ impl Local {
         Some(GroupEvent::Assigned(assignment))
     }
 
+    /// The present generation and the member's id, once it has been part of a generation.
+    fn metadata(&self, state: &GroupState) -> Option<(i32, String)> {
+        let generation = state.generation_of(&self.id).filter(|_| self.generation > 0)?;
+        Some((generation, self.id.clone()))
+    }
+
     fn step_outside(&mut self) {
         self.id.clear();
         self.generation = 0;
@@ -198,25 +204,48 @@ impl GroupMember for MemoryMember {
         for (partition, _) in offsets {
             self.shared.topics.partition(partition)?;
         }
-        self.step(|local, state, _| state.commit(&local.id, local.generation, offsets))
+        self.step(|local, state, _| {
+            if local.standing == Standing::Joining && local.metadata(state).is_some() {
+                // KAFKA: the coordinator would answer only behind the join that is under way.
+                let message =
+                    format!("group {} is between two generations", self.settings.group_id);
+                return Err(BrokerError::new(BrokerErrorKind::Rebalancing, message));
+            }
+            state.commit(&local.id, local.generation, offsets)
+        })
     }
 
     fn committed(
         &self,
         partitions: &[TopicPartition],
-        _timeout: Duration,
+        timeout: Duration,
     ) -> Result<Vec<Option<CommittedOffset>>, BrokerError> {
-        Ok(self.group.step(|state| state.committed(partitions)))
+        let mut remaining = timeout;
+        loop {
+            let (pending, committed, version) = self.group.step(|state| {
+                (state.pending_until(partitions), state.committed(partitions), state.version())
+            });
+            let Some(deadline) = pending else { return Ok(committed) };
+            let now = self.now();
+            if deadline <= now {
+                self.shared.transactions.expire(now);
+                continue;
+            }
+            if remaining.is_zero() {
+                let group = &self.settings.group_id;
+                let message = format!("group {group}: a transaction with these offsets is open");
+                return Err(BrokerError::new(BrokerErrorKind::Retriable, message));
+            }
+            let slice = remaining.min(CLOCK_CHECK);
+            if !self.group.wait_for_change(version, slice) {
+                remaining -= slice;
+            }
+        }
     }
 
     fn metadata(&self) -> Option<GroupMetadata> {
-        let local = lock(&self.local);
-        let counts = local.generation > 0 && !local.id.is_empty();
-        counts.then(|| GroupMetadata {
-            group_id: self.settings.group_id.clone(),
-            generation: local.generation,
-            member_id: local.id.clone(),
-        })
+        let (generation, member_id) = self.step(|local, state, _| local.metadata(state))?;
+        Some(GroupMetadata { group_id: self.settings.group_id.clone(), generation, member_id })
     }
 
     fn leave(&self) -> Result<(), BrokerError> {

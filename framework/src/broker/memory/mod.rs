@@ -1,12 +1,15 @@
 //! The in-process broker: a faithful log for tests, demos and embedded use.
 //!
 //! - `segment`, `log`, `compaction`: the records of one partition, as plain data;
+//! - `isolation`: what of it is open, committed or aborted;
 //! - `partition`, `topic`, `configs`: what clients share, behind short locks;
-//! - `range`, `group`: the coordinator of a consumer group, a plain state machine;
+//! - `transactions`: the coordinator of transactions;
+//! - `range`, `group`, `offsets`: the coordinator of a consumer group, a plain state machine;
 //! - `consumer`, `producer`, `admin`, `member`: the ports, one file each.
 //!
 //! What always holds: time comes from the clock passed in, and nothing but retention and the expiry
-//! of sessions needs it to move; whoever waits is woken by whoever brings what it waits for. A record
+//! of sessions and transactions needs it to move; whoever waits is woken by whoever brings what it waits
+//! for; consumers see committed records only, and a record once seen is never taken back. A record
 //! costs its bytes and 32 more until retention drops it, which happens in
 //! [`MemoryBroker::run_retention`] and [`MemoryBroker::delete_records`] only.
 
@@ -15,8 +18,10 @@ mod compaction;
 mod configs;
 mod consumer;
 mod group;
+mod isolation;
 mod log;
 mod member;
+mod offsets;
 mod partition;
 mod producer;
 mod range;
@@ -24,6 +29,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,11 +38,14 @@ use self::admin::MemoryAdmin;
 use self::consumer::MemoryConsumer;
 use self::group::Group;
 use self::member::MemoryMember;
+use self::partition::Partition;
 use self::producer::MemoryProducer;
 use self::topic::Topics;
+use self::transactions::Transactions;
 use crate::broker::{
     Admin, Broker, BrokerError, CommittedOffset, Consumer, ConsumerRole, GroupMember,
-    GroupSettings, NewTopic, OutgoingRecord, Producer, ProducerSettings, RawRecord, RecordBatch,
+    GroupMemberInfo, GroupSettings, NewTopic, OutgoingRecord, Producer, ProducerSettings,
+    RawRecord, RecordBatch,
 };
 use crate::ids::TopicPartition;
 use crate::record::{Headers, Timestamp};
@@ -55,6 +64,7 @@ struct Shared {
     topics: Arc<Topics>,
     /// Guards the map only; whoever uses a group takes it out first.
     groups: Mutex<BTreeMap<String, Arc<Group>>>,
+    transactions: Transactions,
     /// Held by the one that runs retention: nobody else compacts meanwhile.
     cleaning: Mutex<()>,
 }
@@ -85,8 +95,13 @@ impl From<RawRecord<'_>> for StoredRecord {
 impl MemoryBroker {
     /// An empty broker that lives by `clock`.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let topics = Arc::default();
-        let shared = Shared { clock, topics, groups: Mutex::default(), cleaning: Mutex::default() };
+        let shared = Shared {
+            clock,
+            topics: Arc::default(),
+            groups: Mutex::default(),
+            transactions: Transactions::default(),
+            cleaning: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -116,7 +131,8 @@ impl MemoryBroker {
         partition.append_at(offset, segment::NewRecord { timestamp, key, value, headers })
     }
 
-    /// Copies the records of a partition from the first at or above `from_offset` to the end.
+    /// Copies the records of a partition from the first at or above `from_offset` to the end, as a consumer
+    /// sees them: without aborted ones, and up to the first that is not committed yet.
     pub fn records(
         &self,
         topic: &str,
@@ -125,12 +141,14 @@ impl MemoryBroker {
     ) -> Result<Vec<StoredRecord>, BrokerError> {
         let partition = self.shared.topics.partition(&TopicPartition::new(topic, partition))?;
         let mut records = Vec::new();
+        self.shared.expire_transactions(&partition);
         let mut position = from_offset;
-        while let Some(batch) = partition.read(position, usize::MAX)?.0 {
+        loop {
+            let fetched = partition.read(position, usize::MAX)?;
+            position = fetched.position;
+            let Some(batch) = fetched.batch else { return Ok(records) };
             records.extend((0..batch.len()).map(|index| batch.record(index).into()));
-            position = batch.next_offset();
         }
-        Ok(records)
     }
 
     /// Drops the records of a partition before `offset`, for good.
@@ -190,6 +208,17 @@ impl Broker for MemoryBroker {
 }
 
 impl Shared {
+    /// Aborts open transactions of the partition that are too old. The clock is read only while there are
+    /// open ones.
+    fn expire_transactions(&self, partition: &Partition) {
+        if let Some(deadline) = partition.transaction_deadline() {
+            let now = self.clock.monotonic();
+            if deadline <= now {
+                self.transactions.expire(now);
+            }
+        }
+    }
+
     /// The group of that name, which is there from the first time somebody asks.
     fn group(&self, name: &str) -> Arc<Group> {
         let mut groups = lock(&self.groups);
@@ -207,6 +236,18 @@ impl Shared {
             || vec![None; partitions.len()],
             |group| group.step(|state| state.committed(partitions)),
         )
+    }
+
+    /// The members of a group, without those whose time is over.
+    fn group_members(&self, name: &str) -> Vec<GroupMemberInfo> {
+        let group = lock(&self.groups).get(name).cloned();
+        let now = self.clock.monotonic();
+        group.map_or_else(Vec::new, |group| {
+            group.step(|state| {
+                state.expire(now);
+                state.members()
+            })
+        })
     }
 
     fn delete_topic(&self, name: &str) -> Result<(), BrokerError> {

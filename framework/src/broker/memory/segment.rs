@@ -153,6 +153,11 @@ impl Segment {
         }
     }
 
+    /// The offset of the record at `index`, if there is one.
+    pub(super) fn offset_of(&self, index: usize) -> Option<i64> {
+        self.index.get(index).map(|entry| self.base_offset + i64::from(entry.offset_delta))
+    }
+
     /// A segment of its own with `len` records from `start`: one copy of the bytes between, and one
     /// of the index. Not of a copy again.
     pub(super) fn copy_of(&self, start: usize, len: usize) -> Self {

@@ -1,7 +1,19 @@
 //! Membership: which tasks this process runs. The rest of the runtime knows tasks only; what stands behind
 //! this seam knows groups, leaders and messages.
 
-mod group;
+mod assignor;
+mod compatible;
+mod ids;
+mod leader;
+mod leadership;
+mod log;
+mod log_membership;
+mod member;
+mod messages;
+#[cfg(test)]
+mod simulation;
+mod timers;
+mod view;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -12,7 +24,7 @@ use crate::error::Error;
 use crate::ids::{TaskId, TopicPartition};
 use crate::runtime::commit::Offsets;
 
-pub(crate) use group::GroupMembership;
+pub(crate) use log_membership::{Enrolment, LogMembership, PlannedTask};
 
 /// What a process is to do for which tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,6 +51,8 @@ pub(crate) enum MembershipEvent {
     /// The group has dropped the process: stop all tasks and commit nothing, then
     /// [`rejoin`](Membership::rejoin).
     Lost,
+    /// This member has asked all instances of the application to stop.
+    ShutdownRequested(String),
 }
 
 /// What the process tells the others about itself.
@@ -65,6 +79,8 @@ pub(crate) trait Membership: Debug + Send + Sync {
     fn rejoin(&self) -> Result<(), Error>;
     /// Tells the others what has changed; what has not changed is not sent again.
     fn report(&self, report: &MemberReport) -> Result<(), Error>;
+    /// Asks all instances of the application to stop, this one's others included.
+    fn shut_down_application(&self) -> Result<(), Error>;
     /// Who the process is in its group at this moment; `None` while the group does not count it.
     fn metadata(&self) -> Option<GroupMetadata>;
     /// Commits offsets with the member's identity; refused as
@@ -77,6 +93,7 @@ pub(crate) trait Membership: Debug + Send + Sync {
         partitions: &[TopicPartition],
         timeout: Duration,
     ) -> Result<Vec<Option<CommittedOffset>>, Error>;
-    /// Leaves the group; whoever holds tasks by then has released them.
+    /// Leaves the group, with all tasks released or given up; polling says nothing from then on, unless
+    /// the group is [joined anew](Membership::rejoin).
     fn leave(&self) -> Result<(), Error>;
 }

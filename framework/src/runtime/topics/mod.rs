@@ -45,11 +45,6 @@ impl TopicPlan {
         &self.repartition
     }
 
-    /// The source topics, to subscribe to.
-    pub(crate) fn source_topics(&self) -> Vec<String> {
-        self.partitions.keys().cloned().collect()
-    }
-
     /// What has happened to the source topics since: deleted ones, and others with more partitions, which
     /// nobody reads. Each with what to do.
     pub(crate) fn changes(&self, admin: &dyn Admin) -> Result<Vec<String>, Error> {
@@ -126,17 +121,6 @@ pub(crate) fn prepare(
         if subtopology.global {
             plan.global.extend(known);
             continue;
-        }
-        if known.iter().map(|(_, count)| count).collect::<BTreeSet<_>>().len() > 1 {
-            let list: Vec<_> =
-                known.iter().map(|(name, count)| format!("{name} has {count}")).collect();
-            problems.push(format!(
-                "sub-topology {} reads topics with different numbers of partitions ({}): the range \
-                 strategy cannot keep their partitions on one member; give the topics the same number, \
-                 or put repartition() in between",
-                subtopology.id,
-                list.join(", ")
-            ));
         }
         let tasks = known.iter().map(|(_, count)| *count).max().unwrap_or(0);
         plan.tasks

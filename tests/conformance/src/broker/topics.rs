@@ -1,7 +1,7 @@
 //! Topics, their configs and their offsets.
 
-use kstream::TopicPartition;
 use kstream::broker::{Admin, BrokerErrorKind, NewTopic, StartOffset};
+use kstream::{TopicId, TopicPartition};
 
 use super::{BrokerUnderTest, Case, assign, create_topic, send, values};
 
@@ -12,6 +12,7 @@ pub(super) const CASES: &[Case] = &[
     ("topics-configs", configs_are_read_back_with_the_defaults),
     ("topics-refused", unknown_configs_and_bad_values_are_refused),
     ("topics-delete", a_deleted_topic_is_gone),
+    ("topics-ids", a_topic_created_anew_has_another_id),
     ("topics-offsets", beginning_and_end_offsets_are_told_in_the_order_asked),
     ("topics-delete-records", deleted_records_are_gone_and_offsets_go_on),
 ];
@@ -94,6 +95,24 @@ fn a_deleted_topic_is_gone(test: &BrokerUnderTest<'_>) {
     test.wait_until("the new topic to be empty", || {
         admin.end_offsets(&partition).is_ok_and(|ends| ends == [0])
     });
+}
+
+fn a_topic_created_anew_has_another_id(test: &BrokerUnderTest<'_>) {
+    test.create_topic("topics-ids", 1);
+    test.create_topic("topics-ids-other", 1);
+    let admin = test.admin();
+    let asked = ["topics-ids-other", "topics-ids-none", "topics-ids", "topics-ids"];
+    let ids = admin.topic_ids(&asked).unwrap();
+    let [Some(other), None, Some(first), Some(again)] = &ids[..] else { panic!("{ids:?}") };
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+    assert_eq!(TopicId::parse(first).unwrap().to_string(), *first);
+    assert_eq!(admin.topic_ids(&asked).unwrap(), ids, "an id stays");
+    admin.delete_topics(&["topics-ids"]).unwrap().pop().unwrap().unwrap();
+    test.wait_until("the name to be free", || create_topic(&*admin, "topics-ids", 1, &[]).is_ok());
+    let anew = admin.topic_ids(&["topics-ids"]).unwrap().pop().unwrap().unwrap();
+    assert_ne!(anew, *first);
+    assert!(admin.topic_ids(&[]).unwrap().is_empty());
 }
 
 fn beginning_and_end_offsets_are_told_in_the_order_asked(test: &BrokerUnderTest<'_>) {

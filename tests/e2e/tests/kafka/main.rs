@@ -5,6 +5,7 @@
 
 mod cluster;
 mod outages;
+mod recreated;
 
 use cluster::{Cluster, RECORDS, truth};
 

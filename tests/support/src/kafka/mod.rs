@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 pub use acls::{Acl, AclOperation, AclResource};
 pub use cluster::KafkaCluster;
-pub use jars::KAFKA_VERSION;
+pub use jars::{KAFKA_VERSION, kafka_streams_jars};
 pub use local::LocalKafka;
 pub use server::KafkaNode;
 

@@ -77,6 +77,10 @@ pub(super) const RESTORE: &[(&str, &str)] = &[
 
 pub(super) const PRODUCER: &[(&str, &str)] = &[
     ("acks", "all"),
+    // KAFKA: a call of a transaction that waits for a coordinator whose broker has left the cluster is looked
+    // at again only when the state of some connection changes (librdkafka issues 5456 and 5511), so idle ones
+    // are given up soon. An idle producer connects anew.
+    ("connections.max.idle.ms", "4000"),
     ("enable.idempotence", "true"),
     // KAFKA: as Kafka Streams sets it. A flush does not wait for it; a fifth less CPU than with 20.
     ("linger.ms", "100"),

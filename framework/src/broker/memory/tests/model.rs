@@ -91,7 +91,7 @@ fn append(log: &mut PartitionLog, model: &mut Model, step: &Step) {
 }
 
 fn fetch(log: &mut PartitionLog, model: &Model, from: i64, max_records: usize) {
-    let read = log.read(from, max_records);
+    let read = log.read(from, max_records).map(|read| read.batch);
     let Ok(batch) = read else {
         assert!(!model.has(from), "refused {from}, which the log has");
         return;
@@ -132,7 +132,7 @@ proptest! {
             assert_eq!(log.end_offset(), model.end());
         }
         let mut position = log.start_offset();
-        while let Some(batch) = log.read(position, usize::MAX).unwrap() {
+        while let Some(batch) = log.read(position, usize::MAX).unwrap().batch {
             fetch(&mut log, &model, position, usize::MAX);
             position = batch.next_offset();
         }
