@@ -70,7 +70,7 @@ conformance: ## compare with the recorded runs of Kafka Streams in $CONFORMANCE_
 	$(CARGO) run $(ARGS) --quiet --bin kstream-conformance
 
 outage: ## all three brokers away for a minute, under load; `make test` has twenty seconds
-	KSTREAM_OUTAGE_S=60 $(CARGO) test $(ARGS) --test kafka outage
+	KSTREAM_OUTAGE_S=60 $(CARGO) test $(ARGS) --test kafka a_full_outage
 
 bench: ## build the benchmark application; its usage says how it is called
 	$(CARGO) build $(ARGS) --bin kstream-bench

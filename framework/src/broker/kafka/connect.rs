@@ -44,25 +44,29 @@ pub(super) fn connect<R: Role>(
 
 /// The error of a broker that is there, and does not want this client.
 fn refused(bootstrap: &str, code: RDKafkaErrorCode, reason: &str) -> Option<BrokerError> {
-    let (kind, what, check) = match code {
-        RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => (
-            BrokerErrorKind::Authorization,
-            "refuses the login",
-            "check sasl.mechanism, and sasl.username and sasl.password, or where tokens come from",
-        ),
-        RDKafkaErrorCode::SSL => (
-            BrokerErrorKind::Invalid,
-            "cannot be talked to by TLS",
-            "check that ssl.ca.location names the authority that has signed the broker's certificate, \
-             that the certificate is for this host name, that the client has a certificate \
-             (ssl.certificate.location, ssl.key.location) if the broker wants one, and that this port \
-             speaks TLS at all",
-        ),
-        _ => return None,
-    };
+    let (_, kind, what, check) = REFUSALS.iter().find(|(refusal, ..)| *refusal == code)?;
     let message = format!("the Kafka broker at {bootstrap} {what} ({reason}): {check}");
-    Some(BrokerError::new(kind, message).with_source(code))
+    Some(BrokerError::new(*kind, message).with_source(code))
 }
+
+const LOGIN: &str =
+    "check sasl.mechanism, and sasl.username and sasl.password, or where tokens come from";
+const TLS: &str = "check that ssl.ca.location names the authority that has signed the broker's \
+                   certificate, that the certificate is for this host name, that the client has a \
+                   certificate (ssl.certificate.location, ssl.key.location) if the broker wants one, and \
+                   that this port speaks TLS at all";
+
+/// What waiting does not mend: code, how to react, what the broker does, and what to look at.
+const REFUSALS: [(RDKafkaErrorCode, BrokerErrorKind, &str, &str); 3] = [
+    (RDKafkaErrorCode::Authentication, BrokerErrorKind::Authorization, "refuses the login", LOGIN),
+    (
+        RDKafkaErrorCode::SaslAuthenticationFailed,
+        BrokerErrorKind::Authorization,
+        "refuses the login",
+        LOGIN,
+    ),
+    (RDKafkaErrorCode::SSL, BrokerErrorKind::Invalid, "cannot be talked to by TLS", TLS),
+];
 
 /// Shows at start what is wrong with the settings of single roles: makes a client for each of them, and
 /// connects it where the role logs in on its own.

@@ -145,13 +145,13 @@ pub(super) fn broker_error_with(code: Code, what: impl Display, detail: &str) ->
 /// What is missing where the call itself does not need something else: an application reads the topics that
 /// it asks about.
 fn usual_right(code: Code) -> Option<&'static str> {
-    match code {
-        Code::TopicAuthorizationFailed => Some("READ on this topic"),
-        Code::GroupAuthorizationFailed => Some("READ on this group"),
-        Code::TransactionalIdAuthorizationFailed => Some("WRITE on this transactional id"),
-        Code::ClusterAuthorizationFailed => Some("IDEMPOTENT_WRITE on the cluster"),
-        _ => None,
-    }
+    const RIGHTS: [(Code, &str); 4] = [
+        (Code::TopicAuthorizationFailed, "READ on this topic"),
+        (Code::GroupAuthorizationFailed, "READ on this group"),
+        (Code::TransactionalIdAuthorizationFailed, "WRITE on this transactional id"),
+        (Code::ClusterAuthorizationFailed, "IDEMPOTENT_WRITE on the cluster"),
+    ];
+    RIGHTS.iter().find(|(failed, _)| *failed == code).map(|(_, right)| *right)
 }
 
 /// The error of a call that needs a right of its own on a topic, for example `WRITE`.

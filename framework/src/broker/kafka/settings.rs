@@ -112,7 +112,7 @@ impl fmt::Debug for KafkaSettings {
         let mut shown = f.debug_struct("KafkaSettings");
         shown.field("properties", &names.collect::<Vec<_>>());
         shown.field("oauth_tokens", &self.oauth_tokens.is_some());
-        shown.field("connect_timeout", &self.connect_timeout).finish()
+        shown.field("connect_timeout", &self.connect_timeout).finish_non_exhaustive()
     }
 }
 

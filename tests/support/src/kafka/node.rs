@@ -165,8 +165,8 @@ fn properties(settings: &NodeSettings<'_>, ports: &BTreeMap<String, u16>) -> Str
          group.min.session.timeout.ms=500\n\
          log.cleaner.dedupe.buffer.size=16777216\n",
         voters.join(","),
-        ports.iter().map(|(name, port)| format!("{name}://127.0.0.1:{port},")).collect::<String>(),
-        options.listeners.iter().map(|l| format!("{}:{},", l.name, l.protocol)).collect::<String>(),
+        list(ports.iter().map(|(name, port)| format!("{name}://127.0.0.1:{port},"))),
+        list(options.listeners.iter().map(|l| format!("{}:{},", l.name, l.protocol))),
         dir.join("data").display()
     );
     let listeners = options.listeners.iter().flat_map(|listener| {
@@ -176,6 +176,11 @@ fn properties(settings: &NodeSettings<'_>, ports: &BTreeMap<String, u16>) -> Str
     });
     let further = options.properties.iter().map(|(name, value)| format!("{name}={value}\n"));
     text + &listeners.chain(further).collect::<String>()
+}
+
+/// Entries that end with a comma, in front of one that does not.
+fn list(entries: impl Iterator<Item = String>) -> String {
+    entries.collect()
 }
 
 #[cfg(test)]

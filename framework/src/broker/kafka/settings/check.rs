@@ -41,9 +41,11 @@ fn problem(name: &str, value: &str) -> Option<String> {
     }
     // One property at a time: librdkafka stops at the first that is wrong.
     let tried = ClientConfig::new().set(name, value).create_native_config();
-    let reason = match tried.err()? {
-        KafkaError::ClientConfig(_, reason, _, _) => reason,
-        error => error.to_string(),
+    let error = tried.err()?;
+    let reason = if let KafkaError::ClientConfig(_, reason, _, _) = &error {
+        reason.clone()
+    } else {
+        error.to_string()
     };
     let hint = match name {
         "sasl.oauthbearer.method" => "; fetch tokens by KafkaSettings::oauth_tokens",
