@@ -14,8 +14,6 @@ use kstream::broker::{
 };
 use kstream_test_support::wait_until;
 
-use crate::app::SOON;
-
 /// The value of records that may be refused when they have been taken.
 pub(crate) const LATE_REFUSAL: &[u8] = b"refuse me";
 

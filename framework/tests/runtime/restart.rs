@@ -44,10 +44,7 @@ fn what_is_in_hand_at_the_stop_is_committed() {
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
     };
     let all = u32::try_from(FIRST).unwrap();
-    kstream_test_support::wait_until(crate::app::SOON, "all records", || {
-        processed() >= f64::from(all)
-    })
-    .unwrap();
+    wait_until(SOON, "all records", || processed() >= f64::from(all)).unwrap();
     assert_eq!(length(&broker, OUTPUT), 0, "the record cache holds all back");
     streams.close().unwrap();
     wait_until_committed(&broker, INPUT);

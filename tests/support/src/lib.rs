@@ -12,15 +12,17 @@ mod kafka;
 mod ports;
 mod postgres;
 mod process;
+mod tls;
 mod wait;
 
 pub use chromium::{Chromium, Page};
 pub use error::SupportError;
 pub use kafka::{
-    KAFKA_VERSION, KafkaCluster, KafkaNode, KafkaOptions, KafkaServer, LocalKafka,
-    kafka_streams_jars,
+    Acl, AclOperation, AclResource, KAFKA_VERSION, KafkaCluster, KafkaListener, KafkaNode,
+    KafkaOptions, KafkaServer, LocalKafka, kafka_streams_jars,
 };
 pub use ports::free_port;
 pub use postgres::PostgresServer;
 pub use process::Process;
+pub use tls::{Certificate, CertificateAuthority};
 pub use wait::{poll_until, wait_until};

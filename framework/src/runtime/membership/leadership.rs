@@ -102,6 +102,7 @@ impl Leadership {
 
     /// The group has given this process the log's partition, in this generation.
     pub(super) fn begin(&mut self, generation: i32) {
+        self.leader.new_generation();
         self.term = Some(Term { generation, end: None, members: None });
     }
 

@@ -33,7 +33,8 @@ impl LocalKafka {
     /// # Errors
     /// When Java or Maven is missing, the artifacts cannot be fetched, or the broker does not come up.
     pub fn start(&self) -> Result<String, SupportError> {
-        let options = &KafkaOptions { jvm: vec!["-Xmx1g".to_owned()], properties: Vec::new() };
+        let jvm = vec!["-Xmx1g".to_owned()];
+        let options = &KafkaOptions { jvm, ..KafkaOptions::default() };
         let (dir, port, controller_ports) =
             (&*self.dir, self.port, &[self.port + CONTROLLER_OFFSET]);
         let node = Node::create(&NodeSettings { dir, id: 1, port, controller_ports, options })?;

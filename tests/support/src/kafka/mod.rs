@@ -4,18 +4,21 @@
 //! with the value. [`LocalKafka`] is a single node in a folder of the user's cache, which stays until it is
 //! stopped; the program `kafka-local` drives it.
 
+mod acls;
 mod cluster;
 mod jars;
 mod local;
 mod node;
 mod probe;
 mod server;
+mod wire;
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+pub use acls::{Acl, AclOperation, AclResource};
 pub use cluster::KafkaCluster;
 pub use jars::{KAFKA_VERSION, kafka_streams_jars};
 pub use local::LocalKafka;
@@ -34,13 +37,45 @@ pub struct KafkaOptions {
     pub jvm: Vec<String>,
     /// Further lines for `server.properties`; they win over ours.
     pub properties: Vec<(String, String)>,
+    /// Further listeners for clients, beside the plain one.
+    pub listeners: Vec<KafkaListener>,
+    /// Users of SASL/SCRAM, known from the start: mechanism, name, password.
+    pub scram_users: Vec<[String; 3]>,
+}
+
+/// A port on which clients have to encrypt, to log in, or both.
+#[derive(Debug, Clone)]
+pub struct KafkaListener {
+    /// Its name, in capital letters.
+    pub name: String,
+    /// `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`.
+    pub protocol: String,
+    /// Its properties, without `listener.name.….` in front.
+    pub properties: Vec<(String, String)>,
+}
+
+impl KafkaListener {
+    /// A listener with these properties.
+    pub fn new(name: &str, protocol: &str, properties: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self {
+            name: name.to_owned(),
+            protocol: protocol.to_owned(),
+            properties: properties.iter().map(owned).collect(),
+        }
+    }
 }
 
 impl Default for KafkaOptions {
     /// A small heap, and little compilation: tests start many brokers and give each little to do.
     fn default() -> Self {
         let jvm = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
-        Self { jvm: jvm.map(str::to_owned).to_vec(), properties: Vec::new() }
+        Self {
+            jvm: jvm.map(str::to_owned).to_vec(),
+            properties: Vec::new(),
+            listeners: Vec::new(),
+            scram_users: Vec::new(),
+        }
     }
 }
 
@@ -57,7 +92,8 @@ impl KafkaOptions {
             ("background.threads", "2"),
         ];
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Self { jvm: jvm.map(str::to_owned).to_vec(), properties: properties.map(owned).to_vec() }
+        let jvm = jvm.map(str::to_owned).to_vec();
+        Self { jvm, properties: properties.map(owned).to_vec(), ..Self::default() }
     }
 }
 

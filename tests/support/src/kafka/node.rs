@@ -1,12 +1,13 @@
 //! One node: its folder, its configuration, how it is started, and when it is ready.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::jars::kafka_jars;
 use super::{DEADLINE, KafkaOptions, probe};
 use crate::process::run;
-use crate::{SupportError, poll_until};
+use crate::{SupportError, free_port, poll_until};
 
 /// Any fixed id will do: clusters of different tests never meet.
 const CLUSTER_ID: &str = "a3N0cmVhbS10ZXN0LTAwMQ";
@@ -32,6 +33,8 @@ pub(super) struct Node {
     jars: PathBuf,
     jvm: Vec<String>,
     port: u16,
+    /// The ports of further listeners by their names.
+    listeners: BTreeMap<String, u16>,
 }
 
 impl Node {
@@ -40,7 +43,12 @@ impl Node {
         let dir = settings.dir;
         std::fs::create_dir_all(dir)
             .map_err(SupportError::io(format!("create {}", dir.display())))?;
+        let listeners = settings.options.listeners.iter();
+        let listeners = listeners
+            .map(|listener| Ok((listener.name.clone(), free_port()?)))
+            .collect::<Result<BTreeMap<_, _>, SupportError>>()?;
         let node = Self {
+            listeners,
             dir: dir.to_owned(),
             log: dir.join("server.log"),
             jars: kafka_jars()?,
@@ -50,12 +58,15 @@ impl Node {
         let config = node.config();
         if !config.exists() {
             let format = dir.join("format.properties");
-            std::fs::write(&format, properties(settings))
+            std::fs::write(&format, properties(settings, &node.listeners))
                 .map_err(SupportError::io(format!("write {}", format.display())))?;
-            run(node
-                .java("kafka.tools.StorageTool")
-                .args(["format", "--cluster-id", CLUSTER_ID, "--config"])
-                .arg(&format))?;
+            let mut tool = node.java("kafka.tools.StorageTool");
+            tool.args(["format", "--cluster-id", CLUSTER_ID, "--config"]).arg(&format);
+            for [mechanism, name, password] in &settings.options.scram_users {
+                tool.arg("--add-scram");
+                tool.arg(format!("{mechanism}=[name={name},password={password}]"));
+            }
+            run(&mut tool)?;
             std::fs::rename(&format, &config)
                 .map_err(SupportError::io(format!("create {}", config.display())))?;
         }
@@ -64,6 +75,15 @@ impl Node {
 
     pub(super) fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address of a further listener.
+    pub(super) fn listener(&self, name: &str) -> Option<String> {
+        Some(format!("127.0.0.1:{}", self.listeners.get(name)?))
     }
 
     pub(super) fn log(&self) -> &Path {
@@ -112,7 +132,7 @@ impl Node {
     }
 }
 
-fn properties(settings: &NodeSettings<'_>) -> String {
+fn properties(settings: &NodeSettings<'_>, ports: &BTreeMap<String, u16>) -> String {
     let NodeSettings { dir, id, port, controller_ports, options } = settings;
     let voters: Vec<_> = (1..)
         .zip(controller_ports.iter())
@@ -126,8 +146,8 @@ fn properties(settings: &NodeSettings<'_>) -> String {
         "process.roles=broker,controller\n\
          node.id={id}\n\
          controller.quorum.voters={}\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},{}CONTROLLER://127.0.0.1:{controller_port}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,{}CONTROLLER:PLAINTEXT\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={}\n\
          auto.create.topics.enable=false\n\
@@ -145,19 +165,28 @@ fn properties(settings: &NodeSettings<'_>) -> String {
          group.min.session.timeout.ms=500\n\
          log.cleaner.dedupe.buffer.size=16777216\n",
         voters.join(","),
+        ports.iter().map(|(name, port)| format!("{name}://127.0.0.1:{port},")).collect::<String>(),
+        options.listeners.iter().map(|l| format!("{}:{},", l.name, l.protocol)).collect::<String>(),
         dir.join("data").display()
     );
+    let listeners = options.listeners.iter().flat_map(|listener| {
+        let prefix = format!("listener.name.{}.", listener.name.to_lowercase());
+        let properties = listener.properties.iter();
+        properties.map(move |(name, value)| format!("{prefix}{name}={value}\n"))
+    });
     let further = options.properties.iter().map(|(name, value)| format!("{name}={value}\n"));
-    text + &further.collect::<String>()
+    text + &listeners.chain(further).collect::<String>()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::KafkaListener;
     use super::*;
 
     fn text(id: usize, controller_ports: &[u16], options: &KafkaOptions) -> String {
         let dir = Path::new("/node");
-        properties(&NodeSettings { dir, id, port: 1, controller_ports, options })
+        let ports = options.listeners.iter().map(|listener| (listener.name.clone(), 9)).collect();
+        properties(&NodeSettings { dir, id, port: 1, controller_ports, options }, &ports)
     }
 
     #[test]
@@ -167,6 +196,16 @@ mod tests {
         let text = text(1, &[2], &options);
         assert!(text.contains("log.dirs=/node/data\n"));
         assert!(text.ends_with("num.partitions=7\n"));
+    }
+
+    #[test]
+    fn further_listeners_have_their_own_protocols_and_properties() {
+        let listeners =
+            vec![KafkaListener::new("LOGIN", "SASL_SSL", &[("ssl.client.auth", "none")])];
+        let text = text(1, &[2], &KafkaOptions { listeners, ..KafkaOptions::default() });
+        assert!(text.contains("PLAINTEXT://127.0.0.1:1,LOGIN://127.0.0.1:9,CONTROLLER"), "{text}");
+        assert!(text.contains("PLAINTEXT:PLAINTEXT,LOGIN:SASL_SSL,CONTROLLER:PLAINTEXT"), "{text}");
+        assert!(text.contains("\nlistener.name.login.ssl.client.auth=none\n"), "{text}");
     }
 
     #[test]

@@ -1,16 +1,12 @@
-//! Asks a broker how it sees its cluster, in its own protocol and without a client library.
+//! Asks a broker how it sees its cluster.
 
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::io;
 
-const TIMEOUT: Duration = Duration::from_secs(2);
-/// No test's metadata is larger.
-const MAX_ANSWER: usize = 16 << 20;
+use super::wire::{Answer, ask};
 
-/// Metadata request, version 1, for all topics: size, API key 3, version, correlation id, client id,
-/// no list of topics.
-const REQUEST: &[u8] = b"\0\0\0\x13\0\x03\0\x01\0\0\0\x07\0\x05probe\xff\xff\xff\xff";
+/// Metadata request, version 1, for all topics: API key 3, version, correlation id, client id, no list of
+/// topics.
+const REQUEST: &[u8] = b"\0\x03\0\x01\0\0\0\x07\0\x05probe\xff\xff\xff\xff";
 
 /// A cluster as one of its brokers sees it.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,20 +19,8 @@ pub(super) struct View {
 
 /// The cluster as the broker on this loopback port sees it.
 pub(super) fn view(port: u16) -> io::Result<View> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.write_all(REQUEST)?;
-    let mut size = [0; 4];
-    stream.read_exact(&mut size)?;
-    let size = usize::try_from(i32::from_be_bytes(size)).unwrap_or(0).min(MAX_ANSWER);
-    let mut answer = vec![0; size];
-    stream.read_exact(&mut answer)?;
-    Answer(&answer).view()
+    Answer(&ask(port, REQUEST)?).view()
 }
-
-/// What is left to read of an answer.
-struct Answer<'a>(&'a [u8]);
 
 impl Answer<'_> {
     fn view(mut self) -> io::Result<View> {
@@ -70,37 +54,11 @@ impl Answer<'_> {
         let complete = error == 0 && leader >= 0 && in_sync.len() == copies.len();
         Ok((!complete).then_some(partition))
     }
-
-    fn list<T>(&mut self, one: impl Fn(&mut Self) -> io::Result<T>) -> io::Result<Vec<T>> {
-        let count = self.int32()?;
-        (0..count).map(|_| one(self)).collect()
-    }
-
-    /// Text; null is empty.
-    fn string(&mut self) -> io::Result<String> {
-        let length = usize::try_from(self.int16()?).unwrap_or(0);
-        Ok(String::from_utf8_lossy(self.take(length)?).into_owned())
-    }
-
-    fn int16(&mut self) -> io::Result<i16> {
-        let bytes = self.take(2)?.try_into().map_err(io::Error::other)?;
-        Ok(i16::from_be_bytes(bytes))
-    }
-
-    fn int32(&mut self) -> io::Result<i32> {
-        let bytes = self.take(4)?.try_into().map_err(io::Error::other)?;
-        Ok(i32::from_be_bytes(bytes))
-    }
-
-    fn take(&mut self, count: usize) -> io::Result<&[u8]> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(io::ErrorKind::UnexpectedEof)?;
-        self.0 = rest;
-        Ok(taken)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     use super::*;
@@ -130,18 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn request_has_the_size_that_it_states() {
-        assert_eq!(REQUEST.len() - 4, usize::from(REQUEST[3]));
-    }
-
-    #[test]
     fn answer_of_a_broker_is_read_over_the_wire() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let answer = answer(&[1, 2], &[]);
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            stream.read_exact(&mut vec![0; REQUEST.len()]).unwrap();
+            stream.read_exact(&mut vec![0; 4 + REQUEST.len()]).unwrap();
             stream.write_all(&i32::try_from(answer.len()).unwrap().to_be_bytes()).unwrap();
             stream.write_all(&answer).unwrap();
         });

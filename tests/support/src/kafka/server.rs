@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::DEADLINE;
+use super::acls::{self, Acl};
 use super::node::Node;
 use super::probe::View;
-use crate::{Process, SupportError};
+use crate::{Process, SupportError, poll_until};
 
 /// A broker whose life a test decides about. Its data stay through all of it.
 #[derive(Debug)]
@@ -24,6 +25,28 @@ impl KafkaNode {
     /// Its own address for clients: `127.0.0.1:PORT`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// The address of a further listener.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    #[expect(clippy::expect_used, reason = "a test that misspells a name fails here")]
+    pub fn listener(&self, name: &str) -> String {
+        self.node.listener(name).expect("a listener with this name")
+    }
+
+    /// Adds rules to a broker with an authorizer, and waits until it applies them. The plain listener's principal,
+    /// `User:ANONYMOUS`, has to have the right to do so.
+    ///
+    /// # Errors
+    /// When the broker refuses one of them or does not answer.
+    pub fn add_acls(&self, acls: &[Acl<'_>]) -> Result<(), SupportError> {
+        let what = format!("rules of the broker at {}", self.bootstrap);
+        poll_until(DEADLINE, &what, || {
+            // A broker that starts may not have an authorizer yet: its first answers are refusals.
+            Ok(acls::add(self.node.port(), acls).ok())
+        })
     }
 
     /// What it printed.

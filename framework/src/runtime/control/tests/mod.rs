@@ -1,6 +1,8 @@
 //! What a membership may tell a process, and what its threads make of it: real threads and stores on the
 //! in-process broker, and a membership that says what the test makes it say.
 
+mod calls;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
