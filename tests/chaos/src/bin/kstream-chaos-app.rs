@@ -55,11 +55,8 @@ fn run(cli: &Cli) -> Result<(), String> {
             Guarantee::AtLeastOnce => ProcessingGuarantee::AtLeastOnce,
             Guarantee::ExactlyOnceV2 => ProcessingGuarantee::ExactlyOnceV2,
         });
-    let mut settings = KafkaSettings::default();
-    if let Ok(ms) = std::env::var("CHAOS_IDLE_MS") {
-        settings.producer.insert("connections.max.idle.ms".to_owned(), ms);
-    }
-    let broker = KafkaBroker::new(&cli.bootstrap, settings).map_err(|error| error.to_string())?;
+    let broker = KafkaBroker::new(&cli.bootstrap, KafkaSettings::default())
+        .map_err(|error| error.to_string())?;
     let mut streams =
         KafkaStreams::new(topology, config, broker).map_err(|error| error.report())?;
     streams.set_state_listener(|now, _| {
