@@ -131,6 +131,8 @@ impl LogReader {
             if end.is_none() {
                 end = match admin.end_offsets(std::slice::from_ref(log)) {
                     Err(error) if error.is_retriable() => None,
+                    // It was made a moment ago, and not every broker has heard of it.
+                    Err(error) if error.kind() == BrokerErrorKind::UnknownTopicOrPartition => None,
                     ends => Some(ends?.into_iter().next().unwrap_or(0)),
                 };
             }
