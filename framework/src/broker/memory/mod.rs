@@ -44,7 +44,8 @@ use self::topic::Topics;
 use self::transactions::Transactions;
 use crate::broker::{
     Admin, Broker, BrokerError, CommittedOffset, Consumer, ConsumerRole, GroupMember,
-    GroupMemberInfo, GroupSettings, NewTopic, OutgoingRecord, Producer, ProducerSettings, RawRecord, RecordBatch,
+    GroupMemberInfo, GroupSettings, NewTopic, OutgoingRecord, Producer, ProducerSettings,
+    RawRecord, RecordBatch,
 };
 use crate::ids::TopicPartition;
 use crate::record::{Headers, Timestamp};

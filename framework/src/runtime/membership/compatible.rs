@@ -15,9 +15,8 @@ pub(super) fn conflicts(joining: &MemberRecord, running: &MemberRecord) -> Vec<S
         }
         for topic in theirs.topics.keys() {
             let mut others = joining.subtopologies.iter();
-            let other = others.find(|(other, part)| {
-                *other != number && part.topics.contains_key(topic)
-            });
+            let other =
+                others.find(|(other, part)| *other != number && part.topics.contains_key(topic));
             if let Some((other, _)) = other {
                 conflicts.push(format!(
                     "topic {topic} is read by sub-topology {other} here, and by sub-topology {number} there"

@@ -122,10 +122,8 @@ impl Leader {
         self.report_unreleased(&next, now);
         let forget = self.forgotten(view, group, &next, now);
         let same = AssignmentRecord { epoch: next.epoch, ..view.assignment.clone() } == next;
-        let plan = PlanRecord {
-            subtopologies: situation.subtopologies,
-            refused: situation.refused,
-        };
+        let plan =
+            PlanRecord { subtopologies: situation.subtopologies, refused: situation.refused };
         Ok(Some(Decision {
             assignment: (!same).then_some(next),
             plan: (plan != view.plan).then_some(plan),
@@ -133,12 +131,7 @@ impl Leader {
         }))
     }
 
-    fn is_anyone_silent(
-        &mut self,
-        view: &View,
-        group: &BTreeSet<MemberId>,
-        now: Duration,
-    ) -> bool {
+    fn is_anyone_silent(&mut self, view: &View, group: &BTreeSet<MemberId>, now: Duration) -> bool {
         let speak: BTreeSet<&MemberId> =
             view.members.values().map(|record| &record.member_id).collect();
         let silent: Vec<&MemberId> = group.iter().filter(|id| !speak.contains(*id)).collect();
@@ -161,8 +154,7 @@ impl Leader {
             .collect();
         self.left.keep(|id| view.members.values().any(|r| r.left && r.member_id == *id));
         for (process, record) in view.members.iter().filter(|(_, record)| record.left) {
-            let fresh =
-                self.left.elapsed(&record.member_id, now) < self.settings.return_grace;
+            let fresh = self.left.elapsed(&record.member_id, now) < self.settings.return_grace;
             if fresh && !candidates.contains_key(process) {
                 let mut departed = situation.candidate(*process, record);
                 departed.current.retain(|task| situation.tasks.get(task) == Some(&true));

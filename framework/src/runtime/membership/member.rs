@@ -81,9 +81,8 @@ impl Member {
     fn tell(&mut self, share: &Share, assignment: &AssignmentRecord) -> Option<MembershipEvent> {
         let Share { active, standby, warm_up, .. } = share.clone();
         let before = self.told.as_ref();
-        let gained = active.iter().filter(|task| {
-            before.is_none_or(|before| !before.active.contains(*task))
-        });
+        let gained =
+            active.iter().filter(|task| before.is_none_or(|before| !before.active.contains(*task)));
         let orphaned_transactions =
             gained.filter_map(|task| assignment.orphans.get(task)).flatten().cloned().collect();
         let now = Assignment { active, standby, warm_up, orphaned_transactions: BTreeSet::new() };

@@ -285,7 +285,8 @@ mod tests {
         for key in keys {
             assert_eq!(Key::read(key.text().as_bytes()), Some(key));
         }
-        for other in ["", "members", "member/x", "released/03_1", "released/0_+3", "news/1", "Plan"] {
+        for other in ["", "members", "member/x", "released/03_1", "released/0_+3", "news/1", "Plan"]
+        {
             assert_eq!(Key::read(other.as_bytes()), None, "{other}");
         }
         assert_eq!(Key::read(&[0xff]), None);
@@ -293,7 +294,8 @@ mod tests {
 
     #[test]
     fn an_assignment_is_short_and_readable() {
-        let share = Share { member_id: MemberId::new("m-1"), active: [TASK].into(), ..Share::default() };
+        let share =
+            Share { member_id: MemberId::new("m-1"), active: [TASK].into(), ..Share::default() };
         let from = Some(Holder { process: process(1), member_id: MemberId::new("m-1"), since: 8 });
         let waiting = Waiting { from, next: None };
         let record = AssignmentRecord {

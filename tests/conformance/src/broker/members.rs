@@ -65,7 +65,10 @@ fn members_are_listed_from_their_joining_to_their_leaving(test: &BrokerUnderTest
     // Both have to have their ids.
     test.wait_until("an assignment of both", || {
         for member in [&first, &second] {
-            if matches!(member.poll(TURN).unwrap(), Some(GroupEvent::Assigned(_) | GroupEvent::Revoked(_))) {
+            if matches!(
+                member.poll(TURN).unwrap(),
+                Some(GroupEvent::Assigned(_) | GroupEvent::Revoked(_))
+            ) {
                 member.acknowledge().unwrap();
             }
         }

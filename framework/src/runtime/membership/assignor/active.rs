@@ -85,9 +85,7 @@ impl<'a> Deal<'a> {
         let able = self.crew.indices().filter(|member| self.crew.can_run(*member, id));
         able.min_by(|a, b| {
             self.compare_next(*a, *b).then_with(|| {
-                let per_thread = |member, other| {
-                    self.count(member, id) * self.crew.threads(other)
-                };
+                let per_thread = |member, other| self.count(member, id) * self.crew.threads(other);
                 per_thread(*a, *b).cmp(&per_thread(*b, *a))
             })
         })
@@ -124,9 +122,7 @@ impl<'a> Deal<'a> {
             (0, 0) => self.hand(a).cmp(&self.hand(b)),
             (0, _) => Ordering::Greater,
             (_, 0) => Ordering::Less,
-            (threads_a, threads_b) => {
-                (self.hand(a) * threads_b).cmp(&(self.hand(b) * threads_a))
-            }
+            (threads_a, threads_b) => (self.hand(a) * threads_b).cmp(&(self.hand(b) * threads_a)),
         }
     }
 
@@ -153,7 +149,8 @@ impl<'a> Deal<'a> {
         takers.sort_by(|a, b| self.compare_next(*a, *b));
         for givers in givers.chunk_by(|a, b| self.compare_load(*a, *b).is_eq()) {
             for takers in takers.chunk_by(|a, b| self.compare_next(*a, *b).is_eq()) {
-                let moves = givers.iter().flat_map(|from| takers.iter().map(move |to| (*from, *to)));
+                let moves =
+                    givers.iter().flat_map(|from| takers.iter().map(move |to| (*from, *to)));
                 let costs = moves
                     .filter(|(from, to)| from != to && self.helps(*from, *to))
                     .filter_map(|(from, to)| self.cheapest(from, to));
@@ -173,9 +170,8 @@ impl<'a> Deal<'a> {
     fn cost(&self, task: usize, from: usize, to: usize) -> Option<Cost> {
         let crew = self.crew;
         let (id, stateful) = crew.task(task)?;
-        let per_thread = |member: usize, other: usize| {
-            (self.count(member, id) * crew.threads(other)) as i128
-        };
+        let per_thread =
+            |member: usize, other: usize| (self.count(member, id) * crew.threads(other)) as i128;
         crew.can_run(to, id).then(|| {
             let surplus = per_thread(from, to) - per_thread(to, from);
             let fitness = crew.fitness(to, (id, stateful));

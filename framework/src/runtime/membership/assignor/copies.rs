@@ -63,9 +63,9 @@ fn standbys(
             let near = chosen.iter().filter(|other| same_place(crew, *member, **other)).count();
             let fitness = crew.fitness(*member, (task, true));
             // Loads per thread, compared in thousandths.
-            let load = copies.get(*member).map_or(0, |copies| {
-                (copies + 1) * 1000 / crew.threads(*member).max(1)
-            });
+            let load = copies
+                .get(*member)
+                .map_or(0, |copies| (copies + 1) * 1000 / crew.threads(*member).max(1));
             (near, fitness, load)
         });
         let Some(best) = best else { break };
@@ -85,5 +85,6 @@ fn standbys(
 fn same_place(crew: &Crew<'_>, a: usize, b: usize) -> bool {
     let tags = &crew.settings.rack_tags;
     let tag = |member: usize, name: &String| crew.member(member).and_then(|m| m.tags.get(name));
-    !tags.is_empty() && tags.iter().all(|name| tag(a, name).is_some() && tag(a, name) == tag(b, name))
+    !tags.is_empty()
+        && tags.iter().all(|name| tag(a, name).is_some() && tag(a, name) == tag(b, name))
 }

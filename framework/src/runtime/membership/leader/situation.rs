@@ -37,7 +37,11 @@ pub(super) struct Situation<'a> {
 }
 
 impl<'a> Situation<'a> {
-    pub(super) fn of(view: &'a View, group: &'a BTreeSet<MemberId>, me: Me<'_>) -> Result<Self, Error> {
+    pub(super) fn of(
+        view: &'a View,
+        group: &'a BTreeSet<MemberId>,
+        me: Me<'_>,
+    ) -> Result<Self, Error> {
         let mut situation = Self::default();
         situation.admit(view, group, me)?;
         for record in situation.accepted.values() {
@@ -145,15 +149,18 @@ impl<'a> Situation<'a> {
     }
 
     /// The next step towards a placement: what is free is given, what is not is taken.
-    pub(super) fn carry_out(&self, placement: &Placement, present: &AssignmentRecord) -> AssignmentRecord {
+    pub(super) fn carry_out(
+        &self,
+        placement: &Placement,
+        present: &AssignmentRecord,
+    ) -> AssignmentRecord {
         let epoch = present.epoch + 1;
         let mut next = AssignmentRecord { epoch, ..AssignmentRecord::default() };
         for (process, record) in &self.accepted {
             let member_id = record.member_id.clone();
             next.members.insert(*process, Share { member_id, ..Share::default() });
         }
-        let tasks: BTreeSet<TaskId> =
-            self.tasks.keys().chain(self.holds.keys()).copied().collect();
+        let tasks: BTreeSet<TaskId> = self.tasks.keys().chain(self.holds.keys()).copied().collect();
         for task in tasks {
             let target = placement.active.get(&task).copied();
             let share = target.and_then(|target| Some((target, next.members.get_mut(&target)?)));
@@ -168,19 +175,18 @@ impl<'a> Situation<'a> {
                     share.active.insert(task);
                     continue;
                 }
-                (Some(Hold::Active(process, member_id)), _) => Some(Holder {
-                    process: *process,
-                    member_id: member_id.clone(),
-                    since: epoch,
-                }),
+                (Some(Hold::Active(process, member_id)), _) => {
+                    Some(Holder { process: *process, member_id: member_id.clone(), since: epoch })
+                }
                 (Some(Hold::Leaving(holder)), _) => Some(holder.clone()),
                 (None, None) => None,
             };
             next.waiting.insert(task, Waiting { from, next: target });
         }
-        let copies = placement.standby.iter().flat_map(|(task, processes)| {
-            processes.iter().map(move |process| (task, process))
-        });
+        let copies = placement
+            .standby
+            .iter()
+            .flat_map(|(task, processes)| processes.iter().map(move |process| (task, process)));
         for (task, process) in copies {
             if let Some(share) = next.members.get_mut(process) {
                 share.standby.insert(*task);

@@ -144,10 +144,10 @@ fn a_task_is_given_only_after_it_was_released() {
         world.view.released.insert(task, record);
     }
     assert!(world.decide().unwrap().is_empty());
-    world.view.released.insert(
-        moving[2],
-        ReleasedRecord { member_id: MemberId::new("m-1"), epoch: 2 },
-    );
+    world
+        .view
+        .released
+        .insert(moving[2], ReleasedRecord { member_id: MemberId::new("m-1"), epoch: 2 });
     world.decide();
     assert_eq!(world.active(2), [moving[2]]);
     world.settle();

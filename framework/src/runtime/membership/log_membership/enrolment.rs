@@ -86,7 +86,7 @@ impl Machine {
         let process = ProcessId::new(process_id);
         let mut reader = LogReader::open(&*broker, &log, &group.client_id)?;
         let mut view = View::default();
-        reader.read_to_end(&*admin, &log, &mut view)?;
+        reader.read_what_there_is(&mut view)?;
         check_fit(&own, process, &view, &*admin, &group.group_id)?;
         let grace = group.heartbeat_interval * GRACE_HEARTBEATS;
         let settings = LeaderSettings {
@@ -98,7 +98,9 @@ impl Machine {
             transactions_end: TRANSACTIONS_END,
         };
         Ok(Self {
-            subscription: [&*log.topic].into_iter().chain(topics.keys().map(String::as_str))
+            subscription: [&*log.topic]
+                .into_iter()
+                .chain(topics.keys().map(String::as_str))
                 .map(str::to_owned)
                 .collect(),
             writer: LogWriter::new(Arc::clone(&broker), log.clone(), group.client_id),
@@ -167,4 +169,3 @@ fn check_fit(
         running.flat_map(|(_, record)| conflicts(own, record)).collect();
     if reasons.is_empty() { Ok(()) } else { Err(refusal(reasons.iter())) }
 }
-

@@ -106,9 +106,7 @@ impl Machine {
         let Standing::Arrived(arrival) = &mut self.standing else { return Ok(()) };
         let before = self.view.members.get(&self.process);
         let stranger = before.filter(|record| {
-            !record.left
-                && record.member_id != arrival.id
-                && !self.past.contains(&record.member_id)
+            !record.left && record.member_id != arrival.id && !self.past.contains(&record.member_id)
         });
         if let Some(stranger) = stranger {
             if arrival.asked.is_some_and(|at| now.saturating_sub(at) < ASK_AGAIN) {

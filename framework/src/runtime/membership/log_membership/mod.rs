@@ -24,9 +24,7 @@ use std::time::Duration;
 use self::machine::{Machine, Standing};
 use super::ids::MemberId;
 use super::{MemberReport, Membership, MembershipEvent};
-use crate::broker::{
-    BrokerErrorKind, CommittedOffset, GroupEvent, GroupMember, GroupMetadata,
-};
+use crate::broker::{BrokerErrorKind, CommittedOffset, GroupEvent, GroupMember, GroupMetadata};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::runtime::commit::Offsets;
@@ -156,7 +154,8 @@ impl LogMembership {
 
     /// What a member says to the group's refusal to count it.
     fn not_counted(&self) -> Error {
-        let message = format!("group {} does not count this process as the owner of its tasks", self.group);
+        let message =
+            format!("group {} does not count this process as the owner of its tasks", self.group);
         Error::new(ErrorKind::TaskMigrated, message)
     }
 }
