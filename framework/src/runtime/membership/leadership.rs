@@ -1,8 +1,7 @@
 //! A leader's hands: it looks at the group, decides, and writes its decisions.
 //!
-//! INVARIANT: what is decided rests on everything that an earlier leader has written: the producer of
-//! every earlier leader is fenced, or has written nothing since this one led before, and the log has been
-//! read to its end.
+//! INVARIANT: what is decided rests on everything that an earlier leader has written: the producers of all
+//! other leaders are fenced, and the log has been read to its end since.
 //!
 //! A write is fenced twice. It is a transaction by the one transactional id of all leaders, so whoever led
 //! before and was followed by another is refused; and it contains an offset commit by the group's member, so
@@ -46,6 +45,8 @@ pub(super) struct Leadership {
     client_id: String,
     leader: Leader,
     producer: Option<(Box<dyn Producer>, TopicHandle)>,
+    /// The generation of the last term.
+    last_generation: Option<i32>,
     /// While this process leads.
     term: Option<Term>,
     /// When to try again after a failure.
@@ -95,6 +96,7 @@ impl Leadership {
             log,
             leader: Leader::new(settings),
             producer: None,
+            last_generation: None,
             term: None,
             pause_until: Duration::ZERO,
         }
@@ -102,11 +104,16 @@ impl Leadership {
 
     /// The group has given this process the log's partition, in this generation.
     pub(super) fn begin(&mut self, generation: i32) {
+        // In a generation between the two another one may have led: what it has left open has to be ended.
+        if self.last_generation.is_some_and(|last| last + 1 != generation) {
+            self.producer = None;
+        }
+        self.last_generation = Some(generation);
         self.leader.new_generation();
         self.term = Some(Term { generation, end: None, members: None });
     }
 
-    /// The group has taken it away. The producer stays: if another leader follows, it is fenced.
+    /// The group has taken it away. The producer stays for the case that nobody else leads meanwhile.
     pub(super) fn end(&mut self) {
         self.term = None;
     }

@@ -86,7 +86,7 @@ impl Machine {
         let process = ProcessId::new(process_id);
         let mut reader = LogReader::open(&*broker, &log, &group.client_id)?;
         let mut view = View::default();
-        reader.read_to_end(&*admin, &log, &mut view)?;
+        reader.read_what_there_is(&mut view)?;
         check_fit(&own, process, &view, &*admin, &group.group_id)?;
         let grace = group.heartbeat_interval * GRACE_HEARTBEATS;
         let settings = LeaderSettings {
