@@ -178,6 +178,27 @@ pub(super) fn check_topic(
     failed(error).map_or(Ok(()), |code| Err(topic_error(code, what, detail, needs)))
 }
 
+/// Everything, or what is wrong: missing rights all together, so that they can be given at once.
+pub(super) fn all_or_rights<T>(
+    answers: impl Iterator<Item = Result<T, BrokerError>>,
+) -> Result<Vec<T>, BrokerError> {
+    let mut found = Vec::new();
+    let mut refused: Vec<String> = Vec::new();
+    for answer in answers {
+        match answer {
+            Ok(one) => found.push(one),
+            Err(error) if error.kind() == BrokerErrorKind::Authorization => {
+                refused.push(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if refused.is_empty() {
+        return Ok(found);
+    }
+    Err(BrokerError::new(BrokerErrorKind::Authorization, refused.join("; ")))
+}
+
 /// Fails if the call `what` has failed; `detail` is what librdkafka said.
 pub(super) fn check(
     error: RDKafkaRespErr,

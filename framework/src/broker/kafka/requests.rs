@@ -17,7 +17,7 @@ use rdkafka::types::{
 
 use super::client::{Client, REASON_LEN, Role, c_string, millis, text};
 use super::creation::Creation;
-use super::errors::{broker_error, check_topic};
+use super::errors::{all_or_rights, broker_error, check_topic};
 use super::event::Event;
 use super::partitions::{Element, list_of};
 use crate::broker::{BrokerError, NewTopic};
@@ -151,14 +151,12 @@ impl Requests {
         unsafe {
             let result = sys::rd_kafka_event_DescribeTopics_result(event.handle());
             let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-            array(topics.cast_const(), count)
-                .iter()
-                .map(|topic| {
-                    let name = text(sys::rd_kafka_TopicDescription_name(*topic));
-                    let state = topic_state(*topic, &name)?;
-                    Ok((name, state))
-                })
-                .collect()
+            let states = array(topics.cast_const(), count).iter().map(|topic| {
+                let name = text(sys::rd_kafka_TopicDescription_name(*topic));
+                let state = topic_state(*topic, &name)?;
+                Ok((name, state))
+            });
+            all_or_rights(states).map(|states| states.into_iter().collect())
         }
     }
 

@@ -23,7 +23,7 @@ fn topology() -> Topology {
     let builder = StreamsBuilder::new();
     let records: KStream<String, String> = builder.stream("in");
     let grouped = records.group_by(|_, value: &String| value.clone());
-    let own = [("segment.bytes", "2000000")];
+    let own = [("segment.bytes", "1500000")];
     grouped.count_with("count", Materialized::named("counts").with_logging_enabled(own));
     grouped
         .windowed_by(TimeWindows::of_size_with_no_grace(HOUR))
@@ -62,7 +62,7 @@ fn topics_get_our_configs_then_the_users_then_the_stores() {
     prepare(&topology(), &config, &*admin).unwrap();
     let of = |topic: &str, name: &str| admin.topic_configs(topic).unwrap()[name].clone();
     assert_eq!(admin.partition_counts(&[COUNTS, WINDOWS, REPARTITION]).unwrap(), [Some(3); 3]);
-    assert_eq!(of(COUNTS, "segment.bytes"), "2000000");
+    assert_eq!(of(COUNTS, "segment.bytes"), "1500000");
     assert_eq!(of(WINDOWS, "segment.bytes"), "2000000");
     assert_eq!(of(COUNTS, "min.insync.replicas"), "2");
     assert_eq!(of(COUNTS, "cleanup.policy"), "compact");

@@ -139,15 +139,15 @@ pub(crate) fn refused(listener: &str, settings: KafkaSettings) -> BrokerError {
     error
 }
 
-/// Counts words of `{id}-in` to `{id}-out`, with a repartition topic and a changelog.
+/// Counts words of `in-{id}` to `out-{id}`, with a repartition topic and a changelog.
 fn topology(id: &str) -> Topology {
     let builder = StreamsBuilder::new();
-    let lines: KStream<String, String> = builder.stream(&format!("{id}-in"));
+    let lines: KStream<String, String> = builder.stream(&format!("in-{id}"));
     lines
         .group_by(|_, word: &String| word.clone())
         .count_with("count", Materialized::named("counts"))
         .to_stream()
-        .to(&format!("{id}-out"));
+        .to(&format!("out-{id}"));
     builder.build().unwrap()
 }
 
@@ -164,7 +164,7 @@ impl Application {
         let plain =
             KafkaBroker::new(fixture().server.bootstrap(), KafkaSettings::default()).unwrap();
         let topics = ["in", "out"].map(|name| NewTopic {
-            name: format!("{id}-{name}"),
+            name: format!("{name}-{id}"),
             partitions: 1,
             replication_factor: 1,
             configs: BTreeMap::new(),
@@ -189,8 +189,8 @@ impl Application {
         let mut streams = self.streams(broker);
         self.produce();
         streams.start().map_err(|error| error.report()).unwrap();
-        let out = [TopicPartition::new(format!("{}-out", self.id), 0)];
-        let input = [TopicPartition::new(format!("{}-in", self.id), 0)];
+        let out = [TopicPartition::new(format!("out-{}", self.id), 0)];
+        let input = [TopicPartition::new(format!("in-{}", self.id), 0)];
         let admin = self.plain.admin().unwrap();
         wait_until(SOON, "counts and a commit", || {
             assert_ne!(streams.state(), State::Error);
@@ -222,7 +222,7 @@ impl Application {
             transactions: None,
         };
         let mut producer = self.plain.producer(&settings).unwrap();
-        let topic = producer.topic(&format!("{}-in", self.id)).unwrap();
+        let topic = producer.topic(&format!("in-{}", self.id)).unwrap();
         let (key, headers) = (Some(&b"k"[..]), &Headers::new());
         for value in ["a", "b", "a"] {
             let (partition, value) = (0, Some(value.as_bytes()));
