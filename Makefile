@@ -18,7 +18,7 @@ LOG ?=
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test fmt lint unit doc deny examples conformance bench bench-task bench-restore compile-time
+.PHONY: help setup setup-demo demo test fmt lint unit doc deny examples conformance outage bench bench-task bench-restore compile-time
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -68,6 +68,9 @@ examples: ## run every example
 
 conformance: ## compare with the recorded runs of Kafka Streams in $CONFORMANCE_VECTORS
 	$(CARGO) run $(ARGS) --quiet --bin kstream-conformance
+
+outage: ## all three brokers away for a minute, under load; `make test` has twenty seconds
+	KSTREAM_OUTAGE_S=60 $(CARGO) test $(ARGS) --test kafka outage
 
 bench: ## build the benchmark application; its usage says how it is called
 	$(CARGO) build $(ARGS) --bin kstream-bench

@@ -1,5 +1,6 @@
 //! The settings of an application: typed, with Kafka Streams' names and defaults where it has them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct StreamsConfig {
     pub(crate) rocksdb_memory_bytes: usize,
     pub(crate) restore_max_bytes_per_second: Option<u64>,
     pub(crate) replication_factor: i32,
+    pub(crate) topic_configs: BTreeMap<String, String>,
+    pub(crate) repartition_purge_interval: Duration,
     pub(crate) session_timeout: Duration,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) max_poll_interval: Duration,
@@ -55,6 +58,7 @@ pub struct StreamsConfig {
     pub(crate) default_timestamp_extractor: BuiltInTimestampExtractor,
     pub(crate) max_task_idle: MaxTaskIdle,
     pub(crate) http_listen: Option<SocketAddr>,
+    pub(crate) async_runtime: Option<tokio::runtime::Handle>,
     pub(crate) accept_topology_changes: bool,
 }
 
@@ -148,6 +152,8 @@ impl StreamsConfig {
             rocksdb_memory_bytes: 256 * MIB,
             restore_max_bytes_per_second: None,
             replication_factor: -1,
+            topic_configs: BTreeMap::new(),
+            repartition_purge_interval: Duration::from_secs(30),
             session_timeout: Duration::from_secs(10),
             heartbeat_interval: Duration::from_secs(1),
             max_poll_interval: Duration::from_mins(2),
@@ -161,6 +167,7 @@ impl StreamsConfig {
             default_timestamp_extractor: BuiltInTimestampExtractor::default(),
             max_task_idle: MaxTaskIdle::default(),
             http_listen: None,
+            async_runtime: None,
             accept_topology_changes: false,
         }
     }
@@ -272,6 +279,27 @@ impl StreamsConfig {
         self
     }
 
+    /// A config of every internal topic, by Kafka's name (`topic.` in front of it in Kafka Streams), such as
+    /// `min.insync.replicas`. A store's own, given to
+    /// [`Materialized::with_logging_enabled`](crate::Materialized::with_logging_enabled), wins over it. How
+    /// long windows and versions are kept (`retention.ms`, `min.compaction.lag.ms`) is for their stores alone.
+    ///
+    /// Topics get it when they are made. An existing one is never changed: with it a start is refused where
+    /// rows or records would be lost, and otherwise a difference is a warning.
+    #[must_use]
+    pub fn topic_config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.topic_configs.insert(name.into(), value.into());
+        self
+    }
+
+    /// How often records of repartition topics that have been read and committed are deleted
+    /// (`repartition.purge.interval.ms`); 30 s by default. Their topics delete nothing by age.
+    #[must_use]
+    pub fn repartition_purge_interval(mut self, interval: Duration) -> Self {
+        self.repartition_purge_interval = interval;
+        self
+    }
+
     /// After this time without a heartbeat the group gives this instance's tasks to others
     /// (`session.timeout.ms`); 10 s by default.
     #[must_use]
@@ -377,6 +405,16 @@ impl StreamsConfig {
         self
     }
 
+    /// What runs the calls of [`map_async`](crate::KStream::map_async) and
+    /// [`map_values_async`](crate::KStream::map_values_async), for an application that has a runtime of its own:
+    /// one that is always at work, with I/O and time enabled as the calls need them. By default the instance
+    /// starts one, as soon as a task has such an operator.
+    #[must_use]
+    pub fn async_runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.async_runtime = Some(runtime);
+        self
+    }
+
     /// Starts although the topology does not fit the state that the application id has: what still fits is
     /// kept, the rest is left behind. Off by default: such a start is refused, with a list of what has
     /// changed. (Kafka Streams has no such setting, and does not notice.)
@@ -429,6 +467,9 @@ impl StreamsConfig {
                 "max_poll_interval: {:?} must be at least session_timeout, {:?}",
                 self.max_poll_interval, self.session_timeout
             ));
+        }
+        if self.repartition_purge_interval.is_zero() {
+            problems.push("repartition_purge_interval: must be longer than nothing".to_owned());
         }
         if self.replication_factor == 0 || self.replication_factor < -1 {
             problems.push("replication_factor: must be at least 1, or -1".to_owned());

@@ -51,16 +51,16 @@ pub use config::{
     ChangelogUpdates, DslStoreFormat, MaxTaskIdle, ProcessingGuarantee, StreamsConfig,
 };
 pub use dsl::{
-    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, CogroupWindowing, CogroupedKStream,
-    Consumed, CountWindowedKStream, Distinct, Eager, EagerBufferConfig, EmitStrategy,
-    FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
-    KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode, Printed,
-    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
-    SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, StoreSource, Stores,
-    StreamByKey, StreamJoined, StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableByKey,
-    TableJoined, TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
-    ValueTransformerWithKeySupplier, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
-    Windowing,
+    AnyStoreBuilder, AsyncCalls, Branched, BranchedKStream, BufferConfig, CallOrder,
+    CogroupWindowing, CogroupedKStream, Consumed, CountWindowedKStream, Distinct, Eager,
+    EagerBufferConfig, EmitStrategy, FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined,
+    KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier, Materialized,
+    Named, ParentNode, Printed, ProcessorSupplier, Produced, Repartitioned,
+    SessionBytesStoreSupplier, SessionWindowedCogroupedKStream, SessionWindowedKStream,
+    StoreBuilder, StoreSource, Stores, StreamByKey, StreamJoined, StreamsBuilder, Strict,
+    StrictBufferConfig, Suppressed, TableByKey, TableJoined, TimeWindowedCogroupedKStream,
+    TimeWindowedKStream, Topics, TopologyBuilder, ValueTransformerWithKeySupplier,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier, Windowing,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
 pub use ids::{TaskId, TopicId, TopicPartition};
@@ -95,6 +95,9 @@ pub use topology::{
 #[doc = include_str!("../docs/kafka-streams.md")]
 #[expect(clippy::doc_markdown, reason = "headings are names of Java classes")]
 pub mod kafka_streams {}
+
+#[doc = include_str!("../docs/operations.md")]
+pub mod operations {}
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]

@@ -5,6 +5,8 @@
 
 mod dealing;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};

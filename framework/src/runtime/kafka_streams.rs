@@ -13,7 +13,9 @@ use tokio::runtime::{Builder, Runtime};
 use super::compatibility::check_start;
 use super::control::{Control, Request, UNKNOWN_LAG};
 use super::global::open_global_stores;
+use super::housekeeping::{Housekeeping, TopicWatch};
 use super::membership::{Enrolment, LogMembership, MemberReport, Membership, PlannedTask};
+use super::purge::Purge;
 use super::restore::pace::RateLimit;
 use super::restore::{RestoreListener, StateRestoreListener};
 use super::status::{State, Status};
@@ -78,6 +80,8 @@ pub struct KafkaStreams {
     paused: Arc<AtomicBool>,
     requests: Option<Sender<Request>>,
     control: Option<JoinHandle<()>>,
+    /// Ends with the instance.
+    housekeeping: Option<Housekeeping>,
     http: Option<(Runtime, HttpServer)>,
 }
 
@@ -125,6 +129,7 @@ impl KafkaStreams {
             paused: Arc::default(),
             requests: None,
             control: None,
+            housekeeping: None,
             http: None,
         })
     }
@@ -140,14 +145,25 @@ impl KafkaStreams {
         if self.status.state() != State::Created {
             return Ok(());
         }
-        let result = self.try_start();
+        self.start_as(|enrolment| Ok(Arc::new(LogMembership::join(enrolment)?)))
+    }
+
+    /// Starts as a member of whatever `join` joins.
+    pub(super) fn start_as(
+        &mut self,
+        join: impl FnOnce(Enrolment) -> Result<Arc<dyn Membership>, Error>,
+    ) -> Result<(), Error> {
+        let result = self.try_start(join);
         if result.is_err() {
             self.status.set_state(State::Error);
         }
         result
     }
 
-    fn try_start(&mut self) -> Result<(), Error> {
+    fn try_start(
+        &mut self,
+        join: impl FnOnce(Enrolment) -> Result<Arc<dyn Membership>, Error>,
+    ) -> Result<(), Error> {
         let config = &self.config;
         if let Some(address) = config.http_listen {
             self.http = Some(self.serve_http(address)?);
@@ -185,11 +201,17 @@ impl KafkaStreams {
                 lags: directory.tasks()?.into_iter().map(|task| (task, UNKNOWN_LAG)).collect(),
             },
         };
-        let membership: Arc<dyn Membership> = Arc::new(LogMembership::join(enrolment)?);
+        let membership = join(enrolment)?;
         let id = &config.application_id;
         let now_ms = self.clock.now_ms();
         let globals =
             open_global_stores(&self.topology, id, &directory, &self.env, &*admin, now_ms)?;
+        let now = self.clock.monotonic();
+        let repartition = plan.repartition_topics().iter().cloned();
+        let purge = Arc::new(Purge::new(repartition, config.repartition_purge_interval, now));
+        let watch = TopicWatch::new(Arc::clone(&plan), now);
+        let (keeper, clock) = (Arc::clone(&admin), Arc::clone(&self.clock));
+        self.housekeeping = Some(Housekeeping::spawn(Arc::clone(&purge), watch, keeper, clock)?);
         let shared = Shared {
             globals: Arc::new(globals),
             topology: Arc::clone(&self.topology),
@@ -210,6 +232,7 @@ impl KafkaStreams {
             paused: Arc::clone(&self.paused),
             stop: Arc::clone(&self.stop),
             threads: Arc::default(),
+            purge,
         };
         self.status.set_state(State::Rebalancing);
         let (requests, received) = channel();
@@ -409,6 +432,7 @@ impl KafkaStreams {
             if control.join().is_err() {
                 self.status.set_state(State::Error);
             }
+            self.housekeeping = None;
         } else if self.status.state() == State::Created {
             self.status.set_state(State::NotRunning);
         }

@@ -25,6 +25,7 @@ use super::commit::{Commit, InputOffsets};
 use super::global::GlobalStores;
 use super::membership::Membership;
 use super::ownership::{Grant, Ownership};
+use super::purge::Purge;
 use super::restore::RestoreListener;
 use super::restore::pace::{Pace, RateLimit};
 use super::status::{Status, TaskState};
@@ -52,6 +53,8 @@ const LOW_RECORDS: usize = 500;
 const IDLE_WAIT: Duration = Duration::from_millis(10);
 /// The same while tasks run and others are being restored.
 const STARTING_WAIT: Duration = Duration::from_millis(2);
+/// How long an idle thread with calls in flight waits for one of them to end, which wakes it.
+const CALL_WAIT: Duration = Duration::from_millis(1);
 /// How often counters are published.
 pub(super) const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -114,6 +117,7 @@ pub(crate) struct Shared {
     pub(crate) status: Arc<Status>,
     pub(crate) metrics: Metrics,
     pub(crate) link: Arc<LinkSettings>,
+    pub(crate) purge: Arc<Purge>,
     /// Whether tasks process nothing for now.
     pub(crate) paused: Arc<AtomicBool>,
     /// Whether the application is to stop.
@@ -150,6 +154,8 @@ pub(crate) struct StreamThread {
     running: Vec<ActiveTask>,
     /// Tasks that process nothing any more: they are released with the next commit.
     revoking: BTreeSet<TaskId>,
+    /// When they are given up without one.
+    revoking_until: Duration,
     last_commit: Duration,
     last_publish: Duration,
     /// Uncommitted bytes when the record cache was last emptied.
@@ -190,6 +196,7 @@ impl StreamThread {
             was_busy: false,
             running: Vec::new(),
             revoking: BTreeSet::new(),
+            revoking_until: now,
             last_commit: now,
             last_publish: now,
             flushed_bytes: 0,
@@ -243,7 +250,7 @@ impl StreamThread {
                 break Some(Error::new(ErrorKind::Retriable, "the group did not answer in time"));
             }
             self.consumer.poll()?;
-            self.consumer.wait(IDLE_WAIT);
+            self.wait();
         };
         if let Some(error) = refused {
             tracing::warn!(
@@ -271,6 +278,8 @@ impl StreamThread {
             Command::Revoke(tasks) => {
                 self.abandon_starting(|task| tasks.contains(&task))?;
                 self.revoking.extend(tasks);
+                let patience = self.shared.config.max_poll_interval / 2;
+                self.revoking_until = self.shared.clock.monotonic() + patience;
             }
             Command::Drop => {
                 self.drop_tasks()?;
@@ -312,8 +321,11 @@ impl StreamThread {
         Ok(())
     }
 
-    /// Waits for records, but not for long.
+    /// Waits for records, or for calls to end, but not for long.
     fn wait(&mut self) {
+        if self.running.iter().any(|active| active.task.has_calls()) {
+            return std::thread::park_timeout(CALL_WAIT);
+        }
         match (self.starting.is_empty(), self.running.is_empty()) {
             (true, _) => self.consumer.wait(IDLE_WAIT),
             (false, true) => self.restore_consumer.wait(IDLE_WAIT),
@@ -334,7 +346,7 @@ impl StreamThread {
         }
         self.was_busy = false;
         if !self.is_full && !self.shared.paused.load(Ordering::Relaxed) {
-            let processed = self.process()?;
+            let processed = self.process(now)?;
             self.was_busy = processed > 0;
             done += processed;
         }
@@ -354,6 +366,8 @@ impl StreamThread {
             if self.commit()? {
                 self.last_commit = now;
                 self.release_revoked()?;
+            } else if !self.revoking.is_empty() && now >= self.revoking_until {
+                self.give_up_revoked()?;
             }
         } else if has_processed {
             self.bound_memory()?;
@@ -361,7 +375,7 @@ impl StreamThread {
         Ok(())
     }
 
-    fn process(&mut self) -> Result<usize, Error> {
+    fn process(&mut self, now: Duration) -> Result<usize, Error> {
         let wall_clock = self.shared.clock.now_ms();
         let mut processed = 0;
         let mut fetched = 0;
@@ -369,6 +383,7 @@ impl StreamThread {
             self.producer.begin()?;
         }
         for active in &mut self.running {
+            processed += active.task.advance_calls(now)?;
             if self.revoking.contains(&active.task.id) {
                 continue;
             }
@@ -400,6 +415,7 @@ impl StreamThread {
             }
             active.update_lags(&*self.consumer);
             active.task.context.wall_clock = wall_clock;
+            processed += active.task.advance_calls(now)?;
             processed += active.task.process(SLICE_RECORDS)?;
             active.task.punctuate_wall_clock()?;
         }
@@ -428,13 +444,19 @@ impl StreamThread {
         Ok(())
     }
 
-    /// Commits all tasks; false: not now, because the group does not say who this process is.
+    /// Commits all tasks; false: not now, because calls are in flight, or because the group does not say who
+    /// this process is.
     fn commit(&mut self) -> Result<bool, Error> {
         if !self.running.iter().any(|active| active.task.needs_commit()) {
             self.is_full = false;
             return Ok(true);
         }
-        if self.identity()?.is_none() {
+        let now = self.shared.clock.monotonic();
+        let mut is_ready = true;
+        for active in &mut self.running {
+            is_ready &= active.task.ready_to_commit(now)?;
+        }
+        if !is_ready || self.identity()?.is_none() {
             return Ok(false);
         }
         let Self { shared, running, producer, progress, .. } = self;
@@ -461,6 +483,11 @@ impl StreamThread {
         };
         commit.run(running.iter_mut().map(|active| &mut active.task))?;
         producer.committed();
+        for queue in running.iter().flat_map(|active| active.task.group.queues()) {
+            if let Some(offset) = queue.consumed {
+                shared.purge.note_committed(&queue.partition, offset);
+            }
+        }
         self.flushed_bytes = 0;
         self.is_full = false;
         let took = self.shared.clock.monotonic().saturating_sub(started);
@@ -497,6 +524,26 @@ impl StreamThread {
             self.consumer.unassign(&active.slots)?;
             active.task.stop();
             active.task.flush_stores()?;
+        }
+        self.reports.send(ThreadEvent::Released(std::mem::take(&mut self.revoking)));
+        Ok(())
+    }
+
+    /// Closes the tasks that are to be released, although they could not be committed: their next owner does
+    /// again what they have done since the last commit.
+    fn give_up_revoked(&mut self) -> Result<(), Error> {
+        tracing::warn!(
+            "tasks were to be given up and could not be committed in time; their work is lost"
+        );
+        if self.producer.is_transactional() {
+            return self.roll_back();
+        }
+        let (revoked, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(|active| self.revoking.contains(&active.task.id));
+        self.running = kept;
+        for active in revoked {
+            self.close_unclean(active)?;
         }
         self.reports.send(ThreadEvent::Released(std::mem::take(&mut self.revoking)));
         Ok(())

@@ -1,8 +1,8 @@
-//! A broker that misbehaves when told to, and a group that says what a test makes it say.
+//! A broker that misbehaves when told to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use kstream::TopicPartition;
@@ -13,8 +13,6 @@ use kstream::broker::{
     OutgoingRecord, Producer, ProducerSettings, TopicHandle, UndeliveredRecord,
 };
 use kstream_test_support::wait_until;
-
-use crate::app::{INPUT, SOON};
 
 /// The value of records that may be refused when they have been taken.
 pub(crate) const LATE_REFUSAL: &[u8] = b"refuse me";
@@ -60,17 +58,11 @@ fn unanswered() -> BrokerError {
 pub(crate) struct FaultyBroker {
     pub(crate) inner: MemoryBroker,
     pub(crate) faults: Arc<Faults>,
-    /// What the group says, if a test decides that.
-    pub(crate) script: Option<Arc<Script>>,
 }
 
 impl FaultyBroker {
     pub(crate) fn new(inner: MemoryBroker) -> Self {
-        Self { inner, faults: Arc::default(), script: None }
-    }
-
-    pub(crate) fn with_script(inner: MemoryBroker, script: &Arc<Script>) -> Self {
-        Self { inner, faults: Arc::default(), script: Some(Arc::clone(script)) }
+        Self { inner, faults: Arc::default() }
     }
 }
 
@@ -100,9 +92,6 @@ impl Broker for FaultyBroker {
     }
 
     fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {
-        if let Some(script) = &self.script {
-            return Ok(Arc::clone(script) as Arc<dyn GroupMember>);
-        }
         let (inner, faults) = (self.inner.group_member(settings)?, Arc::clone(&self.faults));
         Ok(Arc::new(FaultyMember { inner, faults }))
     }
@@ -312,88 +301,5 @@ impl GroupMember for FaultyMember {
     }
     fn leave(&self) -> Result<(), BrokerError> {
         self.inner.leave()
-    }
-}
-
-/// The group's offsets, which outlive its members.
-pub(crate) type GroupOffsets = Arc<Mutex<BTreeMap<TopicPartition, CommittedOffset>>>;
-
-/// A membership that says what it is told to, and accepts every commit, as Kafka does while a member's
-/// generation is right.
-#[derive(Debug, Default)]
-pub(crate) struct Script {
-    events: Mutex<VecDeque<GroupEvent>>,
-    more: Condvar,
-    acknowledged: AtomicU32,
-    pub(crate) offsets: GroupOffsets,
-}
-
-impl Script {
-    pub(crate) fn new(offsets: &GroupOffsets) -> Arc<Self> {
-        Arc::new(Self { offsets: Arc::clone(offsets), ..Self::default() })
-    }
-
-    /// Says something, without waiting for an answer.
-    pub(crate) fn post(&self, event: GroupEvent) {
-        self.events.lock().unwrap().push_back(event);
-        self.more.notify_all();
-    }
-
-    /// Says something and waits for the answer.
-    #[track_caller]
-    pub(crate) fn say(&self, event: GroupEvent) {
-        let before = self.acknowledged.load(Ordering::SeqCst);
-        self.post(event);
-        let is_answered = || self.acknowledged.load(Ordering::SeqCst) > before;
-        wait_until(SOON, "answer of the member", is_answered).unwrap();
-    }
-
-    /// The committed offset of a partition of the input.
-    pub(crate) fn committed_input(&self, partition: i32) -> Option<i64> {
-        let offsets = self.offsets.lock().unwrap();
-        Some(offsets.get(&TopicPartition::new(INPUT, partition))?.offset)
-    }
-}
-
-/// Partitions of the input.
-pub(crate) fn inputs(partitions: &[i32]) -> Vec<TopicPartition> {
-    partitions.iter().map(|partition| TopicPartition::new(INPUT, *partition)).collect()
-}
-
-impl GroupMember for Script {
-    fn subscribe(&self, _topics: &[String]) -> Result<(), BrokerError> {
-        Ok(())
-    }
-    fn poll(&self, timeout: Duration) -> Result<Option<GroupEvent>, BrokerError> {
-        let events = self.events.lock().unwrap();
-        let (mut events, _) =
-            self.more.wait_timeout_while(events, timeout, |events| events.is_empty()).unwrap();
-        Ok(events.pop_front())
-    }
-    fn acknowledge(&self) -> Result<(), BrokerError> {
-        self.acknowledged.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    }
-    fn commit(&self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BrokerError> {
-        self.offsets.lock().unwrap().extend(offsets.iter().cloned());
-        Ok(())
-    }
-    fn committed(
-        &self,
-        partitions: &[TopicPartition],
-        _timeout: Duration,
-    ) -> Result<Vec<Option<CommittedOffset>>, BrokerError> {
-        let offsets = self.offsets.lock().unwrap();
-        Ok(partitions.iter().map(|partition| offsets.get(partition).cloned()).collect())
-    }
-    fn metadata(&self) -> Option<GroupMetadata> {
-        Some(GroupMetadata {
-            group_id: "scripted".to_owned(),
-            generation: 1,
-            member_id: "scripted".to_owned(),
-        })
-    }
-    fn leave(&self) -> Result<(), BrokerError> {
-        Ok(())
     }
 }

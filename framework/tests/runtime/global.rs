@@ -5,16 +5,16 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use kstream::broker::{Broker, OutgoingRecord};
 use kstream::broker::memory::MemoryBroker;
+use kstream::broker::{Broker, OutgoingRecord};
 use kstream::{
     Consumed, ErrorKind, Headers, KStream, KafkaStreams, Materialized, Processor, ProcessorContext,
     ProcessorError, Record, State, Stores, StreamsBuilder, Topology,
 };
 use kstream_test_support::wait_until;
 
-use crate::restoring::Notes;
 use crate::app::{self, INPUT, OUTPUT, PARTITIONS, SOON, config, produce, running};
+use crate::restoring::Notes;
 
 const NAMES: &str = "names";
 /// Not as many as the input has: a global table has no part in co-partitioning.

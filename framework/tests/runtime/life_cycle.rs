@@ -173,3 +173,23 @@ fn a_thread_without_progress_is_reported_and_its_tasks_go_elsewhere() {
     // What the stuck thread had in hand is not committed by it.
     assert_eq!(counts_in(&broker, OUTPUT), counts_of(0..KEYS, 1));
 }
+
+#[test]
+fn one_instance_can_stop_them_all() {
+    let broker = broker();
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut first = running(counting(), config(here.path()), broker.clone());
+    let stopping = config(there.path())
+        .uncaught_error_handler(|_: &Error| UncaughtErrorResponse::ShutdownApplication);
+    let mut second = running(failing(|| true), stopping, broker.clone());
+    wait_until(SOON, "two tasks each", || tasks(&second).len() == 2).unwrap();
+    produce_keys(&broker, 0..KEYS);
+    wait_for(&second, State::Error);
+    wait_for(&first, State::Error);
+    assert!(second.close().unwrap_err().to_string().contains("told to fail"));
+    assert!(first.close().unwrap_err().to_string().contains("asked all instances to stop"));
+    // Who is started later is not meant.
+    let mut third = running(counting(), config(here.path()), broker.clone());
+    wait_until_committed(&broker, INPUT);
+    third.close().unwrap();
+}

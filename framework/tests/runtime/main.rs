@@ -16,6 +16,7 @@ mod global;
 mod health;
 mod joins;
 mod life_cycle;
+mod map_async;
 mod membership;
 mod processors;
 mod restart;

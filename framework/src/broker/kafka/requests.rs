@@ -17,7 +17,7 @@ use rdkafka::types::{
 
 use super::client::{Client, REASON_LEN, Role, c_string, millis, text};
 use super::creation::Creation;
-use super::errors::{broker_error, check};
+use super::errors::{broker_error, check_topic};
 use super::event::Event;
 use super::partitions::{Element, list_of};
 use crate::broker::{BrokerError, NewTopic};
@@ -88,7 +88,7 @@ impl Requests {
     }
 
     /// Makes one request with options and an answer queue of its own, and waits for the answer.
-    fn ask(
+    pub(super) fn ask(
         &self,
         operation: RDKafkaAdminOp,
         what: &str,
@@ -189,7 +189,8 @@ impl Requests {
             let resources = sys::rd_kafka_DescribeConfigs_result_resources(result, &raw mut count);
             for resource in array(resources.cast_const(), count) {
                 let reason = text(sys::rd_kafka_ConfigResource_error_string(*resource));
-                check(sys::rd_kafka_ConfigResource_error(*resource), &what, &reason)?;
+                let error = sys::rd_kafka_ConfigResource_error(*resource);
+                check_topic(error, &what, &reason, ("DESCRIBE_CONFIGS", topic))?;
                 let mut count = 0;
                 let entries = sys::rd_kafka_ConfigResource_configs(*resource, &raw mut count);
                 for entry in array(entries.cast_const(), count) {
@@ -229,7 +230,7 @@ impl Requests {
         unsafe {
             let result = sys::rd_kafka_event_CreateTopics_result(event.handle());
             let topics = sys::rd_kafka_CreateTopics_result_topics(result, &raw mut count);
-            Ok(topic_results(array(topics.cast_const(), count), "create"))
+            Ok(topic_results(array(topics.cast_const(), count), ("create", "CREATE")))
         }
     }
 
@@ -261,7 +262,7 @@ impl Requests {
         unsafe {
             let result = sys::rd_kafka_event_DeleteTopics_result(event.handle());
             let topics = sys::rd_kafka_DeleteTopics_result_topics(result, &raw mut count);
-            Ok(topic_results(array(topics.cast_const(), count), "delete"))
+            Ok(topic_results(array(topics.cast_const(), count), ("delete", "DELETE")))
         }
     }
 
@@ -338,7 +339,8 @@ unsafe fn topic_state(
             return Ok(TopicState::Absent);
         }
         let reason = text(sys::rd_kafka_error_string(error));
-        check(code, format_args!("cannot describe topic {name}"), &reason)?;
+        let what = format_args!("cannot describe topic {name}");
+        check_topic(code, what, &reason, ("DESCRIBE", name))?;
         let mut count = 0;
         let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
         let led = array(partitions.cast_const(), count)
@@ -371,7 +373,10 @@ unsafe fn topic_id(id: *const sys::rd_kafka_Uuid_t) -> Option<TopicId> {
 
 /// # Safety
 /// The results must be live.
-unsafe fn topic_results(results: &[*const RDKafkaTopicResult], verb: &str) -> TopicResults {
+unsafe fn topic_results(
+    results: &[*const RDKafkaTopicResult],
+    (verb, right): (&str, &str),
+) -> TopicResults {
     results
         .iter()
         .map(|result| {
@@ -383,7 +388,8 @@ unsafe fn topic_results(results: &[*const RDKafkaTopicResult], verb: &str) -> To
                     text(sys::rd_kafka_topic_result_error_string(*result)),
                 )
             };
-            let outcome = check(error, format_args!("cannot {verb} topic {name}"), &reason);
+            let what = format_args!("cannot {verb} topic {name}");
+            let outcome = check_topic(error, what, &reason, (right, &name));
             (name, outcome)
         })
         .collect()

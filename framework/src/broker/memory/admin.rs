@@ -26,7 +26,10 @@ impl Admin for MemoryAdmin {
         &self,
         before: &[(TopicPartition, i64)],
     ) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
-        todo!("ports")
+        let delete = |(name, offset): &(_, i64)| {
+            self.shared.topics.partition(name)?.truncate_before(*offset)
+        };
+        Ok(before.iter().map(delete).collect())
     }
     fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
         let id = |name: &&str| Some(self.shared.topics.find(name)?.id().to_string());

@@ -53,8 +53,10 @@ pub(super) struct Leadership {
 }
 
 /// One time of leading.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Term {
+    /// The generation that gave this process the log's partition.
+    generation: i32,
     /// Where the log ended when this process began to lead, or after its last write; `None`: to be asked.
     end: Option<i64>,
     /// The group's members, and when they were asked for. Only after the log was read to its end.
@@ -98,9 +100,10 @@ impl Leadership {
         }
     }
 
-    /// The group has given this process the log's partition, in a new generation.
-    pub(super) fn begin(&mut self) {
-        self.term = Some(Term::default());
+    /// The group has given this process the log's partition, in this generation.
+    pub(super) fn begin(&mut self, generation: i32) {
+        self.leader.new_generation();
+        self.term = Some(Term { generation, end: None, members: None });
     }
 
     /// The group has taken it away. The producer stays: if another leader follows, it is fenced.
@@ -181,9 +184,13 @@ impl Leadership {
     }
 
     fn write(&mut self, decision: &Decision, around: &Surroundings<'_>) -> Result<bool, Error> {
-        let metadata = around.member.metadata();
-        let mine = |metadata: &GroupMetadata| metadata.member_id == around.member_id.as_str();
-        let Some(metadata) = metadata.filter(mine) else { return Ok(false) };
+        let Some(generation) = self.term.as_ref().map(|term| term.generation) else {
+            return Ok(false);
+        };
+        let mine = |metadata: &GroupMetadata| {
+            metadata.generation == generation && metadata.member_id == around.member_id.as_str()
+        };
+        let Some(metadata) = around.member.metadata().filter(mine) else { return Ok(false) };
         let records = records(decision)?;
         let offset =
             CommittedOffset { offset: around.reader.next_offset(), metadata: String::new() };

@@ -126,10 +126,16 @@ impl LogReader {
         log: &TopicPartition,
         view: &mut View,
     ) -> Result<(), Error> {
-        let end = admin.end_offsets(std::slice::from_ref(log))?.into_iter().next().unwrap_or(0);
+        let mut end = None;
         for _ in 0..READ_STEPS {
+            if end.is_none() {
+                end = match admin.end_offsets(std::slice::from_ref(log)) {
+                    Err(error) if error.is_retriable() => None,
+                    ends => Some(ends?.into_iter().next().unwrap_or(0)),
+                };
+            }
             self.read(view)?;
-            if self.has_read_to(end) {
+            if end.is_some_and(|end| self.has_read_to(end)) {
                 return Ok(());
             }
             self.consumer.wait(READ_STEP);

@@ -10,6 +10,8 @@ mod log;
 mod log_membership;
 mod member;
 mod messages;
+#[cfg(test)]
+mod simulation;
 mod timers;
 mod view;
 

@@ -9,7 +9,7 @@ use super::{BrokerUnderTest, Case, TURN};
 pub(super) const CASES: &[Case] = &[
     ("members-none", a_group_that_does_not_exist_has_no_members),
     ("members-joined", members_are_listed_from_their_joining_to_their_leaving),
-    ("members-killed", a_member_that_was_killed_is_listed_until_its_session_ends),
+    ("members-gone", a_member_that_is_gone_is_no_longer_listed_in_the_end),
 ];
 
 fn member(test: &BrokerUnderTest<'_>, group: &str, client_id: &str) -> Arc<dyn GroupMember> {
@@ -85,13 +85,13 @@ fn members_are_listed_from_their_joining_to_their_leaving(test: &BrokerUnderTest
     drive_to(test, &[], GROUP, &[]);
 }
 
-fn a_member_that_was_killed_is_listed_until_its_session_ends(test: &BrokerUnderTest<'_>) {
-    const GROUP: &str = "members-killed";
+fn a_member_that_is_gone_is_no_longer_listed_in_the_end(test: &BrokerUnderTest<'_>) {
+    const GROUP: &str = "members-gone";
     test.create_topic(GROUP, 1);
-    let frozen = member(test, GROUP, "frozen");
-    drive_to(test, &[&frozen], GROUP, &["frozen"]);
+    let killed = member(test, GROUP, "killed");
+    drive_to(test, &[&killed], GROUP, &["killed"]);
     let survivor = member(test, GROUP, "survivor");
-    drive_to(test, &[&frozen, &survivor], GROUP, &["frozen", "survivor"]);
-    drop(frozen);
+    drive_to(test, &[&killed, &survivor], GROUP, &["killed", "survivor"]);
+    drop(killed);
     drive_to(test, &[&survivor], GROUP, &["survivor"]);
 }

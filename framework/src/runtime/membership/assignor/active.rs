@@ -42,9 +42,9 @@ struct Deal<'a> {
 }
 
 /// What speaks against a move; the smallest is done. In order: whether the task is anywhere else than at the
-/// new owner by the present assignment, the surplus of its sub-topology at the old owner, the new owner's
-/// state, whether it would be taken from where it is now, and the task.
-type Cost = (bool, Reverse<i128>, Fitness, bool, usize, usize);
+/// new owner by the present assignment, whether it would be taken from where it is by that, the surplus of
+/// its sub-topology at the old owner, the new owner's state, and the task.
+type Cost = (bool, bool, Reverse<i128>, Fitness, usize, usize);
 
 impl<'a> Deal<'a> {
     fn new(crew: &'a Crew<'a>) -> Self {
@@ -175,7 +175,7 @@ impl<'a> Deal<'a> {
         crew.can_run(to, id).then(|| {
             let surplus = per_thread(from, to) - per_thread(to, from);
             let fitness = crew.fitness(to, (id, stateful));
-            (!crew.holds(to, id), Reverse(surplus), fitness, crew.holds(from, id), task, to)
+            (!crew.holds(to, id), crew.holds(from, id), Reverse(surplus), fitness, task, to)
         })
     }
 }
