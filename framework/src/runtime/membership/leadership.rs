@@ -139,12 +139,11 @@ impl Leadership {
     fn try_step(&mut self, around: &Surroundings<'_>) -> Result<bool, Error> {
         self.prepare()?;
         let Some(term) = &mut self.term else { return Ok(false) };
-        let end = match term.end {
-            Some(end) => end,
-            None => {
-                let ends = self.admin.end_offsets(std::slice::from_ref(&self.log))?;
-                *term.end.insert(ends.into_iter().next().unwrap_or(0))
-            }
+        let end = if let Some(end) = term.end {
+            end
+        } else {
+            let ends = self.admin.end_offsets(std::slice::from_ref(&self.log))?;
+            *term.end.insert(ends.into_iter().next().unwrap_or(0))
         };
         if !around.reader.has_read_to(end) {
             return Ok(false);

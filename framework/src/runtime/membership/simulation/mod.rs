@@ -13,8 +13,8 @@ use proptest::prelude::RngExt as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 use self::world::{SESSION, World};
-use super::{Membership as _, MembershipEvent};
-use crate::broker::{Admin as _, Broker as _};
+use super::MembershipEvent;
+use crate::broker::Broker as _;
 use crate::error::ErrorKind;
 use crate::ids::TaskId;
 
