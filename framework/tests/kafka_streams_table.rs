@@ -109,6 +109,7 @@ const JAVA: &[(&str, &str)] = &[
         "JoinWindows",
         "ofTimeDifferenceAndGrace ofTimeDifferenceWithNoGrace before after size gracePeriodMs",
     ),
+    ("StateRestoreListener", "onRestoreStart onBatchRestored onRestoreEnd onRestoreSuspended"),
 ];
 
 /// The table of a Java interface: its rows as cells.

@@ -7,7 +7,9 @@
 //!   while its `commit` and `committed` may be called from any;
 //! - a record handed out by [`RecordBatch`] borrows from the batch: nothing is copied until an
 //!   operator asks for it;
-//! - an offset is only reported as acknowledged once the broker has confirmed it.
+//! - an offset is only reported as acknowledged once the broker has confirmed it;
+//! - a [`Consumer`] sees committed records only: it stops before the first record of a transaction that is
+//!   open, and passes over aborted ones. What it has seen is never taken back.
 
 mod error;
 pub mod kafka;
@@ -86,12 +88,15 @@ pub struct ProducerSettings {
     pub transactions: Option<TransactionSettings>,
 }
 
-/// Settings of a transactional producer.
+/// Settings of a transactional producer. KAFKA: `transactional.id` and `transaction.timeout.ms`, with the
+/// semantics of KIP-98, KIP-447 and KIP-360.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransactionSettings {
     /// Fences every earlier producer with the same id, and ends what it has left open.
     pub transactional_id: String,
-    /// A transaction that is open for longer is aborted by the broker, and its producer fenced.
+    /// A transaction that is open for longer, counted from its first record or offsets, is aborted by the
+    /// broker, and its producer fenced. KAFKA: looked at every ten seconds. A record that the broker has not
+    /// taken after this time has failed.
     pub timeout: Duration,
 }
 
@@ -159,10 +164,12 @@ pub trait Consumer: Debug + Send {
     /// cannot go on.
     fn poll(&mut self) -> Result<(), BrokerError>;
     /// The highest known end offset (high watermark) of the slot's partition, from the last fetch: for
-    /// lag. `None` before the first fetch.
+    /// lag. It counts records of open transactions, and markers. `None` before the first fetch.
     fn end_offset(&self, slot: Slot) -> Option<i64>;
-    /// The end of the log that was last reached, records included that are no longer there: compacted
-    /// ones, or the markers of transactions. `None` before it first got to an end.
+    /// The end of the log that was last reached, offsets included that give no record: of compacted and of
+    /// aborted ones, and the markers that end transactions. While a transaction is open it is where that
+    /// one's records begin, below [`Consumer::end_offset`]; so who has reached an end offset that it was told
+    /// has read everything before. `None` before it first got to an end.
     fn reached_end(&self, slot: Slot) -> Option<i64>;
 }
 
@@ -216,8 +223,19 @@ pub struct OutgoingRecord<'a> {
 /// An idempotent producer. Sending is asynchronous: a failure shows at a later call and stays until
 /// the producer is dropped, or until its transaction is aborted. The calls about transactions are for a
 /// producer with [`ProducerSettings::transactions`]; another one refuses them as
-/// [`BrokerErrorKind::Invalid`]. [`BrokerErrorKind::Fenced`] may come from any of them: the producer is at
-/// its end.
+/// [`BrokerErrorKind::Invalid`], and so does this one when they come out of order. `send` is part of the order:
+/// outside of a transaction it is refused.
+///
+/// Inside a transaction every call may fail with
+/// - [`BrokerErrorKind::TransactionAborted`]: a record has failed for good, or the broker has given the
+///   transaction up. Nothing of it will count; [`Producer::abort_transaction`], then go on. A record that fails
+///   because of what it is, too large for its topic for example, fails again the next time: see
+///   [`Producer::report_undelivered`];
+/// - [`BrokerErrorKind::Fenced`]: the producer is at its end. Whether a transaction was committed whose commit
+///   has failed so is not known.
+///
+/// A record that `send` itself refuses is not part of the transaction, which goes on without it. A producer that
+/// is dropped leaves its transaction open, like one that has died.
 pub trait Producer: Debug + Send {
     /// Looks a topic up, once per topic; later calls are by handle. Fails with
     /// [`BrokerErrorKind::UnknownTopicOrPartition`] when the topic does not exist.
@@ -232,7 +250,8 @@ pub trait Producer: Debug + Send {
     /// Sends what is queued at once and waits until all of it is acknowledged.
     fn flush(&mut self, timeout: Duration) -> Result<(), BrokerError>;
     /// From now on a record that has failed for good is handed out by [`Producer::take_undelivered`], and the
-    /// others go on. An implementation that refuses records by `send` alone has nothing to do.
+    /// others go on. In a transaction it ends that all the same, and is handed out beside. An implementation
+    /// that refuses records by `send` alone has nothing to do.
     fn report_undelivered(&mut self) {}
     /// The records that have failed for good since the last call, if they are reported.
     fn take_undelivered(&mut self) -> Vec<UndeliveredRecord> {
@@ -248,13 +267,15 @@ pub trait Producer: Debug + Send {
     fn init_transactions(&mut self, _timeout: Duration) -> Result<(), BrokerError> {
         Err(not_transactional())
     }
-    /// Begins a transaction: what is sent from now on is part of it. Cheap and local.
+    /// Begins a transaction: what is sent from now on is part of it. Cheap and local: the broker learns of it
+    /// with the first record or offsets, and until then nothing is open there.
     fn begin_transaction(&mut self) -> Result<(), BrokerError> {
         Err(not_transactional())
     }
     /// Adds the offsets to the open transaction, on behalf of this member. Fails with
-    /// [`BrokerErrorKind::TransactionAborted`] when the group has moved on: abort, and ask the group who one
-    /// is. A retriable error: call it again with the same offsets.
+    /// [`BrokerErrorKind::TransactionAborted`] when the group has moved on to another generation or has dropped
+    /// the member: abort, and ask the group who one is. A group that is between two generations takes them. A
+    /// retriable error: call it again with the same offsets.
     fn send_offsets(
         &mut self,
         _offsets: &[(TopicPartition, CommittedOffset)],
@@ -263,14 +284,15 @@ pub trait Producer: Debug + Send {
     ) -> Result<(), BrokerError> {
         Err(not_transactional())
     }
-    /// Commits the open transaction. Everything sent must be acknowledged. A retriable error: call it
-    /// again, nothing else. [`BrokerErrorKind::TransactionAborted`]: it is not committed, abort it. Any
-    /// other error: whether it is committed is not known; only a reader of committed records can tell.
+    /// Commits the open transaction, after a flush. A retriable error: call it again, nothing else; it goes on
+    /// where it was. [`BrokerErrorKind::TransactionAborted`]: it is not committed, abort it. Any other error:
+    /// whether it is committed is not known; only a reader of committed records can tell. KAFKA: it is committed
+    /// for certain from the answer on, and shows to readers a moment later.
     fn commit_transaction(&mut self, _timeout: Duration) -> Result<(), BrokerError> {
         Err(not_transactional())
     }
-    /// Aborts the open transaction and forgets what is not sent yet. A retriable error: call it again,
-    /// nothing else.
+    /// Aborts the open transaction, also one that has failed, and forgets what is not sent yet. A retriable
+    /// error: call it again, nothing else.
     fn abort_transaction(&mut self, _timeout: Duration) -> Result<(), BrokerError> {
         Err(not_transactional())
     }
@@ -331,20 +353,24 @@ pub trait GroupMember: Debug + Send + Sync {
     /// Answers the event that `poll` returned last.
     fn acknowledge(&self) -> Result<(), BrokerError>;
     /// Commits offsets with the member's id and generation. Fails with
-    /// [`BrokerErrorKind::NotAMember`] when the group does not count the member any more: what it held may
-    /// be another member's by now. Fails with [`BrokerErrorKind::Rebalancing`] when it still counts, but the
-    /// group is on its way to another generation.
+    /// [`BrokerErrorKind::NotAMember`] when the group does not count the member any more, or not yet: what it
+    /// held may be another member's by now. Fails with [`BrokerErrorKind::Rebalancing`] when it still counts, but
+    /// the group is on its way to another generation, of which it is not told yet: from the answer to
+    /// `Revoked` to the next `Assigned`, without asking the broker, whose answer would wait for all members.
+    /// Between `Revoked` and its answer a commit is taken.
     fn commit(&self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BrokerError>;
-    /// The group's committed offsets, in the order asked; `None`: none committed. Fails with a
-    /// retriable error after `timeout`.
+    /// The group's committed offsets, in the order asked; `None`: none committed. Waits while a transaction
+    /// with offsets of these partitions is open, and fails with a retriable error after `timeout`.
     fn committed(
         &self,
         partitions: &[TopicPartition],
         timeout: Duration,
     ) -> Result<Vec<Option<CommittedOffset>>, BrokerError>;
     /// Who the member is in the group at this moment; `None` when it is not counted: before the first
-    /// assignment, and from the loss of its membership to the next assignment. Taken afresh for each
-    /// transaction. Does not wait for the broker.
+    /// assignment, and from the loss of its membership to the next assignment. From the answer to `Revoked` to
+    /// the next assignment it counts, and its generation may grow at any moment; if the group drops it
+    /// meanwhile and takes it in anew, it is `None` until that assignment, which comes with another member id.
+    /// Taken afresh for each transaction. Does not wait for the broker.
     fn metadata(&self) -> Option<GroupMetadata>;
     /// Leaves the group, giving partitions up without further events.
     fn leave(&self) -> Result<(), BrokerError>;
@@ -379,11 +405,13 @@ pub trait Admin: Debug + Send + Sync {
     ) -> Result<Vec<Result<(), BrokerError>>, BrokerError>;
     /// Deletes topics; one result per topic, in order.
     fn delete_topics(&self, topics: &[&str]) -> Result<Vec<Result<(), BrokerError>>, BrokerError>;
-    /// The offset behind the newest record (high watermark), in the order asked.
+    /// The offset behind the newest record (high watermark), in the order asked. It counts records of open
+    /// transactions, and the markers that end transactions.
     fn end_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError>;
     /// The offset of the oldest record, in the order asked.
     fn beginning_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError>;
-    /// The offsets a group has committed, without being a member; `None`: none.
+    /// The offsets a group has committed, without being a member; `None`: none. Those of open transactions do
+    /// not count yet, and are not waited for.
     fn group_offsets(
         &self,
         group: &str,
@@ -398,8 +426,8 @@ pub trait Admin: Debug + Send + Sync {
         &self,
         before: &[(TopicPartition, i64)],
     ) -> Result<Vec<Result<(), BrokerError>>, BrokerError>;
-    /// The ids of topics, which tell a topic from another that had its name before; `None`: the topic
-    /// does not exist, or the broker gives none. In the order asked.
+    /// The ids of topics as [`TopicId`](crate::TopicId) prints them, which tell a topic from another that
+    /// had its name before; `None`: the topic does not exist, or the broker gives none. In the order asked.
     fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError>;
 }
 

@@ -7,7 +7,7 @@ use kstream::broker::kafka::{KafkaBroker, KafkaSettings};
 use kstream::broker::memory::MemoryBroker;
 use kstream::time::{Clock, ManualClock, SystemClock};
 use kstream_conformance::broker::{BrokerUnderTest, run_all};
-use kstream_test_support::KafkaServer;
+use kstream_test_support::{KafkaOptions, KafkaServer};
 
 #[test]
 fn memory_broker_conforms() {
@@ -27,7 +27,11 @@ fn memory_broker_conforms() {
 
 #[test]
 fn kafka_broker_conforms() {
-    let kafka = KafkaServer::start().unwrap();
+    // How often transactions that are too old are looked for.
+    let often = ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500");
+    let properties = vec![(often.0.to_owned(), often.1.to_owned())];
+    let kafka =
+        KafkaServer::start_with(&KafkaOptions { properties, ..Default::default() }).unwrap();
     let broker = KafkaBroker::new(kafka.bootstrap(), KafkaSettings::default()).unwrap();
     let clock = SystemClock::new();
     let under_test = BrokerUnderTest {

@@ -11,7 +11,7 @@ use std::slice;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
+use super::client_config::ClientConfig;
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::{RDKafkaAdminOp, RDKafkaQueue};

@@ -11,14 +11,15 @@ use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::{
     RDKafka, RDKafkaConf, RDKafkaQueue, RDKafkaRespErr, RDKafkaTopicPartitionList, RDKafkaType,
 };
-use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::client::{Client, Context, Deadline, Role, millis, text};
+use super::client_config::ClientConfig;
 use super::errors::{self, broker_error_with};
 use super::event::Event;
 use super::partitions::{self, elements, offsets_of};
@@ -109,7 +110,10 @@ unsafe extern "C" fn on_rebalance(
         } else {
             GroupEvent::Lost(partitions)
         };
-        let identity = identity(client);
+        let member_id = match event {
+            GroupEvent::Assigned(_) => identity(client).map(|(_, member_id)| member_id),
+            GroupEvent::Revoked(_) | GroupEvent::Lost(_) => None,
+        };
         let mut state = role.state();
         if state.leaving {
             state.standing = Standing::Outside;
@@ -119,7 +123,7 @@ unsafe extern "C" fn on_rebalance(
             match event {
                 GroupEvent::Assigned(_) => {
                     state.standing = Standing::Working;
-                    state.member_id = identity.map(|(_, member_id)| member_id).unwrap_or_default();
+                    state.member_id = member_id.unwrap_or_default();
                 }
                 GroupEvent::Lost(_) => state.standing = Standing::Outside,
                 GroupEvent::Revoked(_) => {}

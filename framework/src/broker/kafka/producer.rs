@@ -15,7 +15,6 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaTopic;
@@ -25,6 +24,7 @@ use self::outgoing::{OutgoingHeaders, produce};
 use self::transactions::Phase;
 use super::admin::KafkaAdmin;
 use super::client::{Client, Deadline, c_string, millis};
+use super::client_config::ClientConfig;
 use super::errors::{self, broker_error, failed};
 use crate::broker::{
     Admin, BrokerError, BrokerErrorKind, CommittedOffset, GroupMetadata, OutgoingRecord, Producer,
@@ -182,9 +182,8 @@ impl Producer for KafkaProducer {
             let message = format!("topic {} has no partition {}", topic.name, record.partition);
             return Err(BrokerError::new(BrokerErrorKind::UnknownTopicOrPartition, message));
         }
-        if matches!(self.phase, Phase::New | Phase::Ready) {
-            let message = format!("a record to topic {} is outside of a transaction", topic.name);
-            return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
+        if !matches!(self.phase, Phase::Plain | Phase::Open) {
+            return Err(self.refuse(&format!("send a record to topic {}", topic.name)));
         }
         let mut headers = OutgoingHeaders::new(record.headers)?;
         loop {

@@ -48,6 +48,9 @@ pub(super) struct MemberRecord {
     /// It has released everything and goes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) left: bool,
+    /// It asks all members that run to stop.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) shutdown: bool,
 }
 
 /// A sub-topology as a process runs it.

@@ -40,11 +40,8 @@
 //! The design takes the place of `StreamsPartitionAssignor` and KIP-441's follow-up rebalances; the words
 //! are Kafka Streams'.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "threads still follow the group's partitions"))]
-
 mod assignor;
 mod compatible;
-mod group;
 mod ids;
 mod leader;
 mod leadership;
@@ -68,11 +65,6 @@ use crate::error::Error;
 use crate::ids::{TaskId, TopicPartition};
 use crate::runtime::commit::Offsets;
 
-pub(crate) use group::GroupMembership;
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "threads still follow the group's partitions")
-)]
 pub(crate) use log_membership::{Enrolment, LogMembership, PlannedTask};
 
 /// What a process is to do for which tasks.
@@ -100,6 +92,8 @@ pub(crate) enum MembershipEvent {
     /// The group has dropped the process: stop all tasks and commit nothing, then
     /// [`rejoin`](Membership::rejoin).
     Lost,
+    /// This member has asked all instances of the application to stop.
+    ShutdownRequested(String),
 }
 
 /// What the process tells the others about itself.
@@ -126,6 +120,8 @@ pub(crate) trait Membership: Debug + Send + Sync {
     fn rejoin(&self) -> Result<(), Error>;
     /// Tells the others what has changed; what has not changed is not sent again.
     fn report(&self, report: &MemberReport) -> Result<(), Error>;
+    /// Asks all instances of the application to stop, this one's others included.
+    fn shut_down_application(&self) -> Result<(), Error>;
     /// Who the process is in its group at this moment; `None` while the group does not count it.
     fn metadata(&self) -> Option<GroupMetadata>;
     /// Commits offsets with the member's identity; refused as
@@ -138,6 +134,7 @@ pub(crate) trait Membership: Debug + Send + Sync {
         partitions: &[TopicPartition],
         timeout: Duration,
     ) -> Result<Vec<Option<CommittedOffset>>, Error>;
-    /// Leaves the group; whoever holds tasks by then has released them.
+    /// Leaves the group, with all tasks released or given up; polling says nothing from then on, unless
+    /// the group is [joined anew](Membership::rejoin).
     fn leave(&self) -> Result<(), Error>;
 }

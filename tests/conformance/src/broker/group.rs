@@ -20,18 +20,18 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// A member with its owner, who answers every event at once.
-struct Owner {
-    member: Arc<dyn GroupMember>,
-    owned: Option<Vec<TopicPartition>>,
+pub(super) struct Owner {
+    pub(super) member: Arc<dyn GroupMember>,
+    pub(super) owned: Option<Vec<TopicPartition>>,
     events: Vec<GroupEvent>,
 }
 
 impl Owner {
-    fn new(test: &BrokerUnderTest<'_>, group: &str, topics: &[&str]) -> Self {
+    pub(super) fn new(test: &BrokerUnderTest<'_>, group: &str, topics: &[&str]) -> Self {
         Self::with_max_poll_interval(test, group, topics, test.session_timeout * 10)
     }
 
-    fn with_max_poll_interval(
+    pub(super) fn with_max_poll_interval(
         test: &BrokerUnderTest<'_>,
         group: &str,
         topics: &[&str],
@@ -51,7 +51,7 @@ impl Owner {
     }
 
     /// Polls once and answers.
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         let Some(event) = self.member.poll(TURN).unwrap() else { return };
         match &event {
             GroupEvent::Assigned(partitions) => self.owned = Some(partitions.clone()),
@@ -76,7 +76,7 @@ impl Owner {
 
 /// Polls all owners in turns, while time passes, until `settled` says so.
 #[track_caller]
-fn drive(
+pub(super) fn drive(
     test: &BrokerUnderTest<'_>,
     owners: &mut [&mut Owner],
     what: &str,
@@ -95,13 +95,13 @@ fn drive(
 
 /// Drives until these are the owners' partitions.
 #[track_caller]
-fn drive_to(test: &BrokerUnderTest<'_>, owners: &mut [&mut Owner], expected: &[&str]) {
+pub(super) fn drive_to(test: &BrokerUnderTest<'_>, owners: &mut [&mut Owner], expected: &[&str]) {
     drive(test, owners, &format!("the partitions {expected:?}"), |owners| {
         owners.iter().zip(expected).all(|(owner, names)| owner.owns().as_deref() == Some(*names))
     });
 }
 
-fn offset(offset: i64, metadata: &str) -> CommittedOffset {
+pub(super) fn offset(offset: i64, metadata: &str) -> CommittedOffset {
     CommittedOffset { offset, metadata: metadata.to_owned() }
 }
 

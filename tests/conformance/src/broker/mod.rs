@@ -7,6 +7,8 @@ mod group;
 mod log;
 mod members;
 mod topics;
+mod transaction_offsets;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,7 +50,15 @@ pub type Case = (&'static str, fn(&BrokerUnderTest<'_>));
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
-    [log::CASES, topics::CASES, group::CASES, members::CASES].concat()
+    [
+        log::CASES,
+        topics::CASES,
+        group::CASES,
+        members::CASES,
+        transactions::CASES,
+        transaction_offsets::CASES,
+    ]
+    .concat()
 }
 
 /// Runs all cases at once, each in a thread of its name; `run` gives each case its broker.

@@ -38,6 +38,8 @@ pub(super) enum Phase {
     Ready,
     /// In a transaction, which may have failed already.
     Open,
+    /// In a transaction whose commit has begun: only the same call may take it up again.
+    Committing,
 }
 
 impl Phase {
@@ -88,16 +90,22 @@ impl KafkaProducer {
     }
 
     pub(super) fn commit(&mut self, timeout: Duration) -> Result<(), BrokerError> {
-        self.expect(Phase::Open, "commit a transaction")?;
         let deadline = Deadline::after(timeout);
-        // librdkafka's commit flushes as well, but in steps of 10 ms.
-        self.flush(timeout)?;
-        self.repeat("cannot commit a transaction", deadline.left(), |client, step| {
+        if self.phase != Phase::Committing {
+            self.expect(Phase::Open, "commit a transaction")?;
+            // librdkafka's commit flushes as well, but in steps of 10 ms.
+            self.flush(timeout)?;
+        }
+        let result = self.repeat("cannot commit a transaction", deadline.left(), |client, step| {
             // SAFETY: the client is live.
             unsafe { sys::rd_kafka_commit_transaction(client, step) }
-        })?;
-        self.phase = Phase::Ready;
-        Ok(())
+        });
+        self.phase = match &result {
+            Ok(()) => Phase::Ready,
+            Err(error) if error.is_retriable() => Phase::Committing,
+            Err(_) => Phase::Open,
+        };
+        result
     }
 
     pub(super) fn abort(&mut self, timeout: Duration) -> Result<(), BrokerError> {
@@ -141,18 +149,20 @@ impl KafkaProducer {
     }
 
     fn expect(&self, phase: Phase, what: &str) -> Result<(), BrokerError> {
-        if self.phase == phase {
-            return Ok(());
-        }
+        if self.phase == phase { Ok(()) } else { Err(self.refuse(what)) }
+    }
+
+    /// The error of a call that does not fit the phase.
+    pub(super) fn refuse(&self, what: &str) -> BrokerError {
         let why = match self.phase {
             Phase::Plain => "it was made without transactions",
             Phase::New => "its transactions are not initialised",
-            Phase::Ready if phase == Phase::New => "its transactions are initialised already",
-            Phase::Ready => "no transaction is open",
+            Phase::Ready => "its transactions are initialised, and none is open",
             Phase::Open => "a transaction is open",
+            Phase::Committing => "the commit of its transaction has begun: call that again",
         };
         let message = format!("the producer cannot {what}: {why}");
-        Err(BrokerError::new(BrokerErrorKind::Invalid, message))
+        BrokerError::new(BrokerErrorKind::Invalid, message)
     }
 
     /// Makes a call until it succeeds, fails for good or `timeout` has passed.
@@ -199,8 +209,9 @@ impl KafkaProducer {
             (kind @ BrokerErrorKind::Authorization, _) => kind,
             _ if requires_abort => BrokerErrorKind::TransactionAborted,
             // Another call of this producer is not finished: waiting does not help.
-            (_, Code::Conflict | Code::State | Code::InvalidArgument) => BrokerErrorKind::Invalid,
+            (_, Code::Conflict) => BrokerErrorKind::Invalid,
             _ if is_retriable => BrokerErrorKind::Retriable,
+            (_, Code::State | Code::InvalidArgument) => BrokerErrorKind::Invalid,
             _ => BrokerErrorKind::Fatal,
         };
         Err(BrokerError::new(kind, known.to_string()).with_source(code))

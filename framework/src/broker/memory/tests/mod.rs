@@ -2,4 +2,6 @@
 
 mod cleaning;
 mod clients;
+mod histories;
 mod model;
+mod transactions;

@@ -79,6 +79,7 @@ impl Machine {
         check_fit(&own, process, &view, &*admin, &group.group_id)?;
         let settings = leader_settings(&group);
         Ok(Self {
+            subscribed: true,
             subscription: [&*log.topic]
                 .into_iter()
                 .chain(topics.keys().map(String::as_str))

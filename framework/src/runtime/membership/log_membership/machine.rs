@@ -40,6 +40,8 @@ pub(super) struct Machine {
     pub(super) log: TopicPartition,
     /// What the group's members subscribe to.
     pub(super) subscription: Vec<String>,
+    /// Whether the process wants to be in the group.
+    pub(super) subscribed: bool,
     /// The source topics with their numbers of partitions.
     pub(super) topics: BTreeMap<String, i32>,
     /// Since the last look at the topics there was a new generation.
@@ -94,6 +96,7 @@ impl Machine {
             let released = member.release(&requests.released).into_iter();
             self.releases.extend(released.map(|(task, record)| (task, (record, None))));
         }
+        self.own.shutdown |= requests.shutdown;
         if let Some(MemberReport { threads, transactional_ids, lags }) = requests.report {
             self.own = MemberRecord { threads, transactional_ids, lags, ..self.own.clone() };
         }
@@ -172,7 +175,7 @@ impl Machine {
     }
 
     pub(super) fn lose(&mut self, counted: Option<MemberId>) {
-        self.events.clear();
+        self.events.retain(|event| matches!(event, MembershipEvent::ShutdownRequested(_)));
         self.events.push_back(MembershipEvent::Lost);
         self.forget_life();
         self.standing = Standing::Lost { asked: false, counted };
@@ -194,6 +197,15 @@ impl Machine {
             && let Some(reasons) = self.view.refusal(self.process, member.id())
         {
             return Err(refusal(reasons.iter()));
+        }
+        for key in &keys {
+            // What was asked for before this process began was for others.
+            if let Key::Member(process) = key
+                && *process != self.process
+                && self.view.members.get(process).is_some_and(|record| record.shutdown)
+            {
+                self.events.push_back(MembershipEvent::ShutdownRequested(process.to_string()));
+            }
         }
         Ok(!keys.is_empty())
     }
@@ -234,7 +246,9 @@ impl Machine {
                     assignment.orphaned_transactions.retain(|id| !own.contains(id));
                     self.events.push_back(MembershipEvent::Assigned(assignment));
                 }
-                revoked @ MembershipEvent::Revoked(_) => self.events.push_back(revoked),
+                other @ (MembershipEvent::Revoked(_) | MembershipEvent::ShutdownRequested(_)) => {
+                    self.events.push_back(other);
+                }
             }
         }
     }

@@ -59,6 +59,8 @@ struct Identity {
 struct Requests {
     released: BTreeSet<TaskId>,
     report: Option<MemberReport>,
+    /// All instances are to stop.
+    shutdown: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -144,11 +146,21 @@ impl LogMembership {
         lock(&self.identity).id = id;
     }
 
+    /// Joins the group after it was left.
+    fn subscribe(&self, machine: &mut Machine) -> Result<(), Error> {
+        if !machine.subscribed {
+            self.member.subscribe(&machine.subscription)?;
+            machine.subscribed = true;
+        }
+        Ok(())
+    }
+
     fn leave_group(&self, machine: &mut Machine) -> Result<(), Error> {
         machine.leadership.end();
         machine.forget_life();
         machine.standing = Standing::Outside;
         self.publish_identity(machine);
+        machine.subscribed = false;
         Ok(self.member.leave()?)
     }
 
@@ -192,7 +204,7 @@ impl Membership for LogMembership {
         lock(&self.requests).released.clear();
         machine.events.clear();
         match &machine.standing {
-            Standing::Outside | Standing::Arrived(_) => Ok(()),
+            Standing::Outside | Standing::Arrived(_) => self.subscribe(&mut machine),
             Standing::Lost { asked: true, .. } => {
                 machine.forget_life();
                 machine.standing = Standing::Outside;
@@ -205,13 +217,18 @@ impl Membership for LogMembership {
             }
             Standing::Lost { .. } | Standing::Member(_) => {
                 self.leave_group(&mut machine)?;
-                Ok(self.member.subscribe(&machine.subscription)?)
+                self.subscribe(&mut machine)
             }
         }
     }
 
     fn report(&self, report: &MemberReport) -> Result<(), Error> {
         lock(&self.requests).report = Some(report.clone());
+        Ok(())
+    }
+
+    fn shut_down_application(&self) -> Result<(), Error> {
+        lock(&self.requests).shutdown = true;
         Ok(())
     }
 

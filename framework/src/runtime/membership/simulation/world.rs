@@ -231,6 +231,7 @@ impl World {
                     self.processes[number].releasing.extend(releasing);
                 }
                 MembershipEvent::Lost => self.processes[number].losing = Some(self.release_polls),
+                MembershipEvent::ShutdownRequested(_) => {}
             }
         }
         self.work(number)
