@@ -21,7 +21,7 @@ use crate::broker::{
     Admin, Broker, BrokerError, BrokerErrorKind, CommittedOffset, GroupMember, GroupMetadata,
     Producer, ProducerSettings, TopicHandle, TransactionSettings,
 };
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::ids::TopicPartition;
 use crate::record::Headers;
 
@@ -127,7 +127,7 @@ impl Leadership {
             return Ok(false);
         }
         match self.try_step(around) {
-            Err(error) if error.kind() == crate::error::ErrorKind::Retriable => {
+            Err(error) if error.kind() == ErrorKind::Retriable => {
                 tracing::warn!(error = error.report(), "the leader cannot act; trying again");
                 self.pause_until = around.now + PAUSE;
                 Ok(false)
@@ -139,12 +139,11 @@ impl Leadership {
     fn try_step(&mut self, around: &Surroundings<'_>) -> Result<bool, Error> {
         self.prepare()?;
         let Some(term) = &mut self.term else { return Ok(false) };
-        let end = match term.end {
-            Some(end) => end,
-            None => {
-                let ends = self.admin.end_offsets(std::slice::from_ref(&self.log))?;
-                *term.end.insert(ends.into_iter().next().unwrap_or(0))
-            }
+        let end = if let Some(end) = term.end {
+            end
+        } else {
+            let ends = self.admin.end_offsets(std::slice::from_ref(&self.log)).map_err(settled)?;
+            *term.end.insert(ends.into_iter().next().unwrap_or(0))
         };
         if !around.reader.has_read_to(end) {
             return Ok(false);
@@ -185,7 +184,7 @@ impl Leadership {
             }),
         })?;
         producer.init_transactions(CALL_TIMEOUT)?;
-        let topic = producer.topic(&self.log.topic)?;
+        let topic = producer.topic(&self.log.topic).map_err(settled)?;
         self.producer = Some((producer, topic));
         Ok(())
     }
@@ -231,6 +230,15 @@ impl Leadership {
             }
         }
     }
+}
+
+/// A topic that was made a moment ago may not have come to every broker yet.
+fn settled(error: BrokerError) -> Error {
+    if error.kind() == BrokerErrorKind::UnknownTopicOrPartition {
+        let message = "the coordination topic is not known to all brokers";
+        return Error::new(ErrorKind::Retriable, message).with_source(error);
+    }
+    error.into()
 }
 
 /// Keys and values, in order; what is deleted has no value.

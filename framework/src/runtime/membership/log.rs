@@ -210,9 +210,9 @@ impl LogWriter {
 
     /// A producer that has failed is replaced, unless another would fail the same way.
     fn settle(&mut self, result: Result<(), BrokerError>) -> Result<(), Error> {
+        use BrokerErrorKind::{Authorization, Invalid, RecordTooLarge};
         let Err(error) = result else { return Ok(()) };
         self.producer = None;
-        use BrokerErrorKind::{Authorization, Invalid, RecordTooLarge};
         if matches!(error.kind(), Authorization | Invalid | RecordTooLarge) {
             return Err(error.into());
         }

@@ -167,7 +167,9 @@ fn work(
                 mine.retain(|task| !tasks.contains(task));
                 membership.release(&tasks).unwrap();
             }
-            Some(MembershipEvent::Lost) => panic!("member {member} was dropped by the group"),
+            Some(event @ (MembershipEvent::Lost | MembershipEvent::ShutdownRequested(_))) => {
+                panic!("member {member} hears {event:?}")
+            }
         }
         commit(membership, &mine);
     }
