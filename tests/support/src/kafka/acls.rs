@@ -71,7 +71,7 @@ pub(super) fn add(port: u16, acls: &[Acl<'_>]) -> io::Result<()> {
     }
 }
 
-/// CreateAcls, version 1.
+/// `CreateAcls`, version 1.
 fn request(acls: &[Acl<'_>]) -> io::Result<Vec<u8>> {
     let mut bytes = b"\0\x1e\0\x01\0\0\0\x07\0\x05rules".to_vec();
     let text = |bytes: &mut Vec<u8>, text: &str| -> io::Result<()> {

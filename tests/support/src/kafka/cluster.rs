@@ -63,7 +63,7 @@ impl KafkaCluster {
                 (1..).zip(&ports).map(|settings| scope.spawn(move || create(settings))).collect();
             creating
                 .into_iter()
-                .map(|node| node.join().map_err(|_| SupportError::Panicked("formatting a node"))?)
+                .map(|node| node.join().unwrap_or(Err(SupportError::Panicked("formatting a node"))))
                 .collect::<Result<Vec<_>, _>>()
         })?;
         let brokers: Vec<_> = nodes.into_iter().map(KafkaNode::new).collect();

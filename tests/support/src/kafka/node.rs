@@ -165,8 +165,8 @@ fn properties(settings: &NodeSettings<'_>, ports: &BTreeMap<String, u16>) -> Str
          group.min.session.timeout.ms=500\n\
          log.cleaner.dedupe.buffer.size=16777216\n",
         voters.join(","),
-        ports.iter().map(|(name, port)| format!("{name}://127.0.0.1:{port},")).collect::<String>(),
-        options.listeners.iter().map(|l| format!("{}:{},", l.name, l.protocol)).collect::<String>(),
+        joined(ports.iter().map(|(name, port)| format!("{name}://127.0.0.1:{port},"))),
+        joined(options.listeners.iter().map(|l| format!("{}:{},", l.name, l.protocol))),
         dir.join("data").display()
     );
     let listeners = options.listeners.iter().flat_map(|listener| {
@@ -221,4 +221,9 @@ mod tests {
             "{third}"
         );
     }
+}
+
+/// All parts, one behind the other.
+fn joined(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().concat()
 }

@@ -64,11 +64,16 @@ mod tests {
     use super::*;
 
     /// What a broker would send: correlation id, one broker per id, controller 1, one topic `t`.
-    fn answer(brokers: &[i32], partitions: &[(i16, i32, i32, &[i32], &[i32])]) -> Vec<u8> {
+    /// Error, number, leader, copies, copies in sync.
+    type Partition<'a> = (i16, i32, i32, &'a [i32], &'a [i32]);
+
+    fn answer(brokers: &[i32], partitions: &[Partition<'_>]) -> Vec<u8> {
         let mut bytes = 7_i32.to_be_bytes().to_vec();
         let ids = |bytes: &mut Vec<u8>, ids: &[i32]| {
             bytes.extend(i32::try_from(ids.len()).unwrap().to_be_bytes());
-            ids.iter().for_each(|id| bytes.extend(id.to_be_bytes()));
+            for id in ids {
+                bytes.extend(id.to_be_bytes());
+            }
         };
         bytes.extend(i32::try_from(brokers.len()).unwrap().to_be_bytes());
         for id in brokers {
