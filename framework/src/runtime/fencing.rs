@@ -25,7 +25,7 @@ pub(super) fn end_transactions(shared: &Shared, transactional_ids: BTreeSet<Stri
         for transactional_id in transactional_ids {
             match end_transaction(&shared, &transactional_id) {
                 Ok(()) => {
-                    tracing::info!(transactional_id, "transactions of a dead member are ended")
+                    tracing::info!(transactional_id, "transactions of a dead member are ended");
                 }
                 Err(error) => {
                     tracing::warn!(transactional_id, %error, "its timeout ends the transaction of a dead member");

@@ -9,6 +9,9 @@ use kstream::time::{Clock, SystemClock};
 
 use crate::ChaosError;
 
+/// The name of the history in the folder of a run.
+pub const HISTORY_FILE: &str = "history.txt";
+
 /// The history of a run, written to a file as it goes on.
 #[derive(Debug)]
 pub(crate) struct History {
@@ -21,7 +24,7 @@ pub(crate) struct History {
 impl History {
     /// Begins; times count from now on.
     pub(crate) fn begin(folder: &Path) -> Result<Self, ChaosError> {
-        let path = folder.join("history.txt");
+        let path = folder.join(HISTORY_FILE);
         let file = File::create(&path).map_err(ChaosError::io("create", &path))?;
         let mut history = Self { clock: SystemClock::new(), file, path, text: String::new() };
         let epoch_ms = history.clock.now_ms();

@@ -86,7 +86,7 @@ impl Instances {
     pub(crate) fn is_ready(&self, number: usize) -> bool {
         self.running.get(&number).is_some_and(|process| {
             std::fs::read_to_string(process.log())
-                .is_ok_and(|log| log.lines().any(|line| line.starts_with("ready ")))
+                .is_ok_and(|log| log.lines().any(|line| line == "ready"))
         })
     }
 

@@ -24,6 +24,7 @@ pub mod workload;
 
 pub use error::ChaosError;
 pub use guarantee::Guarantee;
+pub use history::HISTORY_FILE;
 pub use instances::AppOptions;
 pub use runner::{Options, run};
 pub use summary::Summary;

@@ -1,13 +1,13 @@
 //! `kstream-chaos`: makes a run and judges it. Exit code 0: the guarantee was kept; 1: it was not; 2:
 //! the run could not be made.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use kstream_chaos::script::Plan;
-use kstream_chaos::{AppOptions, ChaosError, Guarantee, Options, run};
+use kstream_chaos::script::{Plan, script};
+use kstream_chaos::{AppOptions, ChaosError, Guarantee, HISTORY_FILE, Options, run};
 
 /// Strikes an application on a real cluster with seeded faults and checks what comes out.
 #[derive(Debug, Parser)]
@@ -42,27 +42,38 @@ struct Cli {
     /// Milliseconds without a heartbeat after which the group goes on without an instance.
     #[arg(long, default_value_t = 5000)]
     session_timeout_ms: u64,
-    /// A folder for state, logs and history, emptied first; by default a temporary one.
+    /// Only prints the script of the seed.
+    #[arg(long)]
+    script: bool,
+    /// A folder for state, logs and history: a new one, or that of an earlier run, which is emptied.
     #[arg(long)]
     dir: Option<PathBuf>,
 }
 
 const SHORT: usize = 10;
 
+/// Makes the folder of a run; one of an earlier run is emptied, any other is left alone.
+fn prepare(folder: &Path) -> Result<(), String> {
+    let name = |error: std::io::Error| format!("{}: {error}", folder.display());
+    if folder.join(HISTORY_FILE).exists() {
+        std::fs::remove_dir_all(folder).map_err(name)?;
+    } else if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(format!("{}: not empty, and not of an earlier run", folder.display()));
+    }
+    std::fs::create_dir_all(folder).map_err(name)
+}
+
 impl Cli {
     fn options(self) -> Result<Options, String> {
-        let name = |error: std::io::Error, path: &PathBuf| format!("{}: {error}", path.display());
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let folder = self.dir.unwrap_or_else(|| std::env::temp_dir().join("kstream-chaos"));
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder).map_err(|error| name(error, &folder))?;
-        }
-        std::fs::create_dir_all(&folder).map_err(|error| name(error, &folder))?;
+        let seed = self.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
+        let folder =
+            self.dir.unwrap_or_else(|| std::env::temp_dir().join(format!("kstream-chaos-{seed}")));
         let (instances, brokers) = (self.instances, self.brokers);
         let faults = if self.short { SHORT } else { self.faults };
         let bounds = (instances.saturating_sub(1).max(1), instances + 1);
         Ok(Options {
-            seed: self.seed.unwrap_or_else(|| u64::from(fastrand::u32(..))),
+            seed,
             plan: Plan { faults, instances, bounds, brokers },
             app: AppOptions {
                 program: program.with_file_name("kstream-chaos-app"),
@@ -79,7 +90,9 @@ impl Cli {
 
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "a program talks to its user")]
 fn main() -> ExitCode {
-    let options = match Cli::parse().options() {
+    let cli = Cli::parse();
+    let only_script = cli.script;
+    let options = match cli.options() {
         Ok(options) => options,
         Err(message) => {
             eprintln!("kstream-chaos: {message}");
@@ -88,6 +101,14 @@ fn main() -> ExitCode {
     };
     let (seed, guarantee) = (options.seed, options.app.guarantee);
     println!("seed {seed}, {guarantee}, {} faults", options.plan.faults);
+    if only_script {
+        script(seed, &options.plan).iter().for_each(|step| println!("{step}"));
+        return ExitCode::SUCCESS;
+    }
+    if let Err(message) = prepare(&options.folder) {
+        eprintln!("kstream-chaos: {message}");
+        return ExitCode::from(2);
+    }
     match run(&options).as_ref().map_err(ChaosError::report) {
         Ok(summary) if summary.is_good() => {
             println!("{summary}");

@@ -140,7 +140,7 @@ impl Run<'_> {
         let last_event = self.last_event();
         for strike in &step.strikes {
             *self.faults.entry(strike.fault).or_default() += 1;
-            self.history.note(describe(*strike));
+            self.history.note(strike);
             self.begin(*strike)?;
         }
         for strike in &step.strikes {
@@ -151,7 +151,7 @@ impl Run<'_> {
         self.pause(stopped_for + step.down)?;
         for strike in &step.strikes {
             self.heal(*strike)?;
-            self.history.note(format_args!("over: {}", describe(*strike)));
+            self.history.note(format_args!("over: {strike}"));
         }
         self.revive()?;
         if step.settle {
@@ -331,9 +331,4 @@ impl Run<'_> {
         }
         Ok((input, verdicts))
     }
-}
-
-fn describe(Strike { fault, target }: Strike) -> String {
-    let who = if fault.is_of_broker() { "broker" } else { "instance" };
-    format!("{fault}: {who} {target}")
 }

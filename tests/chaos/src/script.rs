@@ -82,6 +82,22 @@ pub struct Step {
     pub settle: bool,
 }
 
+impl std::fmt::Display for Strike {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let who = if self.fault.is_of_broker() { "broker" } else { "instance" };
+        write!(f, "{}: {who} {}", self.fault, self.target)
+    }
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let strikes: Vec<_> = self.strikes.iter().map(Strike::to_string).collect();
+        let (pause, down) = (self.pause.as_secs_f64(), self.down.as_secs_f64());
+        write!(f, "after {pause:.2} s, for {down:.2} s: {}", strikes.join(", "))?;
+        f.write_str(if self.settle { "; then all goes on" } else { "" })
+    }
+}
+
 /// What a script is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::GlobalStores;
 use super::positions::Positions;
 use crate::broker::Admin;
+use crate::config::StreamsConfig;
 use crate::error::Error;
 use crate::ids::TopicId;
 use crate::record::Timestamp;
@@ -20,13 +21,12 @@ const POSITIONS: &str = "@positions";
 /// Opens the global stores of a process. Rows that cannot be brought up to date are deleted.
 pub(crate) fn open_global_stores(
     topology: &Topology,
-    application_id: &str,
-    directory: &StateDirectory,
-    env: &StateEnv,
+    config: &StreamsConfig,
+    (directory, env): (&StateDirectory, &StateEnv),
     admin: &dyn Admin,
     now_ms: Timestamp,
 ) -> Result<GlobalStores, Error> {
-    let open = || open_once(topology, application_id, directory, env);
+    let open = || open_once(topology, &config.application_id, directory, env);
     let stores = match open() {
         Ok(stores) => {
             let Some(reason) = stores.unfit(admin, now_ms)? else { return Ok(stores) };

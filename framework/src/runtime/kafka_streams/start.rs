@@ -48,10 +48,9 @@ impl KafkaStreams {
         let link = Arc::new(LinkSettings::of(config, TaskScope::Subtopology));
         let planned = self.planned_tasks(&plan, &link);
         let membership = join(self.enrolment(&admin, &directory, fingerprint.text(), planned)?)?;
-        let id = &config.application_id;
+        let state = (&directory, &self.env);
         let now_ms = self.clock.now_ms();
-        let globals =
-            open_global_stores(&self.topology, id, &directory, &self.env, &*admin, now_ms)?;
+        let globals = open_global_stores(&self.topology, config, state, &*admin, now_ms)?;
         let purge = self.keep_house(&plan, &admin)?;
         let config = &self.config;
         let shared = Shared {

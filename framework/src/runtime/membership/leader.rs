@@ -136,8 +136,10 @@ impl Leader {
             view.members.values().map(|record| &record.member_id).collect();
         let silent: Vec<&MemberId> = group.iter().filter(|id| !speak.contains(*id)).collect();
         self.silent.keep(|id| silent.contains(&id));
-        let grace = self.settings.silence_grace;
-        silent.into_iter().fold(false, |any, id| self.silent.elapsed(id, now) < grace || any)
+        // All are looked at, so that each one's time runs.
+        let times: Vec<Duration> =
+            silent.into_iter().map(|id| self.silent.elapsed(id, now)).collect();
+        times.into_iter().any(|time| time < self.settings.silence_grace)
     }
 
     /// The members that take part, and those that have left a moment ago.

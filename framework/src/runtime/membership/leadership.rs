@@ -1,8 +1,7 @@
 //! A leader's hands: it looks at the group, decides, and writes its decisions.
 //!
-//! INVARIANT: what is decided rests on everything that an earlier leader has written: the producer of
-//! every earlier leader is fenced, or has written nothing since this one led before, and the log has been
-//! read to its end.
+//! INVARIANT: what is decided rests on everything that an earlier leader has written: the producers of all
+//! other leaders are fenced, and the log has been read to its end since.
 //!
 //! A write is fenced twice. It is a transaction by the one transactional id of all leaders, so whoever led
 //! before and was followed by another is refused; and it contains an offset commit by the group's member, so
@@ -22,7 +21,7 @@ use crate::broker::{
     Admin, Broker, BrokerError, BrokerErrorKind, CommittedOffset, GroupMember, GroupMetadata,
     Producer, ProducerSettings, TopicHandle, TransactionSettings,
 };
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::ids::TopicPartition;
 use crate::record::Headers;
 
@@ -46,6 +45,8 @@ pub(super) struct Leadership {
     client_id: String,
     leader: Leader,
     producer: Option<(Box<dyn Producer>, TopicHandle)>,
+    /// The generation of the last term.
+    last_generation: Option<i32>,
     /// While this process leads.
     term: Option<Term>,
     /// When to try again after a failure.
@@ -95,6 +96,7 @@ impl Leadership {
             log,
             leader: Leader::new(settings),
             producer: None,
+            last_generation: None,
             term: None,
             pause_until: Duration::ZERO,
         }
@@ -102,11 +104,16 @@ impl Leadership {
 
     /// The group has given this process the log's partition, in this generation.
     pub(super) fn begin(&mut self, generation: i32) {
+        // In a generation between the two another one may have led: what it has left open has to be ended.
+        if self.last_generation.is_some_and(|last| last + 1 != generation) {
+            self.producer = None;
+        }
+        self.last_generation = Some(generation);
         self.leader.new_generation();
         self.term = Some(Term { generation, end: None, members: None });
     }
 
-    /// The group has taken it away. The producer stays: if another leader follows, it is fenced.
+    /// The group has taken it away. The producer stays for the case that nobody else leads meanwhile.
     pub(super) fn end(&mut self) {
         self.term = None;
     }
@@ -120,7 +127,7 @@ impl Leadership {
             return Ok(false);
         }
         match self.try_step(around) {
-            Err(error) if error.kind() == crate::error::ErrorKind::Retriable => {
+            Err(error) if error.kind() == ErrorKind::Retriable => {
                 tracing::warn!(error = error.report(), "the leader cannot act; trying again");
                 self.pause_until = around.now + PAUSE;
                 Ok(false)
@@ -132,12 +139,11 @@ impl Leadership {
     fn try_step(&mut self, around: &Surroundings<'_>) -> Result<bool, Error> {
         self.prepare()?;
         let Some(term) = &mut self.term else { return Ok(false) };
-        let end = match term.end {
-            Some(end) => end,
-            None => {
-                let ends = self.admin.end_offsets(std::slice::from_ref(&self.log))?;
-                *term.end.insert(ends.into_iter().next().unwrap_or(0))
-            }
+        let end = if let Some(end) = term.end {
+            end
+        } else {
+            let ends = self.admin.end_offsets(std::slice::from_ref(&self.log)).map_err(settled)?;
+            *term.end.insert(ends.into_iter().next().unwrap_or(0))
         };
         if !around.reader.has_read_to(end) {
             return Ok(false);
@@ -178,7 +184,7 @@ impl Leadership {
             }),
         })?;
         producer.init_transactions(CALL_TIMEOUT)?;
-        let topic = producer.topic(&self.log.topic)?;
+        let topic = producer.topic(&self.log.topic).map_err(settled)?;
         self.producer = Some((producer, topic));
         Ok(())
     }
@@ -224,6 +230,15 @@ impl Leadership {
             }
         }
     }
+}
+
+/// A topic that was made a moment ago may not have come to every broker yet.
+fn settled(error: BrokerError) -> Error {
+    if error.kind() == BrokerErrorKind::UnknownTopicOrPartition {
+        let message = "the coordination topic is not known to all brokers";
+        return Error::new(ErrorKind::Retriable, message).with_source(error);
+    }
+    error.into()
 }
 
 /// Keys and values, in order; what is deleted has no value.

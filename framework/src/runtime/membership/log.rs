@@ -100,6 +100,13 @@ impl LogReader {
                 Ok(Some(batch)) => batch,
                 Ok(None) => return Ok(keys),
                 Err(error) if error.is_retriable() => return Ok(keys),
+                // It was made a moment ago, and not every broker has heard of it.
+                Err(error)
+                    if error.kind() == BrokerErrorKind::UnknownTopicOrPartition
+                        && self.consumer.reached_end(self.slot).is_none() =>
+                {
+                    return Ok(keys);
+                }
                 Err(error) => return Err(lost(error)),
             };
             for index in 0..batch.len() {
@@ -119,28 +126,17 @@ impl LogReader {
         self.next
     }
 
-    /// Reads until the end that the log has now.
-    pub(super) fn read_to_end(
-        &mut self,
-        admin: &dyn Admin,
-        log: &TopicPartition,
-        view: &mut View,
-    ) -> Result<(), Error> {
-        let mut end = None;
+    /// Reads until there is nothing more to read now. A transaction that a dead leader has left open ends
+    /// it earlier; what is behind it the next leader will see.
+    pub(super) fn read_what_there_is(&mut self, view: &mut View) -> Result<(), Error> {
         for _ in 0..READ_STEPS {
-            if end.is_none() {
-                end = match admin.end_offsets(std::slice::from_ref(log)) {
-                    Err(error) if error.is_retriable() => None,
-                    ends => Some(ends?.into_iter().next().unwrap_or(0)),
-                };
-            }
             self.read(view)?;
-            if end.is_some_and(|end| self.has_read_to(end)) {
+            if self.consumer.reached_end(self.slot).is_some() {
                 return Ok(());
             }
             self.consumer.wait(READ_STEP);
         }
-        let message = format!("topic {} could not be read to its end", log.topic);
+        let message = "the coordination topic could not be read to its end";
         Err(Error::new(ErrorKind::Retriable, message))
     }
 }
@@ -214,9 +210,9 @@ impl LogWriter {
 
     /// A producer that has failed is replaced, unless another would fail the same way.
     fn settle(&mut self, result: Result<(), BrokerError>) -> Result<(), Error> {
+        use BrokerErrorKind::{Authorization, Invalid, RecordTooLarge};
         let Err(error) = result else { return Ok(()) };
         self.producer = None;
-        use BrokerErrorKind::{Authorization, Invalid, RecordTooLarge};
         if matches!(error.kind(), Authorization | Invalid | RecordTooLarge) {
             return Err(error.into());
         }

@@ -52,7 +52,7 @@ pub(crate) fn start_offset(facts: &LogFacts, now_ms: Timestamp) -> Result<i64, S
 fn is_too_old(facts: &LogFacts, written_at_ms: Timestamp, now_ms: Timestamp) -> Option<String> {
     let kept = facts.tombstones_kept?;
     let margin = MOST_MARGIN.min(kept / MARGIN_PART);
-    let most_ms = i64::try_from((kept - margin).as_millis()).unwrap_or(i64::MAX);
+    let most_ms = i64::try_from(kept.saturating_sub(margin).as_millis()).unwrap_or(i64::MAX);
     let age_ms = now_ms.saturating_sub(written_at_ms);
     (facts.gap() > 1 && age_ms > most_ms).then(|| {
         format!(

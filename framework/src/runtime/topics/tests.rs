@@ -130,7 +130,7 @@ fn later_changes_of_the_input_are_told_with_what_to_do() {
     let admin = broker.admin().unwrap();
     let plan = prepare(&topology(), &config(), &*admin).unwrap();
     assert!(plan.changes(&*admin).unwrap().is_empty());
-    assert_eq!(plan.repartition_topics(), [REPARTITION]);
+    assert_eq!(plan.repartition_topics(), [REPARTITION, "app-windows-repartition"]);
     let mut watch = TopicWatch::new(Arc::new(plan.clone()), Duration::ZERO);
     admin.delete_topics(&["in"]).unwrap().remove(0).unwrap();
     let changes = plan.changes(&*admin).unwrap();

@@ -1,5 +1,5 @@
-//! One instance of the application under test. When its tasks run for the first time it prints
-//! `ready restored_records=N`; it runs until SIGTERM.
+//! One instance of the application under test. Whenever its tasks begin to run it prints `ready`; it runs
+//! until SIGTERM.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,9 +34,6 @@ struct Cli {
     /// Milliseconds without a heartbeat after which the group goes on without this instance.
     #[arg(long, default_value_t = 6000)]
     session_timeout_ms: u64,
-    /// How long it may take to become ready, in seconds.
-    #[arg(long, default_value_t = 120)]
-    ready_within_s: u64,
 }
 
 const ROCKSDB_MEMORY: usize = 32 << 20;
@@ -58,17 +55,15 @@ fn run(cli: &Cli) -> Result<(), String> {
             Guarantee::AtLeastOnce => ProcessingGuarantee::AtLeastOnce,
             Guarantee::ExactlyOnceV2 => ProcessingGuarantee::ExactlyOnceV2,
         });
-    let mut settings = KafkaSettings::default();
-    if let Ok(ms) = std::env::var("CHAOS_IDLE_MS") {
-        settings.producer.insert("connections.max.idle.ms".to_owned(), ms);
-    }
-    let broker = KafkaBroker::new(&cli.bootstrap, settings).map_err(|error| error.to_string())?;
+    let broker = KafkaBroker::new(&cli.bootstrap, KafkaSettings::default())
+        .map_err(|error| error.to_string())?;
     let mut streams =
         KafkaStreams::new(topology, config, broker).map_err(|error| error.report())?;
-    streams.start().map_err(|error| error.report())?;
-    if streams.wait_for_state(State::Running, Duration::from_secs(cli.ready_within_s)) {
-        println!("ready restored_records={}", streams.restored_records());
-    }
+    streams.set_state_listener(|now, _| {
+        if now == State::Running {
+            println!("ready");
+        }
+    });
     streams.run().map_err(|error| error.report())
 }
 

@@ -66,37 +66,18 @@ pub(crate) struct Enrolment {
 impl Machine {
     /// Makes the log's topic if it is missing, reads the log, and compares with those that run.
     pub(super) fn new(enrolment: Enrolment) -> Result<Self, Error> {
-        let Enrolment { broker, admin, clock, group, process_id, tasks, .. } = enrolment;
+        let own = enrolment.record();
+        let Enrolment { broker, admin, clock, group, process_id, .. } = enrolment;
         let log = partition_of(&group.group_id);
         prepare(&*admin, &log, enrolment.replication_factor)?;
-        let subtopologies = subtopologies(&tasks);
         let topics: BTreeMap<String, i32> =
-            subtopologies.values().flat_map(|part| part.topics.clone()).collect();
-        let MemberReport { threads, transactional_ids, lags } = enrolment.report;
-        let own = MemberRecord {
-            threads,
-            http: enrolment.http,
-            tags: enrolment.tags,
-            subtopologies,
-            fingerprint: enrolment.fingerprint,
-            transactional_ids,
-            lags,
-            ..MemberRecord::default()
-        };
+            own.subtopologies.values().flat_map(|part| part.topics.clone()).collect();
         let process = ProcessId::new(process_id);
         let mut reader = LogReader::open(&*broker, &log, &group.client_id)?;
         let mut view = View::default();
-        reader.read_to_end(&*admin, &log, &mut view)?;
+        reader.read_what_there_is(&mut view)?;
         check_fit(&own, process, &view, &*admin, &group.group_id)?;
-        let grace = group.heartbeat_interval * GRACE_HEARTBEATS;
-        let settings = LeaderSettings {
-            assignor: Settings::default(),
-            silence_grace: grace,
-            return_grace: grace.min(group.session_timeout),
-            release_patience: group.max_poll_interval,
-            forget_after: FORGET_AFTER,
-            transactions_end: TRANSACTIONS_END,
-        };
+        let settings = leader_settings(&group);
         Ok(Self {
             subscribed: true,
             subscription: [&*log.topic]
@@ -130,6 +111,36 @@ impl Machine {
             past: BTreeSet::new(),
             events: VecDeque::new(),
         })
+    }
+}
+
+/// The leader's times, from those of the group.
+fn leader_settings(group: &GroupSettings) -> LeaderSettings {
+    let grace = group.heartbeat_interval * GRACE_HEARTBEATS;
+    LeaderSettings {
+        assignor: Settings::default(),
+        silence_grace: grace,
+        return_grace: grace.min(group.session_timeout),
+        release_patience: group.max_poll_interval,
+        forget_after: FORGET_AFTER,
+        transactions_end: TRANSACTIONS_END,
+    }
+}
+
+impl Enrolment {
+    /// What the process says of itself; its member id is still to come.
+    fn record(&self) -> MemberRecord {
+        let MemberReport { threads, transactional_ids, lags } = self.report.clone();
+        MemberRecord {
+            threads,
+            http: self.http.clone(),
+            tags: self.tags.clone(),
+            subtopologies: subtopologies(&self.tasks),
+            fingerprint: self.fingerprint.clone(),
+            transactional_ids,
+            lags,
+            ..MemberRecord::default()
+        }
     }
 }
 

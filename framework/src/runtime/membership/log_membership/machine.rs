@@ -175,7 +175,7 @@ impl Machine {
     }
 
     pub(super) fn lose(&mut self, counted: Option<MemberId>) {
-        self.events.clear();
+        self.events.retain(|event| matches!(event, MembershipEvent::ShutdownRequested(_)));
         self.events.push_back(MembershipEvent::Lost);
         self.forget_life();
         self.standing = Standing::Lost { asked: false, counted };

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::super::{
     Assignment, Enrolment, LogMembership, MemberReport, Membership, MembershipEvent, PlannedTask,
 };
+use super::flaky::{Faults, FlakyBroker};
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{Admin, Broker, CommittedOffset, GroupSettings};
 use crate::error::Error;
@@ -33,11 +34,9 @@ pub(super) const SETTLE_ROUNDS: usize = 600;
 const PARTS: [(&str, i32, bool); 3] =
     [("orders", 5, true), ("clicks", 4, false), ("users", 3, true)];
 
-/// Number, epoch of the grant: which claim it is.
+/// A process's claim to a task, from one grant on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Claim {
-    /// In the order of all claims.
-    number: u64,
     process: usize,
     member_id: String,
 }
@@ -64,8 +63,10 @@ pub(super) struct Process {
 pub(super) struct World {
     pub(super) clock: Arc<ManualClock>,
     pub(super) broker: MemoryBroker,
+    pub(super) faults: Faults,
     admin: Arc<dyn Admin>,
     pub(super) processes: Vec<Process>,
+    /// All claims that there have ever been.
     claims: Vec<Claim>,
     /// By task: the newest claim that has committed.
     committed: BTreeMap<TaskId, u64>,
@@ -85,6 +86,7 @@ impl World {
         Self {
             clock,
             broker,
+            faults: Faults::default(),
             admin,
             processes: Vec::new(),
             claims: Vec::new(),
@@ -146,7 +148,10 @@ impl World {
         self.note(format_args!("{number} starts"));
         let process = &self.processes[number];
         let membership = LogMembership::join(Enrolment {
-            broker: Arc::new(self.broker.clone()),
+            broker: Arc::new(FlakyBroker {
+                memory: self.broker.clone(),
+                faults: self.faults.clone(),
+            }),
             admin: Arc::clone(&self.admin),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             group: GroupSettings {
@@ -177,7 +182,16 @@ impl World {
         self.note(format_args!("{number} leaves"));
         self.end_claims(number);
         let membership = self.processes[number].membership.take().unwrap();
-        membership.leave().unwrap();
+        // It may fail to say so; the group notices.
+        drop(membership.leave());
+    }
+
+    /// A process drops everything of its own accord, because its threads found a commit refused.
+    pub(super) fn rejoin(&mut self, number: usize) {
+        self.note(format_args!("{number} joins anew"));
+        self.end_claims(number);
+        let membership = self.processes[number].membership.as_ref().unwrap();
+        membership.rejoin().unwrap();
     }
 
     /// A process dies: nobody is told.
@@ -285,11 +299,8 @@ impl World {
                 );
             }
             let claim = self.claims.len() as u64;
-            self.claims.push(Claim {
-                number: claim,
-                process: number,
-                member_id: member_id.clone().unwrap_or_default(),
-            });
+            let member_id = member_id.clone().unwrap_or_default();
+            self.claims.push(Claim { process: number, member_id });
             let process = &mut self.processes[number];
             process.claims.insert(task, claim);
             if PARTS[task.subtopology as usize].2 {
