@@ -240,8 +240,15 @@ impl Membership for LogMembership {
     }
 
     fn commit(&self, offsets: &Offsets) -> Result<(), Error> {
-        if self.metadata().is_none() {
-            return Err(self.not_counted());
+        let Some(id) = lock(&self.identity).id.clone() else { return Err(self.not_counted()) };
+        match self.member.metadata() {
+            Some(metadata) if metadata.member_id == id.as_str() => {}
+            Some(_) => return Err(self.not_counted()),
+            // It is asked again: if its membership is lost, an event says so.
+            None => {
+                let message = "the group does not say at the moment who this process is";
+                return Err(Error::new(ErrorKind::Retriable, message));
+            }
         }
         match self.member.commit(offsets) {
             Ok(()) => Ok(()),
