@@ -168,10 +168,10 @@ impl<R: Role> Client<R> {
             None => Ok(()),
             Some((code, reason)) => {
                 let error = broker_error_with(*code, "the Kafka client cannot go on", reason);
-                let kind = match error.kind() {
-                    kind @ (BrokerErrorKind::Authorization | BrokerErrorKind::Fenced) => kind,
-                    _ => BrokerErrorKind::Fatal,
-                };
+                let kind = error.kind();
+                let is_known =
+                    matches!(kind, BrokerErrorKind::Authorization | BrokerErrorKind::Fenced);
+                let kind = if is_known { kind } else { BrokerErrorKind::Fatal };
                 Err(BrokerError::new(kind, error.to_string()).with_source(*code))
             }
         }

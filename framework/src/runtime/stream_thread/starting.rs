@@ -189,7 +189,7 @@ impl StreamThread {
     }
 
     /// Has the brokers asked about the task, unless that is being done for many already.
-    fn ask(&mut self, active: ActiveTask) -> Result<After, Error> {
+    fn ask(&self, active: ActiveTask) -> Result<After, Error> {
         let is_asking = |starting: &&StartingTask| matches!(starting.stage, Stage::Asking(..));
         if self.starting.iter().filter(is_asking).count() >= MOST_LOOKUPS {
             return Ok(After::Goes(Stage::Opened(active)));

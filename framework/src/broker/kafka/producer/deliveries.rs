@@ -185,13 +185,16 @@ impl Failure {
 
     fn error(&self, transactional: bool) -> BrokerError {
         let cause = self.cause();
-        let kind = match cause.kind() {
-            // Doing the work again does not help.
-            kind @ (BrokerErrorKind::Authorization | BrokerErrorKind::Fenced) => kind,
-            _ if transactional => BrokerErrorKind::TransactionAborted,
+        let kind = cause.kind();
+        // Doing the work again does not help.
+        let is_final = matches!(kind, BrokerErrorKind::Authorization | BrokerErrorKind::Fenced);
+        let kind = if transactional && !is_final {
+            BrokerErrorKind::TransactionAborted
+        } else if kind == BrokerErrorKind::Retriable {
             // librdkafka has done the retrying; this producer is at its end.
-            BrokerErrorKind::Retriable => BrokerErrorKind::Fatal,
-            kind => kind,
+            BrokerErrorKind::Fatal
+        } else {
+            kind
         };
         BrokerError::new(kind, cause.to_string()).with_source(self.code)
     }
