@@ -144,7 +144,7 @@ fn until(
     }
 }
 
-/// Task 0_0 processes a backlog while task 0_1 restores, then alone.
+/// Task `0_0` processes a backlog while task `0_1` restores, then alone.
 fn beside(name: &str) -> Result<(), BoxError> {
     let broker = broker(2)?;
     fill(&broker, 1)?;
@@ -165,7 +165,7 @@ fn beside(name: &str) -> Result<(), BoxError> {
     let restoring_rate = (beside - before) / (restored - begun);
     println!(
         "{name:<24} {restoring_rate:>9.0} records/s processed, {:>9.0} rows/s restored, {rows} rows in {:.1} s",
-        rows as f64 / (restored - begun),
+        rate(rows, restored - begun),
         restored - begun,
     );
     if rows < u64::from(ROWS) {
@@ -192,4 +192,10 @@ fn main() -> Result<(), BoxError> {
         }
     }
     Ok(())
+}
+
+/// So many per second.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn rate(count: u64, seconds: f64) -> f64 {
+    count as f64 / seconds
 }

@@ -293,7 +293,7 @@ fn a_store_left_behind_for_longer_than_tombstones_are_kept_is_restored_whole() {
         let world = left_behind(age, retention);
         let (own, others) = world.logged();
         // The second half is new to all; the damaged task reads its first half too.
-        let restored = if is_too_old { own + others / 2 } else { (own + others) / 2 };
+        let restored = if is_too_old { own + others / 2 } else { own.midpoint(others) };
         let mut streams = world.start();
         let found = (streams.restored_records(), state_deletions(&streams));
         streams.close().unwrap();

@@ -60,8 +60,10 @@ fn nobody_sees_what_is_not_committed() {
         .commit_interval(Duration::from_mins(30));
     let mut streams = running(counting(), never, broker.clone());
     produce_keys(&broker, 0..KEYS);
-    let is_written =
-        || (0..PARTITIONS).map(|p| end(&broker, OUTPUT, p)).sum::<i64>() == KEYS as i64;
+    let is_written = || {
+        (0..PARTITIONS).map(|p| end(&broker, OUTPUT, p)).sum::<i64>()
+            == i64::try_from(KEYS).unwrap()
+    };
     wait_until(SOON, "output", is_written).unwrap();
     assert_eq!(history(&broker), BTreeMap::new());
     assert_eq!(committed(&broker, INPUT, 0), None);

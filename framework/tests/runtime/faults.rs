@@ -90,7 +90,7 @@ impl Broker for FaultyBroker {
         let (inner, faults) = (self.inner.producer(settings)?, Arc::clone(&self.faults));
         let (topics, undelivered, reports) = (BTreeMap::new(), Vec::new(), false);
         let at_its_end = false;
-        Ok(Box::new(FaultyProducer { inner, faults, topics, undelivered, reports, at_its_end }))
+        Ok(Box::new(FaultyProducer { at_its_end, inner, faults, topics, undelivered, reports }))
     }
 
     fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {

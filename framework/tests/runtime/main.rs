@@ -1,6 +1,8 @@
 //! Whole instances on the in-process broker, with real threads.
+
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 #![expect(clippy::indexing_slicing, reason = "the same")]
+#![expect(clippy::panic, reason = "the same")]
 
 mod app;
 mod close;

@@ -1,6 +1,5 @@
 //! The short form of `make bench-memory`: half a minute at full rate stays within the budget. Whether memory
 //! is flat only the long one can tell: at first, caches fill.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::process::Command;
 

@@ -115,7 +115,7 @@ impl Sender {
         Ok(Self { producer, deliveries })
     }
 
-    fn send(&mut self, outgoing: &Outgoing, clock: &dyn Clock) -> Result<(), ChaosError> {
+    fn send(&self, outgoing: &Outgoing, clock: &dyn Clock) -> Result<(), ChaosError> {
         let record = BaseRecord::to(outgoing.topic).key(&outgoing.key).timestamp(clock.now_ms());
         let mut record = match &outgoing.value {
             Some(value) => record.payload(value),
@@ -133,7 +133,7 @@ impl Sender {
         }
     }
 
-    fn serve(&mut self) -> Result<(), ChaosError> {
+    fn serve(&self) -> Result<(), ChaosError> {
         self.producer.poll(Duration::ZERO);
         match self.deliveries.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(error) => Err(ChaosError::kafka("deliver a record of the input")(error)),
@@ -141,7 +141,7 @@ impl Sender {
         }
     }
 
-    fn flush(&mut self) -> Result<(), ChaosError> {
+    fn flush(&self) -> Result<(), ChaosError> {
         self.producer.flush(DELIVERY).map_err(ChaosError::kafka("deliver the input"))?;
         self.serve()
     }

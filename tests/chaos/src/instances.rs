@@ -97,7 +97,7 @@ impl Instances {
         Ok(())
     }
 
-    pub(crate) fn wipe(&mut self, number: usize) -> Result<(), ChaosError> {
+    pub(crate) fn wipe(&self, number: usize) -> Result<(), ChaosError> {
         let folder = self.state_dir(number);
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -133,7 +133,7 @@ impl Instances {
         let Some(mut process) = self.running.remove(&number) else { return Ok(None) };
         match process.wait(STOP) {
             Ok(status) if status.success() => Ok(None),
-            Ok(status) => Ok(Some(ended(number, &status, process.log()))),
+            Ok(status) => Ok(Some(ended(number, status, process.log()))),
             Err(_) => {
                 process.kill()?;
                 let text = tail(process.log());
@@ -148,7 +148,7 @@ impl Instances {
         for number in self.running() {
             let Some(process) = self.running.get_mut(&number) else { continue };
             if let Some(status) = process.try_wait()? {
-                problems.push(ended(number, &status, process.log()));
+                problems.push(ended(number, status, process.log()));
                 self.start(number)?;
             }
         }
@@ -156,7 +156,7 @@ impl Instances {
     }
 }
 
-fn ended(number: usize, status: &ExitStatus, log: &Path) -> String {
+fn ended(number: usize, status: ExitStatus, log: &Path) -> String {
     format!("instance {number} ended by itself or not well: {status}\n{}", tail(log))
 }
 

@@ -61,7 +61,6 @@ pub(crate) enum Polled {
 /// Takes the next record.
 pub(crate) fn poll(consumer: &BaseConsumer) -> Result<Polled, ChaosError> {
     match consumer.poll(POLL) {
-        None => Ok(Polled::Nothing),
         Some(Ok(message)) => {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let entry = Entry {
@@ -78,7 +77,7 @@ pub(crate) fn poll(consumer: &BaseConsumer) -> Result<Polled, ChaosError> {
             Err(ChaosError::kafka("read records")(error))
         }
         // A broker that is away comes back; who waits has a deadline.
-        Some(Err(_)) => Ok(Polled::Nothing),
+        None | Some(Err(_)) => Ok(Polled::Nothing),
     }
 }
 

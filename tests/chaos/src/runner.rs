@@ -121,7 +121,7 @@ impl Run<'_> {
                     self.options.folder.display()
                 )));
             }
-            self.pause(Duration::from_millis(20))?;
+            Self::pause(Duration::from_millis(20))?;
         }
         self.history.note("all instances are ready");
         self.feeder = Some(Feeder::start(&self.bootstrap, workload, self.options.rate)?);
@@ -135,7 +135,7 @@ impl Run<'_> {
     }
 
     fn step(&mut self, step: &Step) -> Result<(), ChaosError> {
-        self.pause(step.pause)?;
+        Self::pause(step.pause)?;
         let begin = self.history.elapsed();
         let last_event = self.last_event();
         for strike in &step.strikes {
@@ -148,7 +148,7 @@ impl Run<'_> {
         }
         let stops = step.strikes.iter().any(|strike| strike.fault == Fault::Stop);
         let stopped_for = if stops { self.options.app.session_timeout } else { Duration::ZERO };
-        self.pause(stopped_for + step.down)?;
+        Self::pause(stopped_for + step.down)?;
         for strike in &step.strikes {
             self.heal(*strike)?;
             self.history.note(format_args!("over: {strike}"));
@@ -156,7 +156,7 @@ impl Run<'_> {
         self.revive()?;
         if step.settle {
             let goes_on = self.wait_until_beyond(last_event, "a fault")?;
-            let took = self.history.elapsed() - begin;
+            let took = self.history.elapsed().saturating_sub(begin);
             if goes_on {
                 self.history.note(format_args!("all goes on, after {:.2} s", took.as_secs_f64()));
             }
@@ -219,7 +219,7 @@ impl Run<'_> {
     }
 
     /// Lets time pass, for the script.
-    fn pause(&mut self, time: Duration) -> Result<(), ChaosError> {
+    fn pause(time: Duration) -> Result<(), ChaosError> {
         let clock = SystemClock::new();
         Ok(wait_until(time + GIVEN_UP, "the clock", || clock.monotonic() >= time)?)
     }
@@ -237,7 +237,7 @@ impl Run<'_> {
                 ));
                 return Ok(false);
             }
-            self.pause(Duration::from_millis(20))?;
+            Self::pause(Duration::from_millis(20))?;
         }
         Ok(true)
     }
@@ -246,9 +246,9 @@ impl Run<'_> {
     fn wait_until_quiet(&mut self) -> Result<(), ChaosError> {
         let clock = SystemClock::new();
         let (mut seen, mut since) = (self.monitor.records(), clock.monotonic());
-        while clock.monotonic() - since < QUIET {
+        while clock.monotonic().saturating_sub(since) < QUIET {
             self.revive()?;
-            self.pause(Duration::from_millis(100))?;
+            Self::pause(Duration::from_millis(100))?;
             let records = self.monitor.records();
             if records != seen {
                 (seen, since) = (records, clock.monotonic());
@@ -312,7 +312,7 @@ impl Run<'_> {
             let (_, verdicts) = self.judge()?;
             let lost: usize = verdicts.values().map(|verdict| verdict.lost.count).sum();
             self.history.note(format_args!("quiet; {lost} lost so far"));
-            if lost == 0 || self.history.elapsed() - since > GIVEN_UP {
+            if lost == 0 || self.history.elapsed().saturating_sub(since) > GIVEN_UP {
                 return Ok(());
             }
         }

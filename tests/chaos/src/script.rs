@@ -200,7 +200,14 @@ impl Drawing<'_> {
         match fault {
             Fault::Add if self.running.len() >= most => Fault::Remove,
             Fault::Remove if self.running.len() <= fewest => Fault::Add,
-            other => other,
+            Fault::Add
+            | Fault::Remove
+            | Fault::Kill
+            | Fault::KillAndWipe
+            | Fault::Stop
+            | Fault::Restart
+            | Fault::BrokerKill
+            | Fault::BrokerRestart => fault,
         }
     }
 
@@ -268,8 +275,12 @@ mod tests {
                 match strike.fault {
                     Fault::Add => assert!(running.insert(strike.target)),
                     Fault::Remove => assert!(running.remove(&strike.target)),
-                    fault if fault.is_of_broker() => assert!(strike.target < PLAN.brokers),
-                    _ => assert!(running.contains(&strike.target)),
+                    Fault::BrokerKill | Fault::BrokerRestart => {
+                        assert!(strike.target < PLAN.brokers);
+                    }
+                    Fault::Kill | Fault::KillAndWipe | Fault::Stop | Fault::Restart => {
+                        assert!(running.contains(&strike.target));
+                    }
                 }
                 assert!((PLAN.bounds.0..=PLAN.bounds.1).contains(&running.len()));
             }

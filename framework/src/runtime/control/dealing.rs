@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn a_thread_more_takes_no_more_than_its_share() {
         let placed = |thread| Placed { heavy: true, thread: Some(thread) };
-        let tasks: BTreeMap<_, _> = (0..8).map(|n| (task(n), placed(n as usize % 2))).collect();
+        let tasks: BTreeMap<_, _> =
+            (0..8).zip([0, 1].into_iter().cycle()).map(|(n, at)| (task(n), placed(at))).collect();
         let dealt = deal(&tasks, &BTreeSet::from([0, 1, 2]));
         let moved =
             tasks.iter().filter(|(task, placed)| placed.thread != Some(dealt[task])).count();

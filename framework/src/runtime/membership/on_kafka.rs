@@ -148,7 +148,7 @@ fn work(
     let mut mine = BTreeSet::new();
     while !stop.load(Ordering::SeqCst) {
         match membership.poll(Duration::from_millis(50)).unwrap() {
-            Some(MembershipEvent::ShutdownRequested(_)) | None => {}
+            None => {}
             Some(MembershipEvent::Assigned(assignment)) => {
                 let from = clock.monotonic();
                 let new = assignment.active.difference(&mine).map(|task| Interval {

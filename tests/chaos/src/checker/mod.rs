@@ -38,7 +38,9 @@ pub fn check(guarantee: Guarantee, input: &Input, topic: &str, entries: &[Entry]
     let keys = match by_key(entries) {
         Ok(keys) => keys,
         Err(scattered) => {
-            scattered.into_iter().for_each(|what| verdict.wrong.add(format!("{topic}: {what}")));
+            for what in scattered {
+                verdict.wrong.add(format!("{topic}: {what}"));
+            }
             return verdict;
         }
     };

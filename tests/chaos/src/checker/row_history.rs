@@ -45,6 +45,7 @@ impl<'a> RowHistory<'a> {
 }
 
 /// A version as the application writes it.
+#[expect(clippy::option_option, reason = "unreadable, absent, or a version")]
 pub(super) fn parse_version(text: &str) -> Option<Option<usize>> {
     if text == crate::wire::ABSENT { Some(None) } else { text.parse().ok().map(Some) }
 }

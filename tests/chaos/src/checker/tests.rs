@@ -182,7 +182,9 @@ fn each_record_that_comes_twice_is_found() {
                 continue;
             }
             let mut again = output[index].clone();
-            output.iter_mut().for_each(|entry| entry.offset *= 2);
+            for entry in &mut output {
+                entry.offset *= 2;
+            }
             again.offset = output[index].offset + 1;
             output.push(again);
             let (lost, duplicated, _) = judge(EXACTLY_ONCE, topic, &output);

@@ -47,6 +47,7 @@ pub(crate) fn truth(records: std::ops::Range<usize>) -> Counts {
 }
 
 /// One broker, or three.
+#[expect(clippy::large_enum_variant, reason = "there is one per test")]
 enum Servers {
     One(KafkaServer),
     Three(KafkaCluster),

@@ -57,11 +57,12 @@ fn options(authority: &CertificateAuthority) -> KafkaOptions {
         ("ssl.truststore.type", "PEM"),
         ("ssl.truststore.location", &*trusted),
     ];
-    let users: String = super::rights::USERS
+    let users: Vec<String> = super::rights::USERS
         .iter()
         .chain(&[super::rights::ENOUGH, "plain"])
         .map(|user| format!(" user_{user}=\"{PASSWORD}\""))
         .collect();
+    let users = users.concat();
     let security = "org.apache.kafka.common.security";
     let plain = format!("{security}.plain.PlainLoginModule required{users};");
     let scram = format!("{security}.scram.ScramLoginModule required;");
@@ -142,7 +143,7 @@ pub(crate) fn refused(listener: &str, settings: KafkaSettings) -> BrokerError {
 /// Counts words of `in-{id}` to `out-{id}`, with a repartition topic and a changelog.
 fn topology(id: &str) -> Topology {
     let builder = StreamsBuilder::new();
-    let lines: KStream<String, String> = builder.stream(&format!("in-{id}"));
+    let lines: KStream<String, String> = builder.stream(format!("in-{id}"));
     lines
         .group_by(|_, word: &String| word.clone())
         .count_with("count", Materialized::named("counts"))

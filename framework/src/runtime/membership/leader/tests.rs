@@ -160,7 +160,7 @@ fn a_member_that_says_nothing_is_awaited_for_a_while() {
     world.join(1, "m-1");
     world.group.insert(MemberId::new("m-2"));
     assert_eq!(world.decide(), None);
-    world.now += GRACE - Duration::from_millis(1);
+    world.now += GRACE.saturating_sub(Duration::from_millis(1));
     assert_eq!(world.decide(), None);
     world.now += Duration::from_millis(1);
     world.decide();
@@ -338,7 +338,7 @@ fn records_of_processes_that_are_gone_are_deleted_after_a_while() {
     world.settle();
     world.is_dropped("m-2");
     world.settle();
-    world.now += MINUTE - Duration::from_millis(1);
+    world.now += MINUTE.saturating_sub(Duration::from_millis(1));
     world.settle();
     assert!(world.view.members.contains_key(&process(2)));
     world.now += Duration::from_millis(1);

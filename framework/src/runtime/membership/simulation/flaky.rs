@@ -41,7 +41,7 @@ pub(super) struct FlakyBroker {
 }
 
 impl Broker for FlakyBroker {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "flaky"
     }
     fn admin(&self) -> Result<Box<dyn Admin>, BrokerError> {

@@ -28,7 +28,9 @@ fn revoked(world: &World, number: usize) -> BTreeSet<TaskId> {
     let told = world.processes[number].told.iter();
     let revoked = told.filter_map(|event| match event {
         MembershipEvent::Revoked(tasks) => Some(tasks.clone()),
-        _ => None,
+        MembershipEvent::Assigned(_)
+        | MembershipEvent::Lost
+        | MembershipEvent::ShutdownRequested(_) => None,
     });
     revoked.flatten().collect()
 }
@@ -160,7 +162,9 @@ fn orphaned_transactions_are_told_of_a_dropped_process_only() {
         .iter()
         .filter_map(|event| match event {
             MembershipEvent::Assigned(assignment) => Some(assignment.orphaned_transactions.clone()),
-            _ => None,
+            MembershipEvent::Revoked(_)
+            | MembershipEvent::Lost
+            | MembershipEvent::ShutdownRequested(_) => None,
         })
         .flatten()
         .collect();

@@ -61,7 +61,7 @@ impl Feed {
 
     pub(crate) fn stop(self) -> Result<(), Failure> {
         self.stop.store(true, Ordering::SeqCst);
-        Ok(self.thread.join().map_err(|_| "the feed panicked")??)
+        Ok(self.thread.join().unwrap_or_else(|_panic| Err("the feed panicked".into()))?)
     }
 }
 

@@ -38,7 +38,7 @@ struct Cli {
     /// Threads of the application.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// at_least_once or exactly_once_v2.
+    /// `at_least_once` or `exactly_once_v2`.
     #[arg(long, default_value = "exactly_once_v2")]
     guarantee: String,
     #[command(subcommand)]
@@ -135,7 +135,8 @@ fn watch(process: &mut Process, feed: &Feed, time: Duration) -> Result<Vec<Sampl
         if samples.len().is_multiple_of(SAMPLES as usize / LINES) {
             let (now, records) = (clock.monotonic(), feed.processed());
             #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-            let rate = (records - printed_records) as f64 / (now - printed_at).as_secs_f64();
+            let rate =
+                (records - printed_records) as f64 / now.saturating_sub(printed_at).as_secs_f64();
             println!("{:7.0} s  {:7.1} MiB  {rate:9.0} records/s", sample.seconds, sample.mib);
             (printed_at, printed_records) = (now, records);
         }

@@ -8,6 +8,7 @@ pub(crate) struct Sample {
 }
 
 /// What the second half of a run shows.
+#[expect(clippy::struct_field_names, reason = "the unit belongs to the name")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trend {
     /// The highest of the whole run.

@@ -32,7 +32,7 @@ struct Cli {
     /// Which applications.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [App::Kstream, App::KafkaStreams])]
     apps: Vec<App>,
-    /// at_least_once or exactly_once_v2.
+    /// `at_least_once` or `exactly_once_v2`.
     #[arg(long, default_value = "exactly_once_v2")]
     guarantee: String,
     /// Kills of each kind.

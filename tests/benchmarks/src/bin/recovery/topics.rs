@@ -152,7 +152,7 @@ impl Trickle {
 
     pub(crate) fn stop(self) -> Result<(), Failure> {
         self.stop.store(true, Ordering::SeqCst);
-        Ok(self.thread.join().map_err(|_| "the trickle panicked")??)
+        Ok(self.thread.join().unwrap_or_else(|_panic| Err("the trickle panicked".into()))?)
     }
 }
 
