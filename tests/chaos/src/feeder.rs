@@ -52,7 +52,7 @@ impl Feeder {
         rate: u64,
     ) -> Result<Self, ChaosError> {
         let (stop, events): (Arc<AtomicBool>, Arc<AtomicU64>) = Default::default();
-        let mut sender = Sender::new(bootstrap)?;
+        let sender = Sender::new(bootstrap)?;
         let (is_stopped, sent) = (Arc::clone(&stop), Arc::clone(&events));
         let thread = thread::spawn(move || {
             let mut workload = workload;
@@ -88,7 +88,7 @@ impl Feeder {
 
 /// Sends records and waits for their delivery.
 pub(crate) fn send_all(bootstrap: &str, records: &[Outgoing]) -> Result<(), ChaosError> {
-    let mut sender = Sender::new(bootstrap)?;
+    let sender = Sender::new(bootstrap)?;
     let clock = SystemClock::new();
     records.iter().try_for_each(|record| sender.send(record, &clock))?;
     sender.flush()

@@ -18,7 +18,7 @@ struct Cli {
     /// How many faults.
     #[arg(long, default_value_t = 120)]
     faults: usize,
-    /// at_least_once or exactly_once_v2.
+    /// `at_least_once` or `exactly_once_v2`.
     #[arg(long, default_value = "exactly_once_v2")]
     guarantee: Guarantee,
     /// A run of about a minute: 10 faults.
@@ -102,7 +102,9 @@ fn main() -> ExitCode {
     let (seed, guarantee) = (options.seed, options.app.guarantee);
     println!("seed {seed}, {guarantee}, {} faults", options.plan.faults);
     if only_script {
-        script(seed, &options.plan).iter().for_each(|step| println!("{step}"));
+        for step in script(seed, &options.plan) {
+            println!("{step}");
+        }
         return ExitCode::SUCCESS;
     }
     if let Err(message) = prepare(&options.folder) {

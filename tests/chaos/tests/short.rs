@@ -1,5 +1,4 @@
 //! The short form of a run: few faults, of all kinds as far as there is room. `make chaos` is the long one.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 use std::time::Duration;
 
