@@ -27,9 +27,13 @@ fn memory_broker_conforms() {
 
 #[test]
 fn kafka_broker_conforms() {
-    // How often transactions that are too old are looked for.
-    let often = ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500");
-    let properties = vec![(often.0.to_owned(), often.1.to_owned())];
+    let properties = [
+        // Cases write records that are as old as can be.
+        ("log.retention.ms", "-1"),
+        // How often transactions that are too old are looked for.
+        ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500"),
+    ];
+    let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let kafka =
         KafkaServer::start_with(&KafkaOptions { properties, ..Default::default() }).unwrap();
     let broker = KafkaBroker::new(kafka.bootstrap(), KafkaSettings::default()).unwrap();

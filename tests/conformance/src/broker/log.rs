@@ -40,8 +40,9 @@ fn a_restoring_consumer_knows_that_it_has_reached_the_end(test: &BrokerUnderTest
     let mut consumer = test.broker.consumer(ConsumerRole::Restore, "conformance").unwrap();
     let full = assign(&mut *consumer, topic, 0, StartOffset::At(1));
     let empty = assign(&mut *consumer, topic, 1, StartOffset::Earliest);
-    let fetched = test.fetch(&mut *consumer, full, 2);
-    assert_eq!(values(&fetched), ["b", "c"]);
+    assert_eq!(values(&test.fetch(&mut *consumer, full, 1)), ["b"]);
+    assert_eq!(consumer.reached_end(full), None, "there is more");
+    assert_eq!(values(&test.fetch(&mut *consumer, full, 1)), ["c"]);
     for (slot, end) in [(full, 3), (empty, 0)] {
         test.wait_until("the end", || {
             consumer.poll().unwrap();

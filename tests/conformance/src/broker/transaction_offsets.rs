@@ -309,6 +309,7 @@ fn a_group_that_rebalances_takes_offsets_in_transactions(test: &BrokerUnderTest<
     let plain = first.member.commit(&offsets).unwrap_err();
     assert_eq!(plain.kind(), BrokerErrorKind::Rebalancing);
     assert_eq!(first.member.metadata(), Some(before.clone()));
+    assert_eq!(third.member.metadata(), None, "it has not been part of a generation");
     let mut writer = Writer::new(test, topic, topic);
     writer.begin();
     writer.send_offsets(&offsets, &before).unwrap();

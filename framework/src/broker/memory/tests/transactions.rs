@@ -200,6 +200,27 @@ fn retention_stops_before_an_open_transaction() {
 }
 
 #[test]
+fn retention_by_size_stops_before_an_open_transaction() {
+    /// Three of them fill a segment.
+    static LARGE: [u8; 400 << 10] = [b'x'; 400 << 10];
+    let fixture = Fixture::new(&[("retention.bytes", "1")]);
+    let mut writer = fixture.producer("p");
+    for _ in 0..3 {
+        fixture.plain("before", Some(&LARGE));
+    }
+    writer.begin();
+    for _ in 0..4 {
+        writer.send("open", Some(&LARGE));
+    }
+    fixture.broker.run_retention();
+    writer.commit();
+    let keys: Vec<_> = fixture.seen().into_iter().map(|(_, key)| key).collect();
+    assert_eq!(keys, ["open"; 4], "and what was before has gone");
+    fixture.broker.run_retention();
+    assert_eq!(fixture.seen(), seen(&[(6, "open")]));
+}
+
+#[test]
 fn records_of_an_open_transaction_may_be_deleted() {
     let fixture = Fixture::new(&[]);
     let (mut consumer, slot) = fixture.consumer();
