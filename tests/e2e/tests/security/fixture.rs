@@ -142,12 +142,12 @@ pub(crate) fn refused(listener: &str, settings: KafkaSettings) -> BrokerError {
 /// Counts words of `in-{id}` to `out-{id}`, with a repartition topic and a changelog.
 fn topology(id: &str) -> Topology {
     let builder = StreamsBuilder::new();
-    let lines: KStream<String, String> = builder.stream(&format!("in-{id}"));
+    let lines: KStream<String, String> = builder.stream(format!("in-{id}"));
     lines
         .group_by(|_, word: &String| word.clone())
         .count_with("count", Materialized::named("counts"))
         .to_stream()
-        .to(&format!("out-{id}"));
+        .to(format!("out-{id}"));
     builder.build().unwrap()
 }
 
