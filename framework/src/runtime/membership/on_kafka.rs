@@ -179,6 +179,9 @@ fn work(
 
 /// Commits something for each task; between two generations it need not succeed.
 fn commit(membership: &LogMembership, tasks: &BTreeSet<TaskId>) {
+    if tasks.is_empty() {
+        return;
+    }
     let offset = CommittedOffset { offset: 1, metadata: String::new() };
     let offsets: Vec<_> = tasks
         .iter()
