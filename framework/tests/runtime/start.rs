@@ -37,7 +37,7 @@ fn missing_topics_and_partition_counts_are_reported_together() {
         "topic no-such-input does not exist",
         "topic no-such-letters does not exist",
         "topic no-such-output does not exist",
-        "three has 3, five has 5",
+        "five has 5, three has 3",
         "joined topics need the same number of partitions",
     ] {
         assert!(report.contains(part), "{part} is not in: {report}");

@@ -93,7 +93,7 @@ fn measure(cli: &Cli) -> Result<bool, Failure> {
     let mut options = KafkaOptions::default();
     let properties = [
         ("log.segment.bytes", "33554432"),
-        ("log.retention.bytes", "268435456"),
+        ("log.retention.ms", "60000"),
         ("log.retention.check.interval.ms", "10000"),
         ("log.cleaner.backoff.ms", "5000"),
     ];
