@@ -133,10 +133,9 @@ impl<R: Role> Client<R> {
             None => Ok(()),
             Some((code, reason)) => {
                 let error = broker_error_with(*code, "the Kafka client cannot go on", reason);
-                let kind = match error.kind() {
-                    kind @ (BrokerErrorKind::Authorization | BrokerErrorKind::Fenced) => kind,
-                    _ => BrokerErrorKind::Fatal,
-                };
+                let told = [BrokerErrorKind::Authorization, BrokerErrorKind::Fenced];
+                let kind = error.kind();
+                let kind = if told.contains(&kind) { kind } else { BrokerErrorKind::Fatal };
                 Err(BrokerError::new(kind, error.to_string()).with_source(*code))
             }
         }

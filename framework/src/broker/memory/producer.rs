@@ -115,13 +115,12 @@ impl Transactional {
     /// Notes what a failure means for the calls to come.
     fn settle<T>(&mut self, result: Result<T, BrokerError>) -> Result<T, BrokerError> {
         if let Err(error) = &result {
-            match error.kind() {
-                BrokerErrorKind::Fenced => self.phase = Phase::Fenced,
-                BrokerErrorKind::TransactionAborted if self.phase == Phase::Open => {
-                    self.phase = Phase::Failed;
-                    self.failure = error.to_string();
-                }
-                _ => {}
+            let kind = error.kind();
+            if kind == BrokerErrorKind::Fenced {
+                self.phase = Phase::Fenced;
+            } else if kind == BrokerErrorKind::TransactionAborted && self.phase == Phase::Open {
+                self.phase = Phase::Failed;
+                self.failure = error.to_string();
             }
         }
         result
@@ -138,7 +137,7 @@ impl Transactional {
     }
 
     fn send(
-        &mut self,
+        &self,
         target: &mut Target,
         record: OutgoingRecord<'_>,
         clock: &dyn Clock,

@@ -185,13 +185,15 @@ impl Failure {
 
     fn error(&self, transactional: bool) -> BrokerError {
         let cause = self.cause();
-        let kind = match cause.kind() {
-            // Doing the work again does not help.
-            kind @ (BrokerErrorKind::Authorization | BrokerErrorKind::Fenced) => kind,
-            _ if transactional => BrokerErrorKind::TransactionAborted,
+        // Doing the work again does not help against these.
+        let is_final = [BrokerErrorKind::Authorization, BrokerErrorKind::Fenced];
+        let kind = if transactional && !is_final.contains(&cause.kind()) {
+            BrokerErrorKind::TransactionAborted
+        } else if cause.is_retriable() {
             // librdkafka has done the retrying; this producer is at its end.
-            BrokerErrorKind::Retriable => BrokerErrorKind::Fatal,
-            kind => kind,
+            BrokerErrorKind::Fatal
+        } else {
+            cause.kind()
         };
         BrokerError::new(kind, cause.to_string()).with_source(self.code)
     }

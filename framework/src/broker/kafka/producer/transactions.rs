@@ -70,7 +70,7 @@ impl KafkaProducer {
     }
 
     pub(super) fn add_offsets(
-        &mut self,
+        &self,
         offsets: &[(TopicPartition, CommittedOffset)],
         member: &GroupMetadata,
         timeout: Duration,
@@ -221,10 +221,13 @@ impl KafkaProducer {
 /// The error of a client that cannot go on.
 fn fatal(code: Code, what: impl Display, reason: &str) -> BrokerError {
     let known = broker_error_with(code, what, reason);
-    let kind = match known.kind() {
-        kind @ (BrokerErrorKind::Authorization | BrokerErrorKind::Fenced) => kind,
-        _ if code == Code::InvalidTransactionTimeout => BrokerErrorKind::Invalid,
-        _ => BrokerErrorKind::Fatal,
+    let told = [BrokerErrorKind::Authorization, BrokerErrorKind::Fenced];
+    let kind = if told.contains(&known.kind()) {
+        known.kind()
+    } else if code == Code::InvalidTransactionTimeout {
+        BrokerErrorKind::Invalid
+    } else {
+        BrokerErrorKind::Fatal
     };
     BrokerError::new(kind, known.to_string()).with_source(code)
 }

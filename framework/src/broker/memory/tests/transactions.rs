@@ -170,7 +170,7 @@ fn compaction_stops_before_an_open_transaction() {
             assert_eq!(fixture.seen(), seen(&[(0, "a"), (2, "b"), (3, "b")]));
         }
         fixture.broker.run_retention();
-        let a = if commits { 1 } else { 0 };
+        let a = i64::from(commits);
         assert_eq!(fixture.seen(), seen(&[(a, "a"), (3, "b")]));
     }
 }
@@ -241,7 +241,7 @@ fn records_of_an_open_transaction_may_be_deleted() {
 
 #[test]
 fn a_segment_that_is_shared_ends_where_the_undecided_begins() {
-    const LARGE: [u8; 40 << 10] = [b'x'; 40 << 10];
+    static LARGE: [u8; 40 << 10] = [b'x'; 40 << 10];
     let fixture = Fixture::new(&[]);
     let (mut consumer, slot) = fixture.consumer();
     let mut writer = fixture.producer("p");
@@ -333,7 +333,7 @@ fn an_open_transaction_ends_in_time_to_the_millisecond() {
     // Its time begins with what it sends first.
     fixture.clock.advance(TIMEOUT * 2);
     writer.send("a", V);
-    fixture.clock.advance(TIMEOUT - Duration::from_millis(1));
+    fixture.clock.advance(TIMEOUT.saturating_sub(Duration::from_millis(1)));
     writer.send("b", V);
     assert_eq!(fixture.seen(), []);
     fixture.clock.advance(Duration::from_millis(1));
