@@ -14,11 +14,11 @@ CARGO_DENY_VERSION := 0.20.2
 EXAMPLES = $(basename $(notdir $(wildcard topology-examples/examples/*.rs)))
 # An access log for the demo, plain or gzip; without one a sample is generated.
 LOG ?=
-# Further flags for the demo, for example FLAGS='--listen 0.0.0.0:8080'.
+# Further flags for the demo, for chaos and for benches, for example FLAGS='--listen 0.0.0.0:8080'.
 FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test fmt lint unit doc deny examples conformance bench bench-task compile-time
+.PHONY: help setup setup-demo demo test fmt lint unit doc deny examples conformance outage bench bench-task compile-time bench-restore chaos bench-recovery bench-memory
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -69,12 +69,29 @@ examples: ## run every example
 conformance: ## compare with the recorded runs of Kafka Streams in $CONFORMANCE_VECTORS
 	$(CARGO) run $(ARGS) --quiet --bin kstream-conformance
 
+outage: ## all three brokers away for a minute, under load; `make test` has twenty seconds
+	KSTREAM_OUTAGE_S=60 $(CARGO) test $(ARGS) --test kafka a_full_outage
+
 bench: ## build the benchmark application; its usage says how it is called
 	$(CARGO) build $(ARGS) --bin kstream-bench
 	$(TARGET)/release/kstream-bench --help
 
 bench-task: ## what a record costs in a task, on one core and without a broker
 	$(CARGO) bench --locked --bench task
+
+bench-restore: ## how fast stores are restored, and what running tasks keep of their thread meanwhile
+	$(CARGO) bench --locked --bench restore
+bench-recovery: ## from kill -9 to processing again, and Kafka Streams beside it (FLAGS='--state-mb 1024')
+	$(CARGO) build $(ARGS) --bin recovery --bin kstream-bench
+	$(TARGET)/release/recovery $(FLAGS)
+
+bench-memory: ## an hour at full rate: flat resident memory within the budget (FLAGS='--duration-s 600')
+	$(CARGO) build $(ARGS) --bin memory
+	$(TARGET)/release/memory $(FLAGS)
+
+chaos: ## faults on a real cluster, and what came out checked; minutes (FLAGS='--seed N', '--short')
+	$(CARGO) build $(ARGS) --bin kstream-chaos --bin kstream-chaos-app
+	$(TARGET)/release/kstream-chaos --dir $(TARGET)/chaos $(FLAGS)
 
 compile-time: ## how long a topology of 20 operators takes in a warm debug build; the goal is under 10 s
 	$(CARGO) build --locked --example twenty_operators

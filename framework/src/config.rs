@@ -1,5 +1,6 @@
 //! The settings of an application: typed, with Kafka Streams' names and defaults where it has them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use crate::processor::handler::{
     DeserializationHandler, FailOnBadRecord, ProcessingHandler, ProductionHandler,
 };
 use crate::processor::timestamp_extractor::BuiltInTimestampExtractor;
+use crate::runtime::{SharedHandler, UncaughtErrorHandler};
 
 /// The settings of one application instance.
 ///
@@ -30,18 +32,25 @@ pub struct StreamsConfig {
     pub(crate) application_id: String,
     pub(crate) state_dir: PathBuf,
     pub(crate) num_stream_threads: usize,
-    pub(crate) commit_interval: Duration,
+    pub(crate) processing_guarantee: ProcessingGuarantee,
+    pub(crate) transaction_timeout: Duration,
+    pub(crate) commit_interval: Option<Duration>,
     pub(crate) statestore_cache_max_bytes: usize,
     pub(crate) statestore_uncommitted_max_bytes: usize,
     pub(crate) statestore_row_cache_max_bytes: usize,
     pub(crate) changelog_updates: ChangelogUpdates,
     pub(crate) dsl_store_format: DslStoreFormat,
     pub(crate) rocksdb_memory_bytes: usize,
+    pub(crate) restore_max_bytes_per_second: Option<u64>,
     pub(crate) replication_factor: i32,
+    pub(crate) topic_configs: BTreeMap<String, String>,
+    pub(crate) repartition_purge_interval: Duration,
     pub(crate) session_timeout: Duration,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) max_poll_interval: Duration,
     pub(crate) close_timeout: Duration,
+    pub(crate) state_cleanup_delay: Duration,
+    pub(crate) uncaught_error_handler: SharedHandler,
     pub(crate) deserialization_handler: Arc<dyn DeserializationHandler>,
     pub(crate) processing_handler: Option<Arc<dyn ProcessingHandler>>,
     pub(crate) production_handler: Option<Arc<dyn ProductionHandler>>,
@@ -49,7 +58,24 @@ pub struct StreamsConfig {
     pub(crate) default_timestamp_extractor: BuiltInTimestampExtractor,
     pub(crate) max_task_idle: MaxTaskIdle,
     pub(crate) http_listen: Option<SocketAddr>,
+    pub(crate) async_runtime: Option<tokio::runtime::Handle>,
     pub(crate) accept_topology_changes: bool,
+}
+
+/// What a crash may do to results.
+///
+/// # Source
+/// `processing.guarantee` (KIP-129, KIP-447).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum ProcessingGuarantee {
+    /// No record is lost; after a crash some may be counted, and sent, twice.
+    #[default]
+    AtLeastOnce,
+    /// Each record counts once: output, state and offsets are committed as one transaction of the broker,
+    /// which has to be version 2.5 or later. Whoever reads the output has to read committed records only
+    /// (`isolation.level=read_committed`).
+    ExactlyOnceV2,
 }
 
 /// What a changelog topic gets of a row that changes several times between two commits.
@@ -115,18 +141,25 @@ impl StreamsConfig {
             application_id: application_id.into(),
             state_dir: std::env::temp_dir().join("kstream"),
             num_stream_threads: 1,
-            commit_interval: Duration::from_secs(30),
+            processing_guarantee: ProcessingGuarantee::default(),
+            transaction_timeout: Duration::from_secs(10),
+            commit_interval: None,
             statestore_cache_max_bytes: 10 * MIB,
             statestore_uncommitted_max_bytes: 64 * MIB,
             statestore_row_cache_max_bytes: 32 * MIB,
             changelog_updates: ChangelogUpdates::default(),
             dsl_store_format: DslStoreFormat::default(),
             rocksdb_memory_bytes: 256 * MIB,
+            restore_max_bytes_per_second: None,
             replication_factor: -1,
+            topic_configs: BTreeMap::new(),
+            repartition_purge_interval: Duration::from_secs(30),
             session_timeout: Duration::from_secs(10),
             heartbeat_interval: Duration::from_secs(1),
             max_poll_interval: Duration::from_mins(2),
             close_timeout: Duration::from_secs(30),
+            state_cleanup_delay: Duration::from_mins(10),
+            uncaught_error_handler: SharedHandler::default(),
             deserialization_handler: Arc::new(FailOnBadRecord),
             processing_handler: None,
             production_handler: None,
@@ -134,6 +167,7 @@ impl StreamsConfig {
             default_timestamp_extractor: BuiltInTimestampExtractor::default(),
             max_task_idle: MaxTaskIdle::default(),
             http_listen: None,
+            async_runtime: None,
             accept_topology_changes: false,
         }
     }
@@ -153,11 +187,27 @@ impl StreamsConfig {
         self
     }
 
-    /// How often offsets and state are committed (`commit.interval.ms`); 30 s by default. The record cache
-    /// holds updates back until then.
+    /// What a crash may do to results (`processing.guarantee`); at least once by default.
+    #[must_use]
+    pub fn processing_guarantee(mut self, guarantee: ProcessingGuarantee) -> Self {
+        self.processing_guarantee = guarantee;
+        self
+    }
+
+    /// After this time the broker aborts a transaction that nobody has ended (`transaction.timeout.ms`); 10 s
+    /// by default. Whoever takes over from a process that has died in a transaction may have to wait for it.
+    #[must_use]
+    pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
+        self.transaction_timeout = timeout;
+        self
+    }
+
+    /// How often offsets and state are committed (`commit.interval.ms`); by default 30 s, and 100 ms with
+    /// exactly once. The record cache holds updates back until then, and with exactly once nobody sees a
+    /// result before.
     #[must_use]
     pub fn commit_interval(mut self, interval: Duration) -> Self {
-        self.commit_interval = interval;
+        self.commit_interval = Some(interval);
         self
     }
 
@@ -211,11 +261,42 @@ impl StreamsConfig {
         self
     }
 
+    /// How much all threads together read of changelogs while they bring stores up to date, in bytes of keys
+    /// and values per second; without a limit by default. For a network or a disk that others need too: running
+    /// tasks of the same process are not held up in any case, because restoring takes a fifth of a thread's time
+    /// at most while they have records. (Kafka Streams has no such setting; there a quota of the broker does it.)
+    #[must_use]
+    pub fn restore_max_bytes_per_second(mut self, bytes: u64) -> Self {
+        self.restore_max_bytes_per_second = Some(bytes);
+        self
+    }
+
     /// Copies of each internal topic's partitions (`replication.factor`); −1, the default, is the broker's
     /// own default.
     #[must_use]
     pub fn replication_factor(mut self, copies: i32) -> Self {
         self.replication_factor = copies;
+        self
+    }
+
+    /// A config of every internal topic, by Kafka's name (`topic.` in front of it in Kafka Streams), such as
+    /// `min.insync.replicas`. A store's own, given to
+    /// [`Materialized::with_logging_enabled`](crate::Materialized::with_logging_enabled), wins over it. How
+    /// long windows and versions are kept (`retention.ms`, `min.compaction.lag.ms`) is for their stores alone.
+    ///
+    /// Topics get it when they are made. An existing one is never changed: with it a start is refused where
+    /// rows or records would be lost, and otherwise a difference is a warning.
+    #[must_use]
+    pub fn topic_config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.topic_configs.insert(name.into(), value.into());
+        self
+    }
+
+    /// How often records of repartition topics that have been read and committed are deleted
+    /// (`repartition.purge.interval.ms`); 30 s by default. Their topics delete nothing by age.
+    #[must_use]
+    pub fn repartition_purge_interval(mut self, interval: Duration) -> Self {
+        self.repartition_purge_interval = interval;
         self
     }
 
@@ -246,6 +327,21 @@ impl StreamsConfig {
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
+        self
+    }
+
+    /// For how long the state of a task stays on disk that this instance does not run any more
+    /// (`state.cleanup.delay.ms`); 10 minutes by default.
+    #[must_use]
+    pub fn state_cleanup_delay(mut self, delay: Duration) -> Self {
+        self.state_cleanup_delay = delay;
+        self
+    }
+
+    /// Decides what happens when a stream thread ends by an error; by default the instance stops.
+    #[must_use]
+    pub fn uncaught_error_handler(mut self, handler: impl UncaughtErrorHandler + 'static) -> Self {
+        self.uncaught_error_handler = SharedHandler(Arc::new(handler));
         self
     }
 
@@ -309,6 +405,16 @@ impl StreamsConfig {
         self
     }
 
+    /// What runs the calls of [`map_async`](crate::KStream::map_async) and
+    /// [`map_values_async`](crate::KStream::map_values_async), for an application that has a runtime of its own:
+    /// one that is always at work, with I/O and time enabled as the calls need them. By default the instance
+    /// starts one, as soon as a task has such an operator.
+    #[must_use]
+    pub fn async_runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.async_runtime = Some(runtime);
+        self
+    }
+
     /// Starts although the topology does not fit the state that the application id has: what still fits is
     /// kept, the rest is left behind. Off by default: such a start is refused, with a list of what has
     /// changed. (Kafka Streams has no such setting, and does not notice.)
@@ -316,6 +422,14 @@ impl StreamsConfig {
     pub fn accept_topology_changes(mut self, accept: bool) -> Self {
         self.accept_topology_changes = accept;
         self
+    }
+
+    /// How often is committed, with the default of the guarantee.
+    pub(crate) fn effective_commit_interval(&self) -> Duration {
+        self.commit_interval.unwrap_or(match self.processing_guarantee {
+            ProcessingGuarantee::AtLeastOnce => Duration::from_secs(30),
+            ProcessingGuarantee::ExactlyOnceV2 => Duration::from_millis(100),
+        })
     }
 
     /// Everything that is wrong with the settings.
@@ -331,6 +445,17 @@ impl StreamsConfig {
         if self.num_stream_threads == 0 {
             problems.push("num_stream_threads: must be at least 1".to_owned());
         }
+        if self.restore_max_bytes_per_second == Some(0) {
+            problems.push("restore_max_bytes_per_second: must be at least 1".to_owned());
+        }
+        let exactly_once = self.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2;
+        let commit_interval = self.effective_commit_interval();
+        if exactly_once && commit_interval * 2 > self.transaction_timeout {
+            problems.push(format!(
+                "commit_interval: {commit_interval:?} must be at most half of transaction_timeout, {:?}",
+                self.transaction_timeout
+            ));
+        }
         if self.heartbeat_interval * 3 > self.session_timeout {
             problems.push(format!(
                 "heartbeat_interval: {:?} must be at most a third of session_timeout, {:?}",
@@ -342,6 +467,9 @@ impl StreamsConfig {
                 "max_poll_interval: {:?} must be at least session_timeout, {:?}",
                 self.max_poll_interval, self.session_timeout
             ));
+        }
+        if self.repartition_purge_interval.is_zero() {
+            problems.push("repartition_purge_interval: must be longer than nothing".to_owned());
         }
         if self.replication_factor == 0 || self.replication_factor < -1 {
             problems.push("replication_factor: must be at least 1, or -1".to_owned());

@@ -1,6 +1,7 @@
 //! What the test driver of `kstream-test-utils` is made of: a real task on an in-process broker, driven
 //! record by record. Not part of the public interface.
 
+mod call_time;
 mod creating_producer;
 mod global;
 mod pattern_topics;
@@ -11,6 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::call_time::CallTime;
 use self::creating_producer::CreatingProducer;
 use self::pattern_topics::PatternTopics;
 use crate::broker::memory::MemoryBroker;
@@ -21,11 +23,12 @@ use crate::broker::{
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
+use crate::processor::calls::CallRuntime;
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::record::Timestamp;
-use crate::runtime::commit::Commit;
+use crate::runtime::commit::{Commit, InputOffsets};
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::serdes::{ArcSerde, SerdeError};
 use crate::state::MemoryRows;
@@ -49,6 +52,7 @@ pub struct TaskDriver {
     config: StreamsConfig,
     broker: MemoryBroker,
     clock: Arc<ManualClock>,
+    call_time: CallTime,
     producer: SharedProducer,
     consumer: Box<dyn Consumer>,
     slots: Vec<Slot>,
@@ -92,7 +96,9 @@ impl TaskDriver {
         let producer = CreatingProducer::new(broker.clone(), broker.producer(&settings)?);
         let producer: SharedProducer = Rc::new(RefCell::new(Box::new(producer)));
         let mut consumer = broker.consumer(ConsumerRole::Main, "test-driver")?;
-        let link = LinkSettings::of(&config, TaskScope::Everything);
+        let mut link = LinkSettings::of(&config, TaskScope::Everything);
+        // Calls that do not wait for anything end in the order in which they begin.
+        link.call_runtime = CallRuntime::with_threads(config.async_runtime.clone(), Some(1));
         let driving = Driving { config: &config, producer: &producer };
         let stores = memory_stores(&topology)?;
         let global = GlobalDriver::start(&topology, &driving, &link, &stores, &mut *consumer)?;
@@ -113,6 +119,7 @@ impl TaskDriver {
             config,
             broker,
             clock,
+            call_time: CallTime::default(),
             producer,
             consumer,
             slots,
@@ -180,8 +187,8 @@ impl TaskDriver {
         Ok(names)
     }
 
-    /// Processes all records that wait and everything they cause. Commits after so many records, and at
-    /// the end.
+    /// Processes all records that wait and everything they cause, calls of asynchronous operators among it. Commits
+    /// after so many records, and at the end.
     pub fn process_waiting(&mut self, records_per_commit: usize) -> Result<(), Error> {
         self.task.context.wall_clock = self.clock.now_ms();
         let mut uncommitted = 0;
@@ -195,10 +202,17 @@ impl TaskDriver {
             }
             let processed = self.task.process(records_per_commit - uncommitted)?;
             uncommitted += processed;
-            if processed > 0 && uncommitted < records_per_commit {
-                continue;
+            let finished = self.task.advance_calls(self.call_time.now())?;
+            if uncommitted < records_per_commit {
+                if processed + finished > 0 {
+                    continue;
+                }
+                if self.task.has_calls() {
+                    self.call_time.wait(self.task.calls_wait_for());
+                    continue;
+                }
             }
-            if uncommitted == 0 {
+            if !self.task.needs_commit() {
                 return Ok(());
             }
             uncommitted = 0;
@@ -213,11 +227,15 @@ impl TaskDriver {
     }
 
     fn commit(&mut self) -> Result<(), Error> {
+        while !self.task.ready_to_commit(self.call_time.now())? {
+            self.call_time.wait(self.task.calls_wait_for());
+        }
         let commit = Commit {
             producer: &self.producer,
             now_ms: self.clock.now_ms(),
-            input_offsets: &mut |_| Ok(()),
+            input_offsets: InputOffsets::AtLeastOnce(&mut |_| Ok(())),
             between: &mut |_| Ok(()),
+            waiting: &|| (),
         };
         commit.run(std::iter::once(&mut self.task))
     }
@@ -225,6 +243,7 @@ impl TaskDriver {
     /// Moves the wall clock and does everything that causes.
     pub fn advance_wall_clock(&mut self, by: Duration) -> Result<(), Error> {
         self.clock.advance(by);
+        self.call_time.advance(by);
         self.task.context.wall_clock = self.clock.now_ms();
         if self.task.punctuate_wall_clock()? {
             self.commit()?;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `/metrics` | Prometheus' text format |
 //! | `/health/live` | 200, or 503 when a thread has died |
-//! | `/health/ready` | 200 when every assigned task is running, else 503 |
+//! | `/health/ready` | 200 when every assigned task is running, else 503; how far restores are |
 //! | `/topology` | the description as text, or as JSON by `Accept` or `?format=json` |
 //!
 //! Handlers read what others keep up to date; they never wait for a stream thread.
@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RestoreProgress};
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +50,9 @@ pub struct Health {
     pub healthy: bool,
     /// The states that decided, by the name of the thread or task.
     pub states: BTreeMap<String, String>,
+    /// How far the stores are that are being brought up to date; left out if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restoring: Vec<RestoreProgress>,
 }
 
 impl IntoResponse for Health {

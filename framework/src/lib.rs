@@ -47,21 +47,23 @@ pub mod state;
 pub mod time;
 mod topology;
 
-pub use config::{ChangelogUpdates, DslStoreFormat, MaxTaskIdle, StreamsConfig};
+pub use config::{
+    ChangelogUpdates, DslStoreFormat, MaxTaskIdle, ProcessingGuarantee, StreamsConfig,
+};
 pub use dsl::{
-    AnyStoreBuilder, Branched, BranchedKStream, BufferConfig, CogroupWindowing, CogroupedKStream,
-    Consumed, CountWindowedKStream, Distinct, Eager, EagerBufferConfig, EmitStrategy,
-    FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined, KGroupedStream, KGroupedTable,
-    KStream, KTable, KeyValueBytesStoreSupplier, Materialized, Named, ParentNode, Printed,
-    ProcessorSupplier, Produced, Repartitioned, SessionBytesStoreSupplier,
-    SessionWindowedCogroupedKStream, SessionWindowedKStream, StoreBuilder, StoreSource, Stores,
-    StreamByKey, StreamJoined, StreamsBuilder, Strict, StrictBufferConfig, Suppressed, TableByKey,
-    TableJoined, TimeWindowedCogroupedKStream, TimeWindowedKStream, Topics, TopologyBuilder,
-    ValueTransformerWithKeySupplier, VersionedBytesStoreSupplier, WindowBytesStoreSupplier,
-    Windowing,
+    AnyStoreBuilder, AsyncCalls, Branched, BranchedKStream, BufferConfig, CallOrder,
+    CogroupWindowing, CogroupedKStream, Consumed, CountWindowedKStream, Distinct, Eager,
+    EagerBufferConfig, EmitStrategy, FixedKeyProcessorSupplier, GlobalKTable, Grouped, Joined,
+    KGroupedStream, KGroupedTable, KStream, KTable, KeyValueBytesStoreSupplier, Materialized,
+    Named, ParentNode, Printed, ProcessorSupplier, Produced, Repartitioned,
+    SessionBytesStoreSupplier, SessionWindowedCogroupedKStream, SessionWindowedKStream,
+    StoreBuilder, StoreSource, Stores, StreamByKey, StreamJoined, StreamsBuilder, Strict,
+    StrictBufferConfig, Suppressed, TableByKey, TableJoined, TimeWindowedCogroupedKStream,
+    TimeWindowedKStream, Topics, TopologyBuilder, ValueTransformerWithKeySupplier,
+    VersionedBytesStoreSupplier, WindowBytesStoreSupplier, Windowing,
 };
 pub use error::{Error, ErrorKind, TopologyError, TopologyErrors};
-pub use ids::{TaskId, TopicPartition};
+pub use ids::{TaskId, TopicId, TopicPartition};
 pub use processor::Data;
 pub use processor::api::{FixedKeyProcessor, Processor, ProcessorError};
 pub use processor::handler::{
@@ -78,7 +80,9 @@ pub use processor::timestamp_extractor::{
 pub use processor::topic_name_extractor::{RecordContext, TopicNameExtractor};
 pub use processor::value_transformer::{TransformContext, ValueTransformerWithKey};
 pub use record::{FixedKeyRecord, Header, Headers, Record, RecordMetadata, Timestamp};
-pub use runtime::{KafkaStreams, State};
+pub use runtime::{
+    KafkaStreams, State, StateRestoreListener, UncaughtErrorHandler, UncaughtErrorResponse,
+};
 pub use time::windows::{
     AsOf, CountWindow, CountWindowed, CountWindows, JoinWindows, SessionWindows, SlidingWindows,
     TimeWindows, UnlimitedWindows, Window, Windowed,
@@ -91,6 +95,9 @@ pub use topology::{
 #[doc = include_str!("../docs/kafka-streams.md")]
 #[expect(clippy::doc_markdown, reason = "headings are names of Java classes")]
 pub mod kafka_streams {}
+
+#[doc = include_str!("../docs/operations.md")]
+pub mod operations {}
 
 /// The README's code, kept true by compiling it.
 #[cfg(doctest)]

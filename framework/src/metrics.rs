@@ -19,10 +19,12 @@ use crate::state::persistent::StateEnv;
 mod catalog;
 mod process;
 mod pulled;
+mod restore;
 #[cfg(test)]
 mod tests;
 
 pub use catalog::{METRICS, MetricKind, MetricSpec};
+pub use restore::RestoreProgress;
 
 /// Upper bounds of commit durations: a millisecond for an idle commit, half a minute for a broker in
 /// trouble.
@@ -39,6 +41,7 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Families {
     client_state: IntGauge,
+    replaced_threads: IntCounter,
     thread_state: IntGaugeVec,
     poll_records: IntCounterVec,
     commits: IntCounterVec,
@@ -52,6 +55,14 @@ struct Families {
     store_uncommitted_bytes: IntGaugeVec,
     restore_records: IntCounterVec,
     restore_remaining_records: IntGaugeVec,
+    restore_rate: IntGaugeVec,
+    restore_eta: IntGaugeVec,
+    client_restored_records: IntCounter,
+    client_restoring_stores: IntGauge,
+    client_restore_remaining_records: IntGauge,
+    client_restore_rate: IntGauge,
+    client_restore_eta: IntGauge,
+    client_state_deletions: IntCounter,
 }
 
 impl Metrics {
@@ -60,8 +71,11 @@ impl Metrics {
         let registry = Registry::new();
         let gauges = |spec| register(&registry, IntGaugeVec::new(opts(spec), spec.labels));
         let counters = |spec| register(&registry, IntCounterVec::new(opts(spec), spec.labels));
+        let gauge = |spec| register(&registry, IntGauge::with_opts(opts(spec)));
+        let counter = |spec| register(&registry, IntCounter::with_opts(opts(spec)));
         let families = Families {
-            client_state: register(&registry, IntGauge::with_opts(opts(&catalog::CLIENT_STATE))),
+            client_state: gauge(&catalog::CLIENT_STATE),
+            replaced_threads: counter(&catalog::REPLACED_THREADS),
             thread_state: gauges(&catalog::THREAD_STATE),
             poll_records: counters(&catalog::THREAD_POLL_RECORDS),
             commits: counters(&catalog::THREAD_COMMIT),
@@ -75,6 +89,14 @@ impl Metrics {
             store_uncommitted_bytes: gauges(&catalog::STORE_UNCOMMITTED_BYTES),
             restore_records: counters(&catalog::RESTORE_RECORDS),
             restore_remaining_records: gauges(&catalog::RESTORE_REMAINING_RECORDS),
+            restore_rate: gauges(&catalog::RESTORE_RATE),
+            restore_eta: gauges(&catalog::RESTORE_ETA),
+            client_restored_records: counter(&catalog::CLIENT_RESTORE_RECORDS),
+            client_restoring_stores: gauge(&catalog::CLIENT_RESTORING_STORES),
+            client_restore_remaining_records: gauge(&catalog::CLIENT_RESTORE_REMAINING_RECORDS),
+            client_restore_rate: gauge(&catalog::CLIENT_RESTORE_RATE),
+            client_restore_eta: gauge(&catalog::CLIENT_RESTORE_ETA),
+            client_state_deletions: counter(&catalog::CLIENT_STATE_DELETIONS),
         };
         gauges(&catalog::BUILD_INFO).with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         pulled::register_pulled(&registry, state);
@@ -94,6 +116,21 @@ impl Metrics {
     /// The client's state, as the number that [`METRICS`] explains.
     pub fn client_state(&self) -> &IntGauge {
         &self.families.client_state
+    }
+
+    /// Changelog records that the process has applied.
+    pub(crate) fn restored_records(&self) -> &IntCounter {
+        &self.families.client_restored_records
+    }
+
+    /// How often the local state of a task was deleted.
+    pub(crate) fn state_deletions(&self) -> &IntCounter {
+        &self.families.client_state_deletions
+    }
+
+    /// Stream threads that ended by an error and were replaced.
+    pub(crate) fn replaced_threads(&self) -> &IntCounter {
+        &self.families.replaced_threads
     }
 
     /// The handles of stream thread `thread`.
@@ -140,6 +177,8 @@ impl Metrics {
             uncommitted_bytes: series.add(&f.store_uncommitted_bytes, &labels),
             restore_records: series.add(&f.restore_records, &labels),
             restore_remaining_records: series.add(&f.restore_remaining_records, &labels),
+            restore_rate: series.add(&f.restore_rate, &labels),
+            restore_eta: series.add(&f.restore_eta, &labels),
             _series: series,
         }
     }
@@ -213,6 +252,10 @@ pub struct StoreMetrics {
     pub restore_records: IntCounter,
     /// Changelog records still to be replayed.
     pub restore_remaining_records: IntGauge,
+    /// Changelog records replayed per second.
+    pub restore_rate: IntGauge,
+    /// Seconds until the store is up to date; −1 while that is not known.
+    pub restore_eta: IntGauge,
     _series: Series,
 }
 

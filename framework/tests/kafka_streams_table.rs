@@ -109,6 +109,7 @@ const JAVA: &[(&str, &str)] = &[
         "JoinWindows",
         "ofTimeDifferenceAndGrace ofTimeDifferenceWithNoGrace before after size gracePeriodMs",
     ),
+    ("StateRestoreListener", "onRestoreStart onBatchRestored onRestoreEnd onRestoreSuspended"),
 ];
 
 /// The table of a Java interface: its rows as cells.
@@ -155,7 +156,8 @@ fn every_name_in_the_table_is_a_function_of_the_framework() {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
-/// The names of all public functions, also of those that a macro makes: `name, name_with: …`.
+/// The names of all public functions, also of those of traits, and of those that a macro makes:
+/// `name, name_with: …`.
 fn add_functions(folder: &Path, names: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         if entry.file_type().unwrap().is_dir() {
@@ -169,6 +171,11 @@ fn add_functions(folder: &Path, names: &mut BTreeSet<String>) {
         };
         for start in ["pub fn ", "pub const fn "] {
             names.extend(text.split(start).skip(1).map(name_in));
+        }
+        // The functions of public traits are public without a word.
+        for body in text.split("\npub trait ").skip(1) {
+            let body = body.split("\n}").next().unwrap_or_default();
+            names.extend(body.split("\n    fn ").skip(1).map(name_in));
         }
         names.extend(
             text.lines().filter_map(|line| line.trim().split_once("_builder, ")).flat_map(

@@ -14,6 +14,9 @@ have_libclang() {
     /usr/lib64/llvm*/lib*/libclang*.so* /usr/local/lib/libclang*.so*
 }
 
+# librdkafka's TLS; openssl-sys finds it by pkg-config.
+have_openssl() { pkg-config --exists 'openssl >= 1.1.1' 2>/dev/null; }
+
 # Reads the version from the JRE's release file: starting a JVM would cost more than all the rest.
 have_java() {
   java=$(command -v java) || return 1
@@ -39,7 +42,10 @@ need() { packages="$packages $1"; }
 have_libclang || need libclang-dev
 have c++ || have g++ || need g++
 have make || need make
+have pkg-config || need pkg-config
+have_openssl || need libssl-dev
 if [ "${1:-all}" = all ]; then
+  have openssl || need openssl
   have_java || need java
   have mvn || need maven
   have_postgres || need postgresql

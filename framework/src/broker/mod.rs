@@ -426,8 +426,8 @@ pub trait Admin: Debug + Send + Sync {
         &self,
         before: &[(TopicPartition, i64)],
     ) -> Result<Vec<Result<(), BrokerError>>, BrokerError>;
-    /// The ids of topics, which tell a topic from another that had its name before; `None`: the topic
-    /// does not exist, or the broker gives none. In the order asked.
+    /// The ids of topics as [`TopicId`](crate::TopicId) prints them, which tell a topic from another that
+    /// had its name before; `None`: the topic does not exist, or the broker gives none. In the order asked.
     fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError>;
 }
 

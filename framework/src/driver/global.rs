@@ -4,7 +4,7 @@ use super::{Driving, FETCH_RECORDS, start_offsets};
 use crate::broker::{Consumer, Slot};
 use crate::error::Error;
 use crate::record::Timestamp;
-use crate::runtime::commit::Commit;
+use crate::runtime::commit::{Commit, InputOffsets};
 use crate::runtime::global::{GlobalStores, Positions, global_partitions, global_task_id};
 use crate::runtime::task::StreamTask;
 use crate::state::MemoryRows;
@@ -62,8 +62,9 @@ impl GlobalDriver {
         let commit = Commit {
             producer: driving.producer,
             now_ms,
-            input_offsets: &mut |_| Ok(()),
+            input_offsets: InputOffsets::AtLeastOnce(&mut |_| Ok(())),
             between: &mut |_| Ok(()),
+            waiting: &|| (),
         };
         commit.run(std::iter::once(&mut self.task))
     }

@@ -5,6 +5,7 @@ mod distinct;
 mod filter;
 mod global_join;
 mod map;
+mod map_async;
 mod merge;
 mod peek;
 mod print;
@@ -70,8 +71,12 @@ impl<K, V> std::fmt::Debug for KStream<K, V> {
 }
 
 /// Operators that may change the value, but not the key.
-const VALUE_CHANGING: [&str; 3] =
-    ["KSTREAM-MAPVALUES-", "KSTREAM-FLATMAPVALUES-", "KSTREAM-PROCESSVALUES-"];
+const VALUE_CHANGING: [&str; 4] = [
+    "KSTREAM-MAPVALUES-",
+    "KSTREAM-FLATMAPVALUES-",
+    "KSTREAM-PROCESSVALUES-",
+    "KSTREAM-MAPVALUESASYNC-",
+];
 
 /// What an operator is called when the user names it not.
 struct Operator {

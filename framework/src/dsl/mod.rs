@@ -40,9 +40,9 @@ pub use kgrouped_table::KGroupedTable;
 pub use kstream::KStream;
 pub use ktable::KTable;
 pub use options::{
-    Branched, BufferConfig, Consumed, Distinct, Eager, EagerBufferConfig, EmitStrategy, Grouped,
-    Joined, Materialized, Named, Printed, Produced, Repartitioned, StreamJoined, Strict,
-    StrictBufferConfig, Suppressed, TableJoined,
+    AsyncCalls, Branched, BufferConfig, CallOrder, Consumed, Distinct, Eager, EagerBufferConfig,
+    EmitStrategy, Grouped, Joined, Materialized, Named, Printed, Produced, Repartitioned,
+    StreamJoined, Strict, StrictBufferConfig, Suppressed, TableJoined,
 };
 pub use processor_supplier::{
     FixedKeyProcessorSupplier, ProcessorSupplier, ValueTransformerWithKeySupplier,

@@ -47,6 +47,7 @@ impl Plan {
             repartition_topics: Vec::new(),
             copartition_groups: Vec::new(),
             subtopologies: Vec::new(),
+            timed_calls: self.timed_calls,
         };
         let ends = vec![None; self.nodes.len()];
         let global_sources = Vec::new();

@@ -20,6 +20,7 @@ use std::rc::Rc;
 use crate::error::TopologyError;
 use crate::topology::link::NodeSupplier;
 use crate::topology::source_changelog::SourceChangelog;
+use crate::topology::timed_calls::TimedCalls;
 use crate::topology::{AutoOffsetReset, StoreFormats, StoreId, TopicPattern, TopologyStore};
 pub(crate) use joins::{NullKeys, StreamJoinNodes};
 use names::GeneratedNames;
@@ -127,6 +128,8 @@ pub(crate) struct Plan {
     /// The names of stores that suppliers have brought along.
     brought: BTreeSet<String>,
     connections: Vec<Connection>,
+    /// How long calls of asynchronous operators may take.
+    pub(crate) timed_calls: Vec<TimedCalls>,
     errors: Vec<TopologyError>,
 }
 

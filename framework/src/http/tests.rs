@@ -23,13 +23,13 @@ struct FixedStatus {
 
 impl StatusSource for FixedStatus {
     fn live(&self) -> Health {
-        Health { healthy: self.live, states: BTreeMap::new() }
+        Health { healthy: self.live, states: BTreeMap::new(), restoring: Vec::new() }
     }
 
     fn ready(&self) -> Health {
         let state = if self.ready { "running" } else { "restoring" };
         let states = BTreeMap::from([("0_1".to_owned(), state.to_owned())]);
-        Health { healthy: self.ready, states }
+        Health { healthy: self.ready, states, restoring: Vec::new() }
     }
 
     fn topology_text(&self) -> String {

@@ -45,6 +45,20 @@ catalog! {
         "Always 1; its label is the version of kstream.";
     CLIENT_STATE = Gauge "kstream_client_state" []
         "State of the client, numbered as in Kafka Streams: 0 created, 1 rebalancing, 2 running, 3 pending shutdown, 4 not running, 5 pending error, 6 error.";
+    CLIENT_RESTORE_RECORDS = Counter "kstream_client_restore_records_total" []
+        "Changelog records replayed into the stores of all tasks, also of those that have moved away.";
+    CLIENT_RESTORING_STORES = Gauge "kstream_client_restoring_stores" []
+        "Stores that are being brought up to date from their changelogs.";
+    CLIENT_RESTORE_REMAINING_RECORDS = Gauge "kstream_client_restore_remaining_records" []
+        "Changelog records still to be replayed, of all stores together.";
+    CLIENT_RESTORE_RATE = Gauge "kstream_client_restore_rate_records" []
+        "Changelog records replayed per second over the last seconds, of all stores together.";
+    CLIENT_RESTORE_ETA = Gauge "kstream_client_restore_eta_seconds" []
+        "Seconds until the last store is up to date at the present speed, -1 while that is not known.";
+    CLIENT_STATE_DELETIONS = Counter "kstream_client_state_deletions_total" []
+        "Times that the local state of a task was deleted because it was damaged, or out of date for good.";
+    REPLACED_THREADS = Counter "kstream_client_replaced_threads_total" []
+        "Stream threads that ended by an error and were replaced.";
 
     THREAD_STATE = Gauge "kstream_thread_state" ["thread"]
         "State of the stream thread, numbered as in Kafka Streams: 0 created, 1 starting, 2 partitions revoked, 3 partitions assigned, 4 running, 5 pending shutdown, 6 dead.";
@@ -74,6 +88,10 @@ catalog! {
         "Changelog records replayed into the store.";
     RESTORE_REMAINING_RECORDS = Gauge "kstream_restore_remaining_records" ["task", "store"]
         "Changelog records still to be replayed before the store is up to date.";
+    RESTORE_RATE = Gauge "kstream_restore_rate_records" ["task", "store"]
+        "Changelog records replayed per second over the last seconds; 0 once the store is up to date.";
+    RESTORE_ETA = Gauge "kstream_restore_eta_seconds" ["task", "store"]
+        "Seconds until the store is up to date at the present speed, -1 while that is not known.";
 
     ROCKSDB_BLOCK_CACHE_BYTES = Gauge "kstream_rocksdb_block_cache_bytes" []
         "Bytes charged to the cache all stores share, with those of unflushed rows.";

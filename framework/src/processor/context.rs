@@ -40,6 +40,16 @@ pub(crate) struct TaskContext {
     source: SourceBytes,
 }
 
+/// Where a record came from, kept with it while it waits outside of the stream thread.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    topic: Arc<str>,
+    partition: i32,
+    offset: i64,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+}
+
 /// The bytes of the current source record, kept only where a handler may ask for them.
 struct SourceBytes {
     kept: bool,
@@ -103,6 +113,27 @@ impl TaskContext {
         self.offset = -1;
         self.source.key = None;
         self.source.value = None;
+    }
+
+    /// Where the current record came from, for [`TaskContext::resume`].
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            topic: Arc::clone(&self.topic),
+            partition: self.partition,
+            offset: self.offset,
+            key: self.source.key.clone(),
+            value: self.source.value.clone(),
+        }
+    }
+
+    /// Goes on with a record that has waited.
+    pub(crate) fn resume(&mut self, origin: Origin) {
+        let Origin { topic, partition, offset, key, value } = origin;
+        self.topic = topic;
+        self.partition = partition;
+        self.offset = offset;
+        self.source.key = key;
+        self.source.value = value;
     }
 
     /// Key and value bytes of the current source record, if a handler may ask for them.

@@ -7,6 +7,7 @@
 //! ever entered twice at a time.
 
 pub(crate) mod api;
+pub(crate) mod calls;
 pub(crate) mod collector;
 pub(crate) mod context;
 pub(crate) mod failed_node;

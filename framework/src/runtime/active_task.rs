@@ -1,14 +1,16 @@
 //! A task on a stream thread: the task, where it reads, and what it shows of itself.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::restore::RestoreProgress;
+use super::ownership::Grant;
+use super::restore::TaskRestore;
 use super::stream_thread::Shared;
 use super::task::{StreamTask, source_partitions};
 use crate::broker::{Consumer, Slot};
 use crate::error::Error;
 use crate::ids::TaskId;
-use crate::metrics::{DropReason, StoreMetrics, TaskMetrics};
+use crate::metrics::{DropReason, Metrics, RestoreProgress, StoreMetrics, TaskMetrics};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
@@ -16,6 +18,8 @@ use crate::processor::handler::Handlers;
 /// A task with its slots and metrics.
 pub(crate) struct ActiveTask {
     pub(crate) task: StreamTask,
+    /// The right to commit it.
+    pub(crate) grant: Grant,
     /// Where each of its partitions is read, in order.
     pub(crate) slots: Vec<Slot>,
     metrics: TaskMetrics,
@@ -27,6 +31,7 @@ impl ActiveTask {
     pub(crate) fn open(
         shared: &Shared,
         id: TaskId,
+        grant: Grant,
         producer: &SharedProducer,
     ) -> Result<Option<Self>, Error> {
         let Some(mut rows) = shared.stores.open(&shared.topology, id)? else { return Ok(None) };
@@ -49,16 +54,16 @@ impl ActiveTask {
                 })
             })?;
         task.offset_metadata = shared.fingerprint.offset_metadata(id);
-        Ok(Some(Self::of(task, shared)))
+        Ok(Some(Self::of(task, grant, shared)))
     }
 
     /// A task that does not read yet.
-    pub(crate) fn of(task: StreamTask, shared: &Shared) -> Self {
+    pub(crate) fn of(task: StreamTask, grant: Grant, shared: &Shared) -> Self {
         let metrics = shared.metrics.task(task.id, &task.partitions());
         let stores = task.stores.iter();
         let store_metrics = stores.map(|store| shared.metrics.store(task.id, &store.name));
         let store_metrics = store_metrics.collect();
-        Self { task, slots: Vec::new(), metrics, store_metrics }
+        Self { task, grant, slots: Vec::new(), metrics, store_metrics }
     }
 
     /// Reads a partition on from where the topology says, because the log no longer has its position:
@@ -102,12 +107,19 @@ impl ActiveTask {
         }
     }
 
-    /// Shows the progress of restoring.
-    pub(crate) fn restored(&self, progress: RestoreProgress) {
-        if let Some(metrics) = self.store_metrics.get(progress.store) {
-            metrics.restore_records.inc_by(progress.records);
-            metrics.restore_remaining_records.set(progress.remaining);
-        }
+    /// Shows how far the task's restore is.
+    pub(crate) fn publish_restore(
+        &self,
+        restore: &mut TaskRestore,
+        now: Duration,
+        totals: &Metrics,
+    ) -> Vec<RestoreProgress> {
+        restore.observe(now, |store, progress, records| {
+            totals.restored_records().inc_by(records);
+            if let Some(metrics) = self.store_metrics.get(store) {
+                metrics.restored(progress, records);
+            }
+        })
     }
 
     /// Publishes what was counted since the last time.

@@ -1,60 +1,111 @@
-//! The control thread: it listens to the membership, deals tasks to stream threads, and ends them.
+//! The control thread: it listens to the membership, deals tasks to stream threads, and looks after them.
 //!
-//! It is the only one that polls the group, so it waits for stream threads only where the group waits
-//! for it too: at a revocation, and at the end.
+//! It is the only one that polls the group, so it waits for nobody: what it asks of threads is answered by
+//! their reports, in later turns.
+
+mod dealing;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod threads;
+mod upkeep;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use super::assignments::Epoch;
-use super::global::thread::GlobalThread;
-use super::membership::MembershipEvent;
+use self::tasks::Tasks;
+use self::worker::{GlobalWorker, Worker};
+use super::fencing::end_transactions;
+use super::membership::{MemberReport, MembershipEvent};
 use super::status::State;
-use super::stream_thread::{Command, Shared, StreamThread};
+use super::stream_thread::{Command, Shared, ThreadEvent};
+use crate::config::ProcessingGuarantee;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 
 /// How long one wait for the group lasts; bounds the time a stop waits.
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
+/// The same while threads are asked for something.
+const SHORT_POLL_TIMEOUT: Duration = Duration::from_millis(5);
+/// How often threads are looked after.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// State of a task that is closed: there is some, and only opening it would tell how much is missing.
+pub(super) const UNKNOWN_LAG: u64 = u64::MAX;
+/// How often state that no task of this process uses is looked for.
+const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Commands that may wait for a thread: one per rebalance, and threads answer before the next.
-const COMMAND_QUEUE: usize = 16;
-
-/// A stream thread as the control thread sees it.
-struct Worker {
-    commands: SyncSender<Command>,
-    /// Gets a word when the thread has ended.
-    ended: Receiver<()>,
-    handle: JoinHandle<()>,
+/// What the application asks of the control thread.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Start another stream thread; the answer is its name.
+    AddThread(SyncSender<Result<String, Error>>),
+    /// End the stream thread that began last; the answer comes when it has ended, and is its name.
+    RemoveThread(SyncSender<Option<String>>),
 }
 
 pub(crate) struct Control {
     shared: Shared,
-    stop: Arc<AtomicBool>,
-    workers: Vec<Worker>,
+    requests: Receiver<Request>,
+    events: Receiver<(usize, ThreadEvent)>,
+    reports: Sender<(usize, ThreadEvent)>,
+    workers: BTreeMap<usize, Worker>,
     /// Fills the global stores, if there are any.
     global: Option<GlobalWorker>,
-    /// The thread that each task was dealt to last: it keeps its open stores.
-    dealt: BTreeMap<TaskId, usize>,
-    /// When the present assignment was found to be broken.
-    broken_since: Option<Duration>,
+    tasks: Tasks,
+    /// Everything is given up: threads that have not closed their tasks yet. The group is joined anew when
+    /// there is none.
+    closing: Option<BTreeSet<usize>>,
+    /// Since when threads have no tasks because a commit of theirs was refused.
+    refused_since: Option<Duration>,
+    /// Threads that are to begin anew, and when.
+    replacements: BTreeMap<usize, Duration>,
+    /// How long each waited before its present life.
+    pauses: BTreeMap<usize, Duration>,
+    retiring: Vec<(usize, SyncSender<Option<String>>)>,
+    reported: Option<MemberReport>,
+    /// The tasks that threads have, when local state was looked at, and what that was.
+    state: Option<(BTreeSet<TaskId>, BTreeMap<TaskId, u64>)>,
+    last_watch: Duration,
+    last_cleanup: Duration,
 }
 
 impl Control {
     /// Starts the control thread and the stream threads.
-    pub(crate) fn spawn(shared: Shared, stop: Arc<AtomicBool>) -> Result<JoinHandle<()>, Error> {
-        let workers = (1..=shared.config.num_stream_threads)
-            .map(|number| Worker::spawn(&shared, format!("StreamThread-{number}")))
-            .collect::<Result<_, _>>()?;
+    pub(crate) fn spawn(
+        shared: Shared,
+        requests: Receiver<Request>,
+    ) -> Result<JoinHandle<()>, Error> {
+        let (reports, events) = channel();
         let globals = !shared.globals.is_empty();
         let global = globals.then(|| GlobalWorker::spawn(&shared)).transpose()?;
-        let dealt = BTreeMap::new();
-        let control = Self { shared, stop, workers, global, dealt, broken_since: None };
+        let now = shared.clock.monotonic();
+        let mut control = Self {
+            tasks: Tasks::new(&shared.topology),
+            requests,
+            events,
+            reports,
+            workers: BTreeMap::new(),
+            global,
+            closing: None,
+            refused_since: None,
+            replacements: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            retiring: Vec::new(),
+            reported: None,
+            state: None,
+            last_watch: now,
+            last_cleanup: now,
+            shared,
+        };
+        for number in 1..=control.shared.config.num_stream_threads {
+            control.start_worker(number)?;
+        }
         let status = Arc::clone(&control.shared.status);
         let run = move || {
             if catch_unwind(AssertUnwindSafe(|| control.run())).is_err() {
@@ -69,7 +120,7 @@ impl Control {
     }
 
     fn run(mut self) {
-        while !self.stop.load(Ordering::SeqCst) && !self.shared.status.has_error() {
+        while !self.shared.stop.load(Ordering::SeqCst) && !self.shared.status.has_error() {
             if let Err(error) = self.turn() {
                 if error.kind() == ErrorKind::Retriable {
                     tracing::warn!(
@@ -89,140 +140,213 @@ impl Control {
     }
 
     fn turn(&mut self) -> Result<(), Error> {
-        let membership = Arc::clone(&self.shared.membership);
-        let assignments = Arc::clone(&self.shared.assignments);
-        match membership.poll(POLL_TIMEOUT)? {
-            None => return self.mend(),
-            Some(MembershipEvent::Assigned(assignment)) => {
-                let tasks = assignment.active;
-                tracing::info!(tasks = tasks.len(), "tasks assigned");
-                self.shared.status.assign(tasks.iter().copied());
-                self.deal(&tasks, assignments.begin());
-            }
-            Some(MembershipEvent::Revoked(tasks)) => {
-                tracing::info!("tasks revoked");
-                if !self.ask_all(Command::Suspend) {
-                    return Ok(());
+        let asked = self.closing.is_some() || self.tasks.awaits_release();
+        let timeout = if asked { SHORT_POLL_TIMEOUT } else { POLL_TIMEOUT };
+        if let Some(event) = self.shared.membership.poll(timeout)? {
+            self.follow(event)?;
+        }
+        while let Ok((thread, event)) = self.events.try_recv() {
+            self.hear(thread, event)?;
+        }
+        while let Ok(request) = self.requests.try_recv() {
+            self.serve(request);
+        }
+        let now = self.shared.clock.monotonic();
+        self.replace_threads(now)?;
+        self.rejoin_if_refused(now)?;
+        if now.saturating_sub(self.last_watch) >= WATCH_INTERVAL {
+            self.last_watch = now;
+            self.watch(now)?;
+        }
+        if now.saturating_sub(self.last_cleanup) >= CLEANUP_INTERVAL {
+            self.last_cleanup = now;
+            self.clean_up();
+        }
+        self.report()
+    }
+
+    /// Does what the membership says.
+    fn follow(&mut self, event: MembershipEvent) -> Result<(), Error> {
+        match event {
+            MembershipEvent::Assigned(assignment) => {
+                tracing::info!(tasks = assignment.active.len(), "tasks assigned");
+                let exactly_once = ProcessingGuarantee::ExactlyOnceV2;
+                if self.shared.config.processing_guarantee == exactly_once {
+                    end_transactions(&self.shared, assignment.orphaned_transactions);
                 }
-                // ORDER: whoever has not answered in time finds its tasks to be another's from here on.
-                assignments.end();
-                self.shared.status.unassign();
-                membership.release(&tasks)?;
+                self.shared.status.assign(&assignment.active);
+                self.tasks.assign(assignment.active);
+                self.deal();
             }
-            Some(MembershipEvent::Lost) => {
-                tracing::warn!("the group has dropped this member; all tasks are given up");
-                // ORDER: before the threads are asked, so that none begins a commit meanwhile.
-                assignments.end();
-                if !self.ask_all(Command::Drop) {
-                    return Ok(());
-                }
-                self.shared.status.unassign();
-                membership.rejoin()?;
+            MembershipEvent::Revoked(tasks) => {
+                tracing::info!(tasks = tasks.len(), "tasks revoked");
+                let released = self.tasks.revoke(&tasks, &mut |thread, tasks| {
+                    tell(&self.workers, thread, Command::Revoke(tasks));
+                });
+                self.release(&released)?;
+            }
+            MembershipEvent::Lost => {
+                tracing::warn!("the group has dropped this process; all tasks are given up");
+                self.give_up();
+            }
+            MembershipEvent::ShutdownRequested(member) => {
+                let message = format!("member {member} has asked all instances to stop");
+                tracing::error!("{message}");
+                let error = Error::new(ErrorKind::Fatal, message);
+                self.shared.status.thread_died("application", error);
             }
         }
         Ok(())
     }
 
-    /// Joins the group anew when a thread has dropped its tasks and the group, which refused their commit,
-    /// does not give an assignment by itself. It has until two heartbeats: with one of them a member
-    /// hears that it is expelled.
-    fn mend(&mut self) -> Result<(), Error> {
-        if !self.shared.assignments.is_broken() {
-            self.broken_since = None;
-            return Ok(());
+    /// Takes note of what a thread reports.
+    fn hear(&mut self, thread: usize, event: ThreadEvent) -> Result<(), Error> {
+        match event {
+            ThreadEvent::Released(tasks) => {
+                let closed = self.tasks.released(thread, &tasks);
+                for task in &closed.all {
+                    self.shared.ownership.end(*task);
+                }
+                self.release(&closed.revoked)?;
+                self.deal();
+            }
+            ThreadEvent::Dropped => self.has_closed(thread)?,
+            ThreadEvent::Refused => {
+                if self.closing.is_none() {
+                    let now = self.shared.clock.monotonic();
+                    self.refused_since.get_or_insert(now);
+                }
+            }
+            ThreadEvent::Ended(result) => self.ended(thread, result)?,
         }
-        let now = self.shared.clock.monotonic();
-        let since = *self.broken_since.get_or_insert(now);
-        if now.saturating_sub(since) < self.shared.config.heartbeat_interval * 2 {
-            return Ok(());
-        }
-        tracing::warn!("tasks were dropped; leaving the group and joining it anew");
-        if !self.ask_all(Command::Suspend) {
-            return Ok(());
-        }
-        self.shared.assignments.end();
-        self.shared.status.unassign();
-        self.shared.membership.rejoin()
+        Ok(())
     }
 
-    /// Deals tasks: to the thread that had them before, if it has room, else to the one with the fewest.
-    fn deal(&mut self, tasks: &BTreeSet<TaskId>, epoch: Epoch) {
-        let most = tasks.len().div_ceil(self.workers.len().max(1));
-        let mut hands: Vec<Vec<TaskId>> = vec![Vec::new(); self.workers.len()];
-        let mut homeless = Vec::new();
-        for &task in tasks {
-            let before = self.dealt.get(&task).and_then(|worker| hands.get_mut(*worker));
-            match before {
-                Some(hand) if hand.len() < most => hand.push(task),
-                _ => homeless.push(task),
-            }
+    /// Gives tasks to threads, and takes those away that another thread is to have.
+    fn deal(&mut self) {
+        if self.closing.is_some() {
+            return;
         }
-        for task in homeless {
-            if let Some(hand) = hands.iter_mut().min_by_key(|hand| hand.len()) {
-                hand.push(task);
-            }
-        }
-        self.dealt.clear();
-        for (number, (worker, hand)) in self.workers.iter().zip(hands).enumerate() {
-            self.dealt.extend(hand.iter().map(|task| (*task, number)));
-            // A thread that has ended is noticed by its status.
-            worker.commands.send(Command::Assign(hand, epoch)).ok();
-        }
-    }
-
-    /// Asks all threads and waits for their answers, as long as the group would. False: the application is
-    /// to stop, and the waiting with it.
-    fn ask_all(&self, command: impl Fn(SyncSender<()>) -> Command) -> bool {
-        let answers: Vec<Receiver<()>> = self
+        let threads: BTreeSet<usize> = self
             .workers
             .iter()
-            .map(|worker| {
-                let (answer, answered) = sync_channel(1);
-                worker.commands.send(command(answer)).ok();
-                answered
-            })
+            .filter(|(_, worker)| !worker.retiring)
+            .map(|(number, _)| *number)
             .collect();
-        let clock = &self.shared.clock;
-        let deadline = clock.monotonic() + self.shared.config.max_poll_interval;
-        for answered in answers {
-            // A disconnected channel is a thread that has ended: its tasks are closed too.
-            while answered.recv_timeout(POLL_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
-                if self.stop.load(Ordering::SeqCst) {
-                    return false;
-                }
-                if clock.monotonic() >= deadline {
-                    tracing::error!("a stream thread is busy for longer than max_poll_interval");
-                    break;
-                }
+        let workers = &self.workers;
+        let shared = &self.shared;
+        self.tasks.deal(
+            &threads,
+            &mut |thread, tasks| {
+                let granted = tasks.into_iter().map(|task| (task, shared.ownership.grant(task)));
+                tell(workers, thread, Command::Assign(granted.collect()));
+            },
+            &mut |thread, tasks| tell(workers, thread, Command::Revoke(tasks)),
+        );
+        self.stop_retired();
+    }
+
+    /// Stops threads on their way out that have no task any more.
+    fn stop_retired(&self) {
+        for (number, worker) in &self.workers {
+            if worker.retiring && self.tasks.has_none(*number) {
+                worker.tell(Command::Stop);
             }
         }
-        true
+    }
+
+    /// Hands tasks over that no thread has any more.
+    fn release(&self, tasks: &BTreeSet<TaskId>) -> Result<(), Error> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        // ORDER: nothing of this process commits them from here on, whatever threads are up to.
+        for task in tasks {
+            self.shared.ownership.end(*task);
+        }
+        self.shared.status.unassign(tasks);
+        self.shared.membership.release(tasks)
+    }
+
+    /// Gives all tasks up; the group is joined anew once all threads have closed theirs.
+    fn give_up(&mut self) {
+        // ORDER: before the threads are told, so that none begins a commit meanwhile.
+        self.shared.ownership.end_all();
+        self.shared.status.unassign_all();
+        self.tasks.clear();
+        self.refused_since = None;
+        for worker in self.workers.values() {
+            worker.tell(Command::Drop);
+        }
+        self.closing = Some(self.workers.keys().copied().collect());
+    }
+
+    /// A thread has closed its tasks. ORDER: the process asks for tasks only when no thread of it can still be
+    /// at work on the old ones.
+    fn has_closed(&mut self, thread: usize) -> Result<(), Error> {
+        let Some(closing) = &mut self.closing else { return Ok(()) };
+        closing.remove(&thread);
+        if closing.is_empty() {
+            self.closing = None;
+            self.shared.membership.rejoin()?;
+        }
+        Ok(())
+    }
+
+    /// Joins the group anew when threads have dropped their tasks and the group, which refused their commit,
+    /// says nothing by itself. It has until two heartbeats: with one of them a member hears that it is
+    /// expelled.
+    fn rejoin_if_refused(&mut self, now: Duration) -> Result<(), Error> {
+        let Some(since) = self.refused_since else { return Ok(()) };
+        if now.saturating_sub(since) >= self.shared.config.heartbeat_interval * 2 {
+            tracing::warn!("tasks were dropped; leaving the group and joining it anew");
+            self.shared.membership.leave()?;
+            self.give_up();
+        }
+        Ok(())
     }
 
     /// Ends the threads within the close timeout, then leaves the group.
-    fn end(self) {
-        let status = &self.shared.status;
+    fn end(mut self) {
+        let status = Arc::clone(&self.shared.status);
         status.set_state(State::PendingShutdown);
-        for worker in &self.workers {
-            worker.commands.send(Command::Stop).ok();
+        for worker in self.workers.values() {
+            worker.tell(Command::Stop);
         }
         let deadline = self.shared.clock.monotonic() + self.shared.config.close_timeout;
-        let await_end = |ended: &Receiver<()>, handle: JoinHandle<()>| {
-            let left = deadline.saturating_sub(self.shared.clock.monotonic());
-            if ended.recv_timeout(left).is_ok() {
-                drop(handle.join());
-            } else {
-                let message = "a stream thread did not stop within the close timeout";
-                status.thread_died("close", Error::new(ErrorKind::Fatal, message));
+        let left = |control: &Self| deadline.saturating_sub(control.shared.clock.monotonic());
+        while !self.workers.is_empty() && !left(&self).is_zero() {
+            // The group may be settling: last commits wait for that.
+            match self.shared.membership.poll(SHORT_POLL_TIMEOUT) {
+                Ok(Some(MembershipEvent::Lost)) => self.shared.ownership.end_all(),
+                Ok(_) => {}
+                Err(error) => tracing::debug!(error = error.report(), "while stopping"),
             }
-        };
-        for worker in self.workers {
-            await_end(&worker.ended, worker.handle);
+            while let Ok((thread, event)) = self.events.try_recv() {
+                let ThreadEvent::Ended(result) = event else { continue };
+                let Some(worker) = self.workers.remove(&thread) else { continue };
+                drop(worker.handle.join());
+                if let Err(error) = result {
+                    tracing::error!(error = error.report(), "a stream thread ended by an error");
+                    status.thread_died(&worker.name, error);
+                }
+            }
+        }
+        // ORDER: who has not ended by now may not commit any more, because the group is left.
+        self.shared.ownership.end_all();
+        for worker in self.workers.values() {
+            let message = "a stream thread did not stop within the close timeout";
+            status.thread_died(&worker.name, Error::new(ErrorKind::Fatal, message));
         }
         // ORDER: behind the tasks, which read the global stores to their last record.
-        if let Some(global) = self.global {
+        if let Some(global) = self.global.take() {
             global.stop.store(true, Ordering::SeqCst);
-            await_end(&global.ended, global.handle);
+            if global.ended.recv_timeout(left(&self)).is_ok() {
+                drop(global.handle.join());
+            } else {
+                let message = "the global thread did not stop within the close timeout";
+                status.thread_died("GlobalStreamThread", Error::new(ErrorKind::Fatal, message));
+            }
         }
         if let Err(error) = self.shared.membership.leave() {
             tracing::warn!(
@@ -234,53 +358,8 @@ impl Control {
     }
 }
 
-impl Worker {
-    fn spawn(shared: &Shared, name: String) -> Result<Self, Error> {
-        let (commands, received) = sync_channel(COMMAND_QUEUE);
-        let (thread_name, run_shared) = (name.clone(), shared.clone());
-        let run = move || StreamThread::new(run_shared, &thread_name, received)?.run();
-        let (ended, handle) = spawn_thread(shared, name, run)?;
-        Ok(Self { commands, ended, handle })
+fn tell(workers: &BTreeMap<usize, Worker>, thread: usize, command: Command) {
+    if let Some(worker) = workers.get(&thread) {
+        worker.tell(command);
     }
-}
-
-/// The global thread as the control thread sees it.
-struct GlobalWorker {
-    stop: Arc<AtomicBool>,
-    ended: Receiver<()>,
-    handle: JoinHandle<()>,
-}
-
-impl GlobalWorker {
-    fn spawn(shared: &Shared) -> Result<Self, Error> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (run_shared, run_stop) = (shared.clone(), Arc::clone(&stop));
-        let run = move || GlobalThread::new(run_shared, run_stop)?.run();
-        let (ended, handle) = spawn_thread(shared, "GlobalStreamThread".to_owned(), run)?;
-        Ok(Self { stop, ended, handle })
-    }
-}
-
-/// Runs a thread whose error, or panic, is the application's. The receiver gets a word at its end.
-fn spawn_thread(
-    shared: &Shared,
-    name: String,
-    run: impl FnOnce() -> Result<(), Error> + Send + 'static,
-) -> Result<(Receiver<()>, JoinHandle<()>), Error> {
-    let (end, ended) = sync_channel(1);
-    let status = Arc::clone(&shared.status);
-    let body = move || {
-        let name = std::thread::current().name().unwrap_or_default().to_owned();
-        let result = catch_unwind(AssertUnwindSafe(run))
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Fatal, "a stream thread panicked")));
-        if let Err(error) = result {
-            tracing::error!(thread = name, error = error.report(), "stream thread ended");
-            status.thread_died(&name, error);
-        }
-        end.send(()).ok();
-    };
-    let handle = Builder::new().name(name).spawn(body).map_err(|error| {
-        Error::new(ErrorKind::Fatal, "no thread can be started").with_source(error)
-    })?;
-    Ok((ended, handle))
 }

@@ -1,32 +1,29 @@
 //! An application instance: started, watched, stopped.
 
+mod start;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::compatibility::check_start;
-use super::control::Control;
-use super::global::open_global_stores;
-use super::membership::{GroupMembership, Membership};
+use super::control::Request;
+use super::housekeeping::Housekeeping;
+use super::membership::{Enrolment, LogMembership, Membership};
+use super::restore::StateRestoreListener;
 use super::status::{State, Status};
-use super::stores::TaskStores;
-use super::stream_thread::Shared;
-use super::task::source_partitions;
-use super::topics::{prepare, resolve_patterns};
-use crate::broker::{Admin, Broker, GroupSettings};
+use crate::broker::Broker;
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
-use crate::http::{HttpServer, router, serve};
-use crate::metrics::Metrics;
-use crate::state::StateDirectory;
+use crate::http::{HttpServer, router};
+use crate::metrics::{Metrics, RestoreProgress};
 use crate::state::persistent::StateEnv;
 use crate::time::{Clock, SystemClock};
 use crate::topology::Topology;
-use crate::topology::link::{LinkSettings, TaskScope};
 
 /// How often a running application looks whether it has failed.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -68,8 +65,13 @@ pub struct KafkaStreams {
     env: StateEnv,
     metrics: Metrics,
     status: Arc<Status>,
+    restore_listener: Option<Arc<dyn StateRestoreListener>>,
     stop: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
+    requests: Option<Sender<Request>>,
     control: Option<JoinHandle<()>>,
+    /// Ends with the instance.
+    housekeeping: Option<Housekeeping>,
     http: Option<(Runtime, HttpServer)>,
 }
 
@@ -112,8 +114,12 @@ impl KafkaStreams {
             env,
             metrics,
             status,
+            restore_listener: None,
             stop: Arc::default(),
+            paused: Arc::default(),
+            requests: None,
             control: None,
+            housekeeping: None,
             http: None,
         })
     }
@@ -129,76 +135,19 @@ impl KafkaStreams {
         if self.status.state() != State::Created {
             return Ok(());
         }
-        let result = self.try_start();
+        self.start_as(|enrolment| Ok(Arc::new(LogMembership::join(enrolment)?)))
+    }
+
+    /// Starts as a member of whatever `join` joins.
+    pub(super) fn start_as(
+        &mut self,
+        join: impl FnOnce(Enrolment) -> Result<Arc<dyn Membership>, Error>,
+    ) -> Result<(), Error> {
+        let result = self.try_start(join);
         if result.is_err() {
             self.status.set_state(State::Error);
         }
         result
-    }
-
-    fn try_start(&mut self) -> Result<(), Error> {
-        let config = &self.config;
-        if let Some(address) = config.http_listen {
-            self.http = Some(self.serve_http(address)?);
-        }
-        let admin: Arc<dyn Admin> = Arc::from(self.broker.admin()?);
-        // Nobody shares the topology before the start.
-        if let Some(topology) = Arc::get_mut(&mut self.topology) {
-            resolve_patterns(topology, &config.application_id, &*admin)?;
-        }
-        let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
-        let fingerprint = Arc::new(check_start(&self.topology, config, &*admin, &directory)?);
-        let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
-        let link = Arc::new(LinkSettings::of(config, TaskScope::Subtopology));
-        let member = self.broker.group_member(&GroupSettings {
-            group_id: config.application_id.clone(),
-            client_id: format!("{}-{}", config.application_id, directory.process_id()),
-            session_timeout: config.session_timeout,
-            heartbeat_interval: config.heartbeat_interval,
-            max_poll_interval: config.max_poll_interval,
-        })?;
-        let partitions = |task| {
-            source_partitions(&self.topology, task, &link, &|topic| plan.partition_count(topic))
-        };
-        let tasks = plan.tasks().iter().map(|task| (*task, partitions(*task))).collect();
-        let membership: Arc<dyn Membership> =
-            Arc::new(GroupMembership::join(member, plan.source_topics(), tasks)?);
-        let id = &config.application_id;
-        let globals = open_global_stores(&self.topology, id, &directory, &self.env, &*admin)?;
-        let shared = Shared {
-            globals: Arc::new(globals),
-            topology: Arc::clone(&self.topology),
-            fingerprint,
-            config: Arc::clone(config),
-            plan,
-            broker: Arc::clone(&self.broker),
-            admin,
-            membership,
-            assignments: Arc::default(),
-            clock: Arc::clone(&self.clock),
-            stores: Arc::new(TaskStores::new(directory, self.env.clone())),
-            status: Arc::clone(&self.status),
-            metrics: self.metrics.clone(),
-            link,
-        };
-        self.status.set_state(State::Rebalancing);
-        self.control = Some(Control::spawn(shared, Arc::clone(&self.stop))?);
-        Ok(())
-    }
-
-    fn serve_http(&self, address: std::net::SocketAddr) -> Result<(Runtime, HttpServer), Error> {
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            Error::new(ErrorKind::Config, "the HTTP server cannot start").with_source(error)
-        };
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("kstream-http")
-            .enable_all()
-            .build()
-            .map_err(|error| failed(error.into()))?;
-        let server = serve(address, self.http_router(), runtime.handle())
-            .map_err(|error| failed(error.into()))?;
-        Ok((runtime, server))
     }
 
     /// The instance's state.
@@ -211,6 +160,73 @@ impl KafkaStreams {
         self.status.wait_until(timeout, |now| now == state)
     }
 
+    /// Has each change of the instance's state told to `listener`: the new state, and the old one. To be set
+    /// before the start. It is called on the thread that changes the state, which waits for it: it must be
+    /// quick, and must not [`close`](Self::close) the instance.
+    ///
+    /// # Source
+    /// `KafkaStreams.setStateListener`.
+    pub fn set_state_listener(&mut self, listener: impl Fn(State, State) + Send + 'static) {
+        self.status.set_listener(Box::new(listener));
+    }
+
+    /// Starts another stream thread, and says its name. Tasks of the other threads move to it; other
+    /// instances notice nothing, but may get fewer tasks at the next assignment.
+    ///
+    /// # Errors
+    /// An instance that is not running; a broker or a system that has no room for the thread.
+    ///
+    /// # Source
+    /// `KafkaStreams.addStreamThread` (KIP-663).
+    pub fn add_stream_thread(&self) -> Result<String, Error> {
+        let (answer, answered) = sync_channel(1);
+        self.request(Request::AddThread(answer))?;
+        answered.recv().unwrap_or_else(|_| Err(not_running()))
+    }
+
+    /// Ends the stream thread that began last, and says its name once it has ended; `None` if there is none
+    /// left, or if it does not end within the close timeout. Its tasks go to the other threads. An instance
+    /// without threads keeps its place in the group, with its tasks waiting.
+    ///
+    /// # Errors
+    /// An instance that is not running.
+    ///
+    /// # Source
+    /// `KafkaStreams.removeStreamThread` (KIP-663).
+    pub fn remove_stream_thread(&self) -> Result<Option<String>, Error> {
+        let (answer, answered) = sync_channel(1);
+        self.request(Request::RemoveThread(answer))?;
+        match answered.recv_timeout(self.config.close_timeout) {
+            Ok(name) => Ok(name),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(not_running()),
+        }
+    }
+
+    fn request(&self, request: Request) -> Result<(), Error> {
+        let requests = self.requests.as_ref().ok_or_else(not_running)?;
+        if requests.send(request).is_err() { Err(not_running()) } else { Ok(()) }
+    }
+
+    /// Stops processing, with all tasks, their state and the membership kept; also before the start. What is
+    /// being processed is finished and committed.
+    ///
+    /// # Source
+    /// `KafkaStreams.pause` (KIP-834).
+    pub fn pause(&self) {
+        self.paused.store(true, Ordering::Relaxed);
+    }
+
+    /// Goes on after [`pause`](Self::pause).
+    pub fn resume(&self) {
+        self.paused.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether processing is [paused](Self::pause).
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
     /// The metrics, for an application's own beside them.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -219,6 +235,31 @@ impl KafkaStreams {
     /// How many changelog records this instance has replayed into its stores since it was started.
     pub fn restored_records(&self) -> u64 {
         self.status.restored_records()
+    }
+
+    /// How far the stores are that are being brought up to date from their changelogs, as of the last fifth of
+    /// a second.
+    pub fn restore_progress(&self) -> Vec<RestoreProgress> {
+        self.status.restoring()
+    }
+
+    /// Has this listener told about every restore of the instance, global stores included. Before the start.
+    ///
+    /// # Errors
+    /// The instance has been started.
+    ///
+    /// # Source
+    /// `KafkaStreams.setGlobalStateRestoreListener`.
+    pub fn set_global_state_restore_listener(
+        &mut self,
+        listener: impl StateRestoreListener,
+    ) -> Result<(), Error> {
+        if self.state() != State::Created {
+            let message = "a restore listener can be set before the start only";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        self.restore_listener = Some(Arc::new(listener));
+        Ok(())
     }
 
     /// The routes `/metrics`, `/health/live`, `/health/ready` and `/topology`, for an application that has an
@@ -268,10 +309,12 @@ impl KafkaStreams {
     /// The error that had stopped the instance before, or a stop that took too long.
     pub fn close(&mut self) -> Result<(), Error> {
         self.stop.store(true, Ordering::SeqCst);
+        self.requests = None;
         if let Some(control) = self.control.take() {
             if control.join().is_err() {
                 self.status.set_state(State::Error);
             }
+            self.housekeeping = None;
         } else if self.status.state() == State::Created {
             self.status.set_state(State::NotRunning);
         }
@@ -294,6 +337,10 @@ impl Drop for KafkaStreams {
             tracing::error!(error = error.report(), "the application had failed");
         }
     }
+}
+
+fn not_running() -> Error {
+    Error::new(ErrorKind::Config, "the instance is not running: start it first")
 }
 
 /// Resolves at SIGTERM or SIGINT; they are watched from this call on.

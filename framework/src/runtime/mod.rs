@@ -4,19 +4,27 @@
 //! with one consumer and one producer; a task belongs to one thread at a time.
 
 mod active_task;
-mod assignments;
 pub(crate) mod commit;
 mod compatibility;
 mod control;
+mod fencing;
 pub(crate) mod global;
+mod housekeeping;
 mod kafka_streams;
 mod membership;
+mod ownership;
+mod purge;
 mod restore;
 mod status;
 mod stores;
 mod stream_thread;
 pub(crate) mod task;
 mod topics;
+mod uncaught;
+mod watchdog;
 
 pub use kafka_streams::KafkaStreams;
+pub use restore::StateRestoreListener;
 pub use status::State;
+pub(crate) use uncaught::SharedHandler;
+pub use uncaught::{UncaughtErrorHandler, UncaughtErrorResponse};

@@ -1,14 +1,15 @@
 //! What the application's parts tell about themselves: kept by threads, read by health checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::http::{Health, StatusSource};
 use crate::ids::TaskId;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RestoreProgress};
 
 /// The state of an application instance.
 ///
@@ -74,7 +75,6 @@ pub(crate) enum TaskState {
     Created,
     Restoring,
     Running,
-    Suspended,
 }
 
 impl TaskState {
@@ -83,7 +83,6 @@ impl TaskState {
             Self::Created => "created",
             Self::Restoring => "restoring",
             Self::Running => "running",
-            Self::Suspended => "suspended",
         }
     }
 }
@@ -97,17 +96,27 @@ struct Board {
     tasks: BTreeMap<TaskId, TaskState>,
     /// Threads that have died, and why.
     dead_threads: BTreeMap<String, String>,
+    /// Threads that make no progress.
+    stuck_threads: BTreeSet<String>,
     error: Option<Error>,
     restored_records: u64,
+    /// How far the tasks are that are being restored.
+    restoring: BTreeMap<TaskId, Vec<RestoreProgress>>,
 }
 
+/// Hears of each change of the instance's state: the new one, and the old one.
+pub(crate) type StateListener = dyn Fn(State, State) + Send + 'static;
+
 /// The instance's status, shared by its threads.
-#[derive(Debug)]
 pub(crate) struct Status {
     /// Guards the board: threads write when a state changes, health checks read. No user code and no
     /// waiting under it, but for `changed`.
     board: Mutex<Board>,
     changed: Condvar,
+    /// Held while the listener runs, so that it hears of changes in their order.
+    listener: Mutex<Option<Box<StateListener>>>,
+    /// Changes that the listener has not heard of.
+    unheard: Mutex<VecDeque<(State, State)>>,
     metrics: Metrics,
     topology_text: String,
     topology_json: serde_json::Value,
@@ -121,12 +130,16 @@ impl Status {
             assigned: false,
             tasks: BTreeMap::new(),
             dead_threads: BTreeMap::new(),
+            stuck_threads: BTreeSet::new(),
             error: None,
             restored_records: 0,
+            restoring: BTreeMap::new(),
         };
         Self {
             board: Mutex::new(board),
             changed: Condvar::new(),
+            listener: Mutex::default(),
+            unheard: Mutex::default(),
             metrics,
             topology_text: description.to_string(),
             topology_json: serde_json::to_value(&description).unwrap_or_default(),
@@ -139,6 +152,7 @@ impl Status {
 
     fn change(&self, change: impl FnOnce(&mut Board)) {
         let mut board = self.board();
+        let before = board.state;
         change(&mut board);
         if matches!(board.state, State::Rebalancing | State::Running) {
             let all_run = board.tasks.values().all(|task| *task == TaskState::Running);
@@ -146,8 +160,41 @@ impl Status {
                 if board.assigned && all_run { State::Running } else { State::Rebalancing };
         }
         self.metrics.client_state().set(board.state.number());
+        let now = board.state;
+        if now != before {
+            locked(&self.unheard).push_back((now, before));
+        }
         drop(board);
         self.changed.notify_all();
+        if now != before {
+            self.tell_listener();
+        }
+    }
+
+    /// Tells the listener what it has not heard of; whoever comes while it is told leaves it to whoever tells.
+    fn tell_listener(&self) {
+        while let Ok(listener) = self.listener.try_lock() {
+            let Some((now, before)) = locked(&self.unheard).pop_front() else { return };
+            let Some(listener) = &*listener else { continue };
+            let told = catch_unwind(AssertUnwindSafe(|| listener(now, before)));
+            if told.is_err() {
+                tracing::error!(state = %now, "the state listener panicked");
+            }
+        }
+    }
+
+    pub(crate) fn set_listener(&self, listener: Box<StateListener>) {
+        *locked(&self.listener) = Some(listener);
+    }
+
+    /// A thread makes no progress, or makes some again.
+    pub(crate) fn set_stuck(&self, thread: &str, stuck: bool) {
+        let mut board = self.board();
+        if stuck {
+            board.stuck_threads.insert(thread.to_owned());
+        } else {
+            board.stuck_threads.remove(thread);
+        }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -158,17 +205,24 @@ impl Status {
         self.change(|board| board.state = state);
     }
 
-    /// The group has given these tasks, all of them still to be started.
-    pub(crate) fn assign(&self, tasks: impl IntoIterator<Item = TaskId>) {
-        let tasks = tasks.into_iter().map(|task| (task, TaskState::Created)).collect();
+    /// The process has these tasks, the new ones still to be started.
+    pub(crate) fn assign(&self, tasks: &BTreeSet<TaskId>) {
         self.change(|board| {
-            board.tasks = tasks;
+            board.tasks.retain(|task, _| tasks.contains(task));
+            for task in tasks {
+                board.tasks.entry(*task).or_insert(TaskState::Created);
+            }
             board.assigned = true;
         });
     }
 
+    /// These tasks are no longer the process's.
+    pub(crate) fn unassign(&self, tasks: &BTreeSet<TaskId>) {
+        self.change(|board| board.tasks.retain(|task, _| !tasks.contains(task)));
+    }
+
     /// The assignment is gone.
-    pub(crate) fn unassign(&self) {
+    pub(crate) fn unassign_all(&self) {
         self.change(|board| {
             board.tasks.clear();
             board.assigned = false;
@@ -191,6 +245,22 @@ impl Status {
 
     pub(crate) fn restored_records(&self) -> u64 {
         self.board().restored_records
+    }
+
+    /// How far the stores of a task are; without any, the task is not being restored.
+    pub(crate) fn set_restoring(&self, task: TaskId, stores: Vec<RestoreProgress>) {
+        let mut board = self.board();
+        if stores.is_empty() {
+            board.restoring.remove(&task);
+        } else {
+            board.restoring.insert(task, stores);
+        }
+        self.metrics.set_restoring(board.restoring.values().map(Vec::as_slice));
+    }
+
+    /// How far the stores are that are being restored.
+    pub(crate) fn restoring(&self) -> Vec<RestoreProgress> {
+        self.board().restoring.values().flatten().cloned().collect()
     }
 
     /// A thread has died; the first error is the application's.
@@ -221,11 +291,25 @@ impl Status {
     }
 }
 
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Status").field("board", &self.board).finish_non_exhaustive()
+    }
+}
+
+/// Locks; a panic elsewhere has not left anything half done under these locks.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl StatusSource for Status {
     fn live(&self) -> Health {
         let board = self.board();
-        let healthy = board.dead_threads.is_empty() && board.state != State::Error;
-        Health { healthy, states: board.dead_threads.clone() }
+        let mut states = board.dead_threads.clone();
+        let stuck = board.stuck_threads.iter();
+        states.extend(stuck.map(|thread| (thread.clone(), "makes no progress".to_owned())));
+        let healthy = states.is_empty() && board.state != State::Error;
+        Health { healthy, states, restoring: Vec::new() }
     }
 
     fn ready(&self) -> Health {
@@ -234,7 +318,8 @@ impl StatusSource for Status {
         let mut states: BTreeMap<String, String> =
             tasks.map(|(task, state)| (task.to_string(), state.label().to_owned())).collect();
         states.insert("client".to_owned(), board.state.to_string());
-        Health { healthy: board.state == State::Running, states }
+        let restoring = board.restoring.values().flatten().cloned().collect();
+        Health { healthy: board.state == State::Running, states, restoring }
     }
 
     fn topology_text(&self) -> String {

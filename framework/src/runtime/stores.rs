@@ -1,9 +1,13 @@
 //! Where the stores of this process's tasks live: the state folder, and the memory they share.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::ids::TaskId;
+use crate::record::Timestamp;
 use crate::state::persistent::{StateEnv, TaskDb};
 use crate::state::{MemoryRows, RowStore, StateDirectory, StateError};
 use crate::topology::{StoreId, StoreType, Topology};
@@ -24,17 +28,15 @@ impl TaskStores {
     }
 
     /// Opens the stores of a task; `None` while another thread of this process, which had the task before,
-    /// has them open. A damaged database is deleted and begun anew: the changelog has everything.
+    /// has them open.
+    ///
+    /// # Errors
+    /// `TaskCorrupted` for a damaged database: [`delete`](Self::delete) it, the changelog has everything.
     pub(crate) fn open(&self, topology: &Topology, task: TaskId) -> Result<Option<Opened>, Error> {
         match self.open_once(topology, task) {
             Ok(opened) => Ok(Some(opened)),
             // The process has the whole folder for itself.
             Err(StateError::Locked { .. }) => Ok(None),
-            Err(StateError::Corrupted { store, reason }) => {
-                tracing::warn!(%task, store, reason, "local state is deleted and restored from the changelog");
-                self.directory.delete_task(task)?;
-                Ok(Some(self.open_once(topology, task)?))
-            }
             Err(error) => Err(error.into()),
         }
     }
@@ -68,5 +70,26 @@ impl TaskStores {
     /// Deletes the local state of a task that is not open.
     pub(crate) fn delete(&self, task: TaskId) -> Result<(), Error> {
         Ok(self.directory.delete_task(task)?)
+    }
+
+    /// Names the process's state through restarts.
+    pub(crate) fn process_id(&self) -> Uuid {
+        self.directory.process_id()
+    }
+
+    /// The tasks that have state on this process's disk.
+    pub(crate) fn local_tasks(&self) -> Result<Vec<TaskId>, Error> {
+        Ok(self.directory.tasks()?)
+    }
+
+    /// Deletes the state of tasks that has not changed for `delay`, and says which; those in use are left
+    /// alone.
+    pub(crate) fn delete_idle(
+        &self,
+        now_ms: Timestamp,
+        delay: Duration,
+        in_use: impl Fn(TaskId) -> bool,
+    ) -> Result<Vec<TaskId>, Error> {
+        Ok(self.directory.delete_idle_tasks(now_ms, delay, in_use)?)
     }
 }

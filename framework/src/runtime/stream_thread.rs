@@ -3,31 +3,41 @@
 //! A turn of the loop: commands → start and restore tasks → refill buffers and process a slice of each task
 //! → commit when due. Time is taken once per turn. Nothing here waits for another thread while it has
 //! records to process.
+//!
+//! Exactly once, the tasks of a thread share its transaction: they are committed together, and when it is
+//! aborted all of them are closed and opened again, from what is committed.
 
+mod committing;
+mod producing;
+mod rebuild;
 mod starting;
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
-use self::starting::{Stage, StartingTask};
+use self::producing::ThreadProducer;
+use self::rebuild::Rebuilds;
+use self::starting::StartingTask;
 use super::active_task::ActiveTask;
-use super::assignments::{Assignments, Epoch};
-use super::commit::Commit;
 use super::global::GlobalStores;
 use super::membership::Membership;
+use super::ownership::{Grant, Ownership};
+use super::purge::Purge;
+use super::restore::RestoreListener;
+use super::restore::pace::{Pace, RateLimit};
 use super::status::{Status, TaskState};
 use super::stores::TaskStores;
 use super::task::partition_group::RecordQueue;
 use super::topics::TopicPlan;
-use crate::broker::{Admin, Broker, BrokerErrorKind, Consumer, ConsumerRole, ProducerSettings};
+use super::watchdog::Progress;
+use crate::broker::{Admin, Broker, BrokerErrorKind, Consumer, ConsumerRole};
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::metrics::{Metrics, ThreadMetrics};
-use crate::processor::collector::SharedProducer;
 use crate::time::Clock;
 use crate::topology::Topology;
 use crate::topology::fingerprint::Fingerprint;
@@ -41,20 +51,51 @@ const FETCH_RECORDS: usize = 1000;
 const LOW_RECORDS: usize = 500;
 /// How long an idle thread waits for records; bounds the time a command waits.
 const IDLE_WAIT: Duration = Duration::from_millis(10);
+/// The same while tasks run and others are being restored.
+const STARTING_WAIT: Duration = Duration::from_millis(2);
+/// How long an idle thread with calls in flight waits for one of them to end, which wakes it.
+const CALL_WAIT: Duration = Duration::from_millis(1);
 /// How often counters are published.
 pub(super) const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What the application tells a thread.
+/// What the control thread tells a thread.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Run these tasks and no others, in this epoch; sent when no task runs.
-    Assign(Vec<TaskId>, Epoch),
-    /// Commit and stop all tasks, keep their stores open, and answer.
-    Suspend(SyncSender<()>),
-    /// Stop all tasks, commit nothing, close their stores, and answer.
-    Drop(SyncSender<()>),
+    /// Run these tasks too.
+    Assign(Vec<(TaskId, Grant)>),
+    /// Commit and close these tasks, then report them as released. The others go on.
+    Revoke(BTreeSet<TaskId>),
+    /// Close all tasks and commit nothing, then report that.
+    Drop,
     /// Commit, close, end.
     Stop,
+}
+
+/// What a thread tells the control thread.
+#[derive(Debug)]
+pub(crate) enum ThreadEvent {
+    /// These tasks, revoked before, are committed or given up, and closed.
+    Released(BTreeSet<TaskId>),
+    /// All tasks are closed, as told.
+    Dropped,
+    /// A commit was refused because the group has moved on; all tasks are closed.
+    Refused,
+    /// The thread is no more; its stores are closed.
+    Ended(Result<(), Error>),
+}
+
+/// A thread's way to the control thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Reports {
+    pub(crate) thread: usize,
+    pub(crate) sender: Sender<(usize, ThreadEvent)>,
+}
+
+impl Reports {
+    pub(crate) fn send(&self, event: ThreadEvent) {
+        // The receiver is gone only when the application gave up waiting.
+        self.sender.send((self.thread, event)).ok();
+    }
 }
 
 /// What all threads of an application share.
@@ -67,32 +108,60 @@ pub(crate) struct Shared {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) admin: Arc<dyn Admin>,
     pub(crate) membership: Arc<dyn Membership>,
-    pub(crate) assignments: Arc<Assignments>,
+    pub(crate) ownership: Arc<Ownership>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stores: Arc<TaskStores>,
+    pub(crate) restore_limit: Arc<RateLimit>,
+    pub(crate) restore_listener: RestoreListener,
     pub(crate) globals: Arc<GlobalStores>,
     pub(crate) status: Arc<Status>,
     pub(crate) metrics: Metrics,
     pub(crate) link: Arc<LinkSettings>,
+    pub(crate) purge: Arc<Purge>,
+    /// Whether tasks process nothing for now.
+    pub(crate) paused: Arc<AtomicBool>,
+    /// Whether the application is to stop.
+    pub(crate) stop: Arc<AtomicBool>,
+    /// How many stream threads there are.
+    pub(crate) threads: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    /// The transactional id of a thread, the same in each life of the process: the next one thus ends at
+    /// once what this one leaves open.
+    pub(crate) fn transactional_id(&self, thread: &str) -> String {
+        let process = self.stores.process_id();
+        format!("{}-{process}-{thread}", self.config.application_id)
+    }
 }
 
 /// A stream thread; made and run on its own OS thread.
 pub(crate) struct StreamThread {
     shared: Shared,
     commands: Receiver<Command>,
+    reports: Reports,
+    progress: Arc<Progress>,
     metrics: ThreadMetrics,
-    producer: SharedProducer,
+    producer: ThreadProducer,
     consumer: Box<dyn Consumer>,
     restore_consumer: Box<dyn Consumer>,
     starting: Vec<StartingTask>,
+    /// What starting tasks may take of the thread's time.
+    pace: Pace,
+    rebuilds: Rebuilds,
+    /// Whether the running tasks had records in the last turn.
+    was_busy: bool,
     running: Vec<ActiveTask>,
-    suspended: Vec<ActiveTask>,
-    /// In which the tasks were assigned.
-    epoch: Epoch,
+    /// Tasks that process nothing any more: they are released with the next commit.
+    revoking: BTreeSet<TaskId>,
+    /// When they are given up without one.
+    revoking_until: Duration,
     last_commit: Duration,
     last_publish: Duration,
     /// Uncommitted bytes when the record cache was last emptied.
     flushed_bytes: usize,
+    /// Rows take too much memory, and cannot be committed yet.
+    is_full: bool,
 }
 
 impl StreamThread {
@@ -100,17 +169,11 @@ impl StreamThread {
         shared: Shared,
         name: &str,
         commands: Receiver<Command>,
+        reports: Reports,
+        progress: Arc<Progress>,
     ) -> Result<Self, Error> {
         let client_id = format!("{}-{name}", shared.config.application_id);
-        let track_acks = shared.topology.stores.iter().any(|store| store.logging);
-        let mut producer = shared.broker.producer(&ProducerSettings {
-            client_id: format!("{client_id}-producer"),
-            track_acks,
-            transactions: None,
-        })?;
-        if shared.config.production_handler.is_some() {
-            producer.report_undelivered();
-        }
+        let producer = ThreadProducer::new(&shared, name)?;
         let consumer =
             shared.broker.consumer(ConsumerRole::Main, &format!("{client_id}-consumer"))?;
         let restore_consumer = shared
@@ -121,22 +184,37 @@ impl StreamThread {
         Ok(Self {
             shared,
             commands,
+            reports,
+            progress,
             metrics,
-            producer: Rc::new(RefCell::new(producer)),
+            producer,
             consumer,
             restore_consumer,
             starting: Vec::new(),
+            pace: Pace::default(),
+            rebuilds: Rebuilds::default(),
+            was_busy: false,
             running: Vec::new(),
-            suspended: Vec::new(),
-            epoch: Epoch::default(),
+            revoking: BTreeSet::new(),
+            revoking_until: now,
             last_commit: now,
             last_publish: now,
             flushed_bytes: 0,
+            is_full: false,
         })
     }
 
     /// Runs until told to stop, or until an error that no retry mends.
     pub(crate) fn run(mut self) -> Result<(), Error> {
+        let result = self.run_until_stopped();
+        if result.is_err() {
+            // The tasks' next owner would have to wait for what this one leaves open.
+            self.give_up_transaction();
+        }
+        result
+    }
+
+    fn run_until_stopped(&mut self) -> Result<(), Error> {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
@@ -144,94 +222,141 @@ impl StreamThread {
                 Err(TryRecvError::Empty) => {}
             }
             let now = self.shared.clock.monotonic();
-            let turn = self.turn(now);
-            match turn {
-                Ok(0) => self.consumer.wait(IDLE_WAIT),
+            self.progress.check_in(now);
+            match self.turn(now) {
+                Ok(0) => self.wait(),
                 Ok(_) => {}
                 Err(error) => self.react(error)?,
             }
         }
-        match self.commit() {
-            Err(error) if error.kind() == ErrorKind::TaskMigrated => {
-                tracing::warn!(
-                    error = error.report(),
-                    "the last commit was refused; the tasks' new owner repeats it"
-                );
-                return Ok(());
+        self.finish()
+    }
+
+    /// Commits what there is, and closes the tasks.
+    fn finish(&mut self) -> Result<(), Error> {
+        // The group may be between two generations. Half of the time that closing may take is for this.
+        let deadline = self.shared.clock.monotonic() + self.shared.config.close_timeout / 2;
+        let refused = loop {
+            match self.commit() {
+                Ok(true) => break None,
+                Ok(false) => {}
+                Err(error) => match error.kind() {
+                    ErrorKind::Retriable => {}
+                    ErrorKind::TaskMigrated | ErrorKind::TransactionAborted => break Some(error),
+                    ErrorKind::TaskCorrupted
+                    | ErrorKind::BadRecord
+                    | ErrorKind::Config
+                    | ErrorKind::Fatal => return Err(error),
+                },
             }
-            result => result?,
+            if self.shared.clock.monotonic() >= deadline {
+                break Some(Error::new(
+                    ErrorKind::Retriable,
+                    "the group did not answer in time, or calls in flight did not end",
+                ));
+            }
+            self.consumer.poll()?;
+            self.wait();
+        };
+        if let Some(error) = refused {
+            tracing::warn!(
+                error = error.report(),
+                "the last commit was refused; the tasks' next owner repeats it"
+            );
+            self.drop_tasks()?;
+            self.give_up_transaction();
+            return Ok(());
         }
         self.publish();
+        self.abandon_starting(|_| true)?;
         for active in &mut self.running {
             active.task.stop();
         }
-        for active in self.running.iter().chain(&self.suspended) {
-            active.task.flush_stores()?;
-        }
-        Ok(())
+        self.running.iter().try_for_each(|active| active.task.flush_stores())
     }
 
     fn obey(&mut self, command: Command) -> Result<(), Error> {
         match command {
-            Command::Assign(tasks, epoch) => {
-                self.epoch = epoch;
-                self.assign(&tasks)
+            Command::Assign(tasks) => {
+                let starting = tasks.into_iter().map(|(id, grant)| StartingTask::new(id, grant));
+                self.starting.extend(starting);
             }
-            Command::Suspend(done) => {
-                self.suspend()?;
-                // The receiver is gone only when the application gave up waiting.
-                done.send(()).ok();
-                Ok(())
+            Command::Revoke(tasks) => {
+                self.abandon_starting(|task| tasks.contains(&task))?;
+                self.revoking.extend(tasks);
+                let patience = self.shared.config.max_poll_interval / 2;
+                self.revoking_until = self.shared.clock.monotonic() + patience;
             }
-            Command::Drop(done) => {
+            Command::Drop => {
                 self.drop_tasks()?;
-                done.send(()).ok();
-                Ok(())
+                self.producer.abort()?;
+                self.reports.send(ThreadEvent::Dropped);
             }
-            Command::Stop => Ok(()),
+            Command::Stop => {}
         }
+        Ok(())
     }
 
-    /// What an error means for the thread: go on without tasks, or end.
+    /// What an error means for the thread: go on, with tasks closed or opened anew, or end.
     fn react(&mut self, error: Error) -> Result<(), Error> {
+        let report = error.report();
         match error.kind() {
-            ErrorKind::TaskMigrated | ErrorKind::TransactionAborted => {
-                tracing::warn!(
-                    error = error.report(),
-                    "the group has moved on; all tasks are dropped"
-                );
+            ErrorKind::TaskMigrated => {
+                tracing::warn!(error = report, "the group has moved on; all tasks are dropped");
                 self.drop_tasks()?;
-                self.shared.assignments.report_dropped(self.epoch);
-                Ok(())
+                self.producer.abort()?;
+                self.reports.send(ThreadEvent::Refused);
+            }
+            ErrorKind::TransactionAborted => {
+                tracing::warn!(
+                    error = report,
+                    "the transaction is aborted; its work is done again"
+                );
+                self.roll_back()?;
+            }
+            ErrorKind::TaskCorrupted => {
+                let Some(task) = error.task() else { return Err(error) };
+                self.rebuild(task, error)?;
             }
             ErrorKind::Retriable => {
-                tracing::warn!(error = error.report(), "the broker did not answer; trying again");
+                tracing::warn!(error = report, "the broker did not answer; trying again");
                 self.consumer.wait(IDLE_WAIT);
-                Ok(())
             }
-            ErrorKind::TaskCorrupted
-            | ErrorKind::BadRecord
-            | ErrorKind::Config
-            | ErrorKind::Fatal => Err(error),
+            ErrorKind::BadRecord | ErrorKind::Config | ErrorKind::Fatal => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Waits for records, or for calls to end, but not for long.
+    fn wait(&mut self) {
+        if self.running.iter().any(|active| active.task.has_calls()) {
+            return std::thread::park_timeout(CALL_WAIT);
+        }
+        match (self.starting.is_empty(), self.running.is_empty()) {
+            (true, _) => self.consumer.wait(IDLE_WAIT),
+            (false, true) => self.restore_consumer.wait(IDLE_WAIT),
+            // Either may be first, and one wait is for one consumer.
+            (false, false) => self.consumer.wait(STARTING_WAIT),
         }
     }
 
     /// One turn; the answer is how much was done.
     fn turn(&mut self, now: Duration) -> Result<usize, Error> {
         self.consumer.poll()?;
-        self.producer.borrow_mut().poll()?;
+        if !self.producer.poll(&self.shared)? {
+            return Ok(0);
+        }
         let mut done = 0;
         if !self.starting.is_empty() {
-            done += self.start_tasks()?;
+            done += self.start_tasks(now)?;
         }
-        done += self.process()?;
-        let requested = self.running.iter().any(|active| active.task.commit_requested());
-        if requested || now.saturating_sub(self.last_commit) >= self.shared.config.commit_interval {
-            self.commit()?;
-            self.last_commit = now;
-        } else if done > 0 {
-            self.bound_memory()?;
+        self.was_busy = false;
+        if !self.is_full && !self.shared.paused.load(Ordering::Relaxed) {
+            let processed = self.process(now)?;
+            self.was_busy = processed > 0;
+            done += processed;
         }
+        self.commit_if_due(now, done > 0)?;
         if now.saturating_sub(self.last_publish) >= PUBLISH_INTERVAL {
             self.publish();
             self.last_publish = now;
@@ -239,11 +364,18 @@ impl StreamThread {
         Ok(done)
     }
 
-    fn process(&mut self) -> Result<usize, Error> {
+    fn process(&mut self, now: Duration) -> Result<usize, Error> {
         let wall_clock = self.shared.clock.now_ms();
         let mut processed = 0;
         let mut fetched = 0;
+        if !self.running.is_empty() {
+            self.producer.begin()?;
+        }
         for active in &mut self.running {
+            processed += active.task.advance_calls(now)?;
+            if self.revoking.contains(&active.task.id) {
+                continue;
+            }
             let mut lost = Vec::new();
             for (queue, slot) in active.slots.iter().enumerate() {
                 let buffered =
@@ -279,122 +411,73 @@ impl StreamThread {
         Ok(processed)
     }
 
-    /// Empties the record cache when it is full, and commits early when uncommitted rows take too much
-    /// memory.
-    fn bound_memory(&mut self) -> Result<(), Error> {
-        let config = &self.shared.config;
-        let uncommitted: usize =
-            self.running.iter().map(|active| active.task.uncommitted_bytes()).sum();
-        if uncommitted > config.statestore_uncommitted_max_bytes {
-            return self.commit();
-        }
-        let cache = config.statestore_cache_max_bytes / config.num_stream_threads.max(1);
-        if self.shared.link.record_cache && uncommitted.saturating_sub(self.flushed_bytes) > cache {
-            for active in &mut self.running {
-                active.task.flush_caches()?;
-            }
-            self.flushed_bytes = uncommitted;
-        }
-        Ok(())
-    }
-
-    fn commit(&mut self) -> Result<(), Error> {
-        if !self.running.iter().any(|active| active.task.needs_commit()) {
-            return Ok(());
-        }
-        if !self.shared.assignments.is_current(self.epoch) {
-            let message = "the tasks were given away while their thread was busy";
-            return Err(Error::new(ErrorKind::TaskMigrated, message));
-        }
-        let started = self.shared.clock.monotonic();
-        let membership = &self.shared.membership;
-        let commit = Commit {
-            producer: &self.producer,
-            now_ms: self.shared.clock.now_ms(),
-            input_offsets: &mut |offsets| membership.commit(&offsets),
-            between: &mut |_| Ok(()),
-        };
-        commit.run(self.running.iter_mut().map(|active| &mut active.task))?;
-        self.flushed_bytes = 0;
-        let took = self.shared.clock.monotonic().saturating_sub(started);
-        self.metrics.commits.inc();
-        self.metrics.commit_duration.observe(took.as_secs_f64());
-        Ok(())
-    }
-
     fn publish(&mut self) {
+        self.publish_restores(self.shared.clock.monotonic());
         for active in &mut self.running {
             active.publish(&*self.consumer);
         }
     }
 
-    fn assign(&mut self, tasks: &[TaskId]) -> Result<(), Error> {
-        let mut suspended = std::mem::take(&mut self.suspended);
-        for &id in tasks {
-            let kept = suspended.iter().position(|active| active.task.id == id);
-            let stage = match kept {
-                Some(place) => Stage::Kept(suspended.swap_remove(place)),
-                None => Stage::New,
-            };
-            self.starting.push(StartingTask { id, stage });
-        }
-        // What is left has gone to another member.
-        for active in suspended {
-            active.task.flush_stores()?;
-        }
-        Ok(())
-    }
-
-    /// Commits, stops reading, and keeps the tasks with their stores for the next assignment.
-    fn suspend(&mut self) -> Result<(), Error> {
-        match self.commit() {
-            Ok(()) => {}
-            Err(error)
-                if matches!(error.kind(), ErrorKind::TaskMigrated | ErrorKind::Retriable) =>
-            {
-                tracing::warn!(
-                    error = error.report(),
-                    "the last commit was refused; tasks are dropped"
-                );
-                return self.drop_tasks();
-            }
-            Err(error) => return Err(error),
-        }
-        self.publish();
-        self.abandon_starting()?;
-        for mut active in std::mem::take(&mut self.running) {
-            self.consumer.unassign(&active.slots)?;
-            active.slots.clear();
-            active.task.group.clear();
-            active.task.stop();
-            self.shared.status.set_task(active.task.id, TaskState::Suspended);
-            self.suspended.push(active);
-        }
-        Ok(())
-    }
-
     /// Forgets all tasks and what they have not committed.
     fn drop_tasks(&mut self) -> Result<(), Error> {
-        self.abandon_starting()?;
-        self.suspended.clear();
-        for mut active in std::mem::take(&mut self.running) {
-            self.consumer.unassign(&active.slots)?;
-            active.task.stop();
-            self.shared.status.set_task(active.task.id, TaskState::Created);
+        self.abandon_starting(|_| true)?;
+        for active in std::mem::take(&mut self.running) {
+            self.close_unclean(active)?;
         }
+        self.revoking.clear();
         self.flushed_bytes = 0;
+        self.is_full = false;
         Ok(())
     }
 
-    fn abandon_starting(&mut self) -> Result<(), Error> {
-        for starting in std::mem::take(&mut self.starting) {
-            match starting.stage {
-                Stage::Restoring(_, restore) => restore.abandon(&mut *self.restore_consumer)?,
-                Stage::Kept(active) | Stage::Restored(active) => self.suspended.push(active),
-                Stage::New => {}
-            }
+    fn close_unclean(&mut self, mut active: ActiveTask) -> Result<(), Error> {
+        self.consumer.unassign(&active.slots)?;
+        active.task.stop();
+        self.shared.status.set_task(active.task.id, TaskState::Created);
+        Ok(())
+    }
+
+    /// Forgets what is not committed: tasks are opened again from their stores, which have nothing of it.
+    /// Those that are being restored have sent nothing, and go on.
+    fn roll_back(&mut self) -> Result<(), Error> {
+        let running = self.running.iter().map(|active| (active.task.id, active.grant));
+        let tasks: Vec<_> = running.filter(|(task, _)| !self.revoking.contains(task)).collect();
+        let revoked = std::mem::take(&mut self.revoking);
+        let starting = std::mem::take(&mut self.starting);
+        self.drop_tasks()?;
+        self.starting = starting;
+        self.starting.extend(tasks.into_iter().map(|(id, grant)| StartingTask::new(id, grant)));
+        if !revoked.is_empty() {
+            self.reports.send(ThreadEvent::Released(revoked));
+        }
+        self.producer.abort()
+    }
+
+    /// Stops to start those tasks.
+    fn abandon_starting(&mut self, which: impl Fn(TaskId) -> bool) -> Result<(), Error> {
+        let (abandoned, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.starting).into_iter().partition(|task| which(task.id));
+        self.starting = kept;
+        for starting in abandoned {
+            self.shared.status.set_restoring(starting.id, Vec::new());
+            starting.abandon(&mut *self.restore_consumer)?;
         }
         Ok(())
+    }
+
+    /// Ends an open transaction, within the time that closing may take.
+    fn give_up_transaction(&mut self) {
+        // What the running tasks have sent is what is given up.
+        self.running.clear();
+        if let Err(error) = self.producer.abort() {
+            tracing::debug!(error = error.report(), "while giving up a transaction");
+        }
+        let deadline = self.shared.clock.monotonic() + self.shared.config.close_timeout / 2;
+        while self.producer.is_aborting() && self.shared.clock.monotonic() < deadline {
+            if self.producer.poll(&self.shared).is_err() {
+                return;
+            }
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) mod versioned;
 use std::fmt::Debug;
 
 use crate::error::{Error, ErrorKind};
+use crate::ids::TopicId;
 
 pub use directory::StateDirectory;
 pub use handle::StateStoreHandle;
@@ -40,9 +41,12 @@ pub use versioned::PutOutcome;
 pub struct StorePosition {
     /// The next changelog offset to replay.
     pub next_offset: i64,
-    /// When the row was written, in milliseconds of the wall clock: a store older than the changelog's
-    /// `delete.retention.ms` cannot be caught up, because tombstones may be gone.
+    /// When the store last had all that its changelog had, in milliseconds of the wall clock: a store that
+    /// was left behind for longer than the changelog's `delete.retention.ms` cannot be caught up, because
+    /// tombstones may be gone.
     pub written_at_ms: i64,
+    /// The changelog that the offset is about; `None` when it is not known.
+    pub topic_id: Option<TopicId>,
 }
 
 /// What a store answers when it cannot serve.

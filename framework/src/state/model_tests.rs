@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::persistent::{PersistentRows, StateEnv, TaskDb};
 use super::{MemoryRows, RowStore, StorePosition};
+use crate::ids::TopicId;
 
 type Key = Vec<u8>;
 type Model = BTreeMap<Key, Vec<u8>>;
@@ -75,7 +76,13 @@ fn apply_to_model(model: &mut Model, changes: &[Change]) {
 }
 
 fn position(offset: i64) -> StorePosition {
-    StorePosition { next_offset: offset, written_at_ms: offset.wrapping_mul(7) }
+    StorePosition {
+        next_offset: offset,
+        written_at_ms: offset.wrapping_mul(7),
+        topic_id: TopicId::from_bytes(
+            offset.rotate_left(9).to_be_bytes().repeat(2).try_into().unwrap(),
+        ),
+    }
 }
 
 fn scan(store: &dyn RowStore, from: &[u8], to: Option<&[u8]>, reverse: bool) -> Vec<(Key, Key)> {

@@ -40,7 +40,7 @@ impl TestChangelog {
     /// Restores an empty store in batches.
     pub(crate) fn restore(&self, store: &mut dyn ManagedStore) {
         for batch in self.0.chunks(3) {
-            let position = StorePosition { next_offset: 0, written_at_ms: 0 };
+            let position = StorePosition { next_offset: 0, written_at_ms: 0, topic_id: None };
             store.restore(&Batch(batch.to_vec()), position).unwrap();
         }
     }

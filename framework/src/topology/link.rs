@@ -14,6 +14,7 @@ use super::{NodeId, StoreId, StoreKind, Topology, TopologyStore, UNCONNECTED};
 use crate::config::{ChangelogUpdates, DslStoreFormat, StreamsConfig};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
+use crate::processor::calls::{CallRuntime, Calls, RunningRuntime};
 use crate::processor::operators::guard::Guard;
 use crate::processor::operators::source::RawNode;
 use crate::processor::operators::table_rows::TableRows;
@@ -103,6 +104,8 @@ pub(crate) struct LinkedTask {
     pub(crate) processors: Processors,
     /// Nodes that hold records back, in the order a record meets them.
     pub(crate) flushers: Vec<Rc<RefCell<dyn Flush>>>,
+    /// Nodes whose records wait for calls, in the order a record meets them.
+    pub(crate) calls: Vec<Rc<RefCell<dyn Calls>>>,
     pub(crate) stores: Vec<LinkedStore>,
     /// What operators remember from run to run.
     pub(crate) progress: Progress,
@@ -120,6 +123,7 @@ pub(crate) struct Linker<'a> {
     ports: Vec<Option<Box<dyn Any>>>,
     stores: Vec<LinkedStore>,
     flushers: Vec<Rc<RefCell<dyn Flush>>>,
+    calls: Vec<Rc<RefCell<dyn Calls>>>,
     /// What nodes of this task share beside stores, by the store that it goes with.
     shared: Vec<(StoreId, Rc<dyn Any>)>,
     processors: Processors,
@@ -148,6 +152,8 @@ pub(crate) struct LinkSettings {
     pub(crate) changelog_updates: ChangelogUpdates,
     /// What the stores of tables and aggregations keep.
     pub(crate) dsl_store_format: DslStoreFormat,
+    /// What runs the calls of asynchronous operators.
+    pub(crate) call_runtime: CallRuntime,
 }
 
 impl LinkSettings {
@@ -168,6 +174,7 @@ impl LinkSettings {
             budget: RowBudget { cached_bytes: config.statestore_row_cache_max_bytes },
             changelog_updates: config.changelog_updates,
             dsl_store_format: config.dsl_store_format,
+            call_runtime: CallRuntime::new(config.async_runtime.clone()),
         }
     }
 
@@ -190,6 +197,11 @@ impl Linker<'_> {
         self.settings.record_cache
     }
 
+    /// What runs the calls of asynchronous operators; the first to ask starts it.
+    pub(crate) fn call_runtime(&self) -> Result<RunningRuntime, Error> {
+        self.settings.call_runtime.start()
+    }
+
     /// Where timestamps come from where a source does not say.
     pub(crate) fn default_timestamps(&self) -> BuiltInTimestampExtractor {
         self.settings.timestamps
@@ -203,6 +215,11 @@ impl Linker<'_> {
     /// The application id.
     pub(crate) fn application_id(&self) -> &str {
         &self.settings.application_id
+    }
+
+    /// The node's name.
+    pub(crate) fn node_name(&self) -> String {
+        self.topology.node(self.node).name.clone()
     }
 
     /// The edge to the node's children.
@@ -362,6 +379,17 @@ pub(crate) fn flushing_node<K: Data, V: Data, N: Node<K, V> + Flush + 'static>(
     })
 }
 
+/// A supplier of a node whose records wait for calls.
+pub(crate) fn calling_node<K: Data, V: Data, N: Node<K, V> + Calls + 'static>(
+    make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
+) -> NodeSupplier {
+    Arc::new(move |linker| {
+        let node = Rc::new(RefCell::new(make(linker)?));
+        linker.calls.push(Rc::<RefCell<N>>::clone(&node));
+        Ok(linker.port(node))
+    })
+}
+
 /// A supplier of a user's processor that may hold records back until the task commits.
 pub(crate) fn flushing_processor<K: Data, V: Data, N: Node<K, V> + Flush + Lifecycle + 'static>(
     make: impl Fn(&mut Linker<'_>) -> Result<N, Error> + Send + Sync + 'static,
@@ -431,6 +459,7 @@ pub(crate) fn link(
         ports,
         stores,
         flushers: Vec::new(),
+        calls: Vec::new(),
         processors: Processors::new(),
         progress: Progress::default(),
         shared: Vec::new(),
@@ -453,9 +482,10 @@ pub(crate) fn link(
         }
     }
     linker.flushers.reverse();
+    linker.calls.reverse();
     sources.reverse();
-    let Linker { mut stores, flushers, processors, progress, .. } = linker;
+    let Linker { mut stores, flushers, calls, processors, progress, .. } = linker;
     // Global stores are another task's, except in that task.
     stores.retain(|store| global || !topology.is_global(store.id));
-    Ok(LinkedTask { sources, processors, flushers, stores, progress, clock })
+    Ok(LinkedTask { sources, processors, flushers, calls, stores, progress, clock })
 }

@@ -10,6 +10,7 @@ pub(crate) mod link;
 mod pattern;
 pub(crate) mod source_changelog;
 mod subtopology;
+pub(crate) mod timed_calls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +24,7 @@ pub(crate) use pattern::TopicPattern;
 
 use link::{NodeSupplier, StoreSupplier};
 use source_changelog::SourceChangelog;
+use timed_calls::TimedCalls;
 
 /// A node of a topology, by its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -168,6 +170,7 @@ pub struct Topology {
     pub(crate) repartition_topics: Vec<RepartitionTopic>,
     pub(crate) copartition_groups: Vec<copartition::CopartitionGroup>,
     pub(crate) subtopologies: Vec<Subtopology>,
+    pub(crate) timed_calls: Vec<TimedCalls>,
 }
 
 impl Topology {

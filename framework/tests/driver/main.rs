@@ -25,6 +25,7 @@ mod headers;
 mod idle;
 mod late_records;
 mod map;
+mod map_async;
 mod merge;
 mod models;
 mod names;

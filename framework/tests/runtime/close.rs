@@ -3,13 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kstream::broker::GroupEvent::{Assigned, Revoked};
 use kstream::time::{Clock, SystemClock};
 use kstream::{KafkaStreams, State};
 use kstream_test_support::wait_until;
 
-use crate::app::{SOON, broker, config, counting, produce_keys, running, wait_for};
-use crate::faults::{FaultyBroker, GroupOffsets, Script, inputs};
+use crate::app::{SOON, broker, config, counting, produce_keys, running};
+use crate::faults::FaultyBroker;
 
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 /// What a stop may take on a busy machine. Waiting for the broker instead would take far longer.
@@ -42,24 +41,6 @@ fn a_stop_ends_in_time_while_the_broker_acknowledges_nothing() {
     broker.faults.blocked.store(true, Ordering::SeqCst);
     produce_keys(&broker.inner, 0..10);
     wait_until(SOON, "a flush", || broker.faults.is_waiting.load(Ordering::SeqCst)).unwrap();
-    assert_closes_in_time(streams);
-}
-
-#[test]
-fn a_stop_ends_in_time_while_a_rebalance_waits_for_the_broker() {
-    let script = Script::new(&GroupOffsets::default());
-    let (broker, folder) =
-        (FaultyBroker::with_script(broker(), &script), tempfile::tempdir().unwrap());
-    let _unblocked = Unblocked(&broker);
-    let config = config(folder.path()).close_timeout(CLOSE_TIMEOUT);
-    let mut streams = KafkaStreams::new(counting(), config, broker.clone()).unwrap();
-    streams.start().unwrap();
-    script.say(Assigned(inputs(&[0, 1, 2, 3])));
-    wait_for(&streams, State::Running);
-    broker.faults.blocked.store(true, Ordering::SeqCst);
-    produce_keys(&broker.inner, 0..10);
-    wait_until(SOON, "a flush", || broker.faults.is_waiting.load(Ordering::SeqCst)).unwrap();
-    script.post(Revoked(inputs(&[0, 1, 2, 3])));
     assert_closes_in_time(streams);
 }
 

@@ -1,8 +1,8 @@
-//! A broker that misbehaves when told to, and a group that says what a test makes it say.
+//! A broker that misbehaves when told to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kstream::TopicPartition;
@@ -14,7 +14,7 @@ use kstream::broker::{
 };
 use kstream_test_support::wait_until;
 
-use crate::app::{INPUT, SOON};
+use crate::app::SOON;
 
 /// The value of records that may be refused when they have been taken.
 pub(crate) const LATE_REFUSAL: &[u8] = b"refuse me";
@@ -32,8 +32,18 @@ pub(crate) struct Faults {
     pub(crate) unanswered_commits: AtomicU32,
     /// So many records with the value [`LATE_REFUSAL`] are taken and then refused, where that is reported.
     pub(crate) late_refusals: AtomicU32,
+    /// So many transactions are refused when they get their offsets: the group has moved on.
+    pub(crate) refused_transactions: AtomicU32,
+    /// So many producers are fenced when they commit their transaction.
+    pub(crate) fenced_transactions: AtomicU32,
+    /// So many transactions are committed, and their producers do not hear of it.
+    pub(crate) unheard_commits: AtomicU32,
+    /// So many calls about transactions are not answered.
+    pub(crate) unanswered_transactions: AtomicU32,
     /// So many questions for the ends of topics are not answered.
     pub(crate) unanswered_ends: AtomicU32,
+    /// Who asks for the end of this partition waits for as long as it is here.
+    pub(crate) held_end: Mutex<Option<TopicPartition>>,
 }
 
 /// Whether this time it goes wrong.
@@ -50,17 +60,11 @@ fn unanswered() -> BrokerError {
 pub(crate) struct FaultyBroker {
     pub(crate) inner: MemoryBroker,
     pub(crate) faults: Arc<Faults>,
-    /// What the group says, if a test decides that.
-    pub(crate) script: Option<Arc<Script>>,
 }
 
 impl FaultyBroker {
     pub(crate) fn new(inner: MemoryBroker) -> Self {
-        Self { inner, faults: Arc::default(), script: None }
-    }
-
-    pub(crate) fn with_script(inner: MemoryBroker, script: &Arc<Script>) -> Self {
-        Self { inner, faults: Arc::default(), script: Some(Arc::clone(script)) }
+        Self { inner, faults: Arc::default() }
     }
 }
 
@@ -85,13 +89,11 @@ impl Broker for FaultyBroker {
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
         let (inner, faults) = (self.inner.producer(settings)?, Arc::clone(&self.faults));
         let (topics, undelivered, reports) = (BTreeMap::new(), Vec::new(), false);
-        Ok(Box::new(FaultyProducer { inner, faults, topics, undelivered, reports }))
+        let at_its_end = false;
+        Ok(Box::new(FaultyProducer { at_its_end, inner, faults, topics, undelivered, reports }))
     }
 
     fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {
-        if let Some(script) = &self.script {
-            return Ok(Arc::clone(script) as Arc<dyn GroupMember>);
-        }
         let (inner, faults) = (self.inner.group_member(settings)?, Arc::clone(&self.faults));
         Ok(Arc::new(FaultyMember { inner, faults }))
     }
@@ -139,6 +141,11 @@ impl Admin for FaultyAdmin {
         if strikes(&self.faults.unanswered_ends) {
             return Err(unanswered());
         }
+        let is_held = || {
+            let held = self.faults.held_end.lock().unwrap();
+            held.as_ref().is_some_and(|held| partitions.contains(held))
+        };
+        wait_until(SOON, "the answer about ends", || !is_held()).unwrap();
         self.inner.end_offsets(partitions)
     }
     fn beginning_offsets(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, BrokerError> {
@@ -155,6 +162,8 @@ impl Admin for FaultyAdmin {
 
 #[derive(Debug)]
 struct FaultyProducer {
+    /// It has been fenced, or has failed.
+    at_its_end: bool,
     inner: Box<dyn Producer>,
     faults: Arc<Faults>,
     /// The names of the topics, by handle.
@@ -209,6 +218,52 @@ impl Producer for FaultyProducer {
     fn last_acked(&self, topic: TopicHandle, partition: i32) -> Option<i64> {
         self.inner.last_acked(topic, partition)
     }
+    fn init_transactions(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.answer()?;
+        self.inner.init_transactions(timeout)
+    }
+    fn begin_transaction(&mut self) -> Result<(), BrokerError> {
+        self.inner.begin_transaction()
+    }
+    fn send_offsets(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        member: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result<(), BrokerError> {
+        self.answer()?;
+        if strikes(&self.faults.refused_transactions) {
+            let kind = BrokerErrorKind::TransactionAborted;
+            return Err(BrokerError::new(kind, "refused by the test"));
+        }
+        self.inner.send_offsets(offsets, member, timeout)
+    }
+    fn commit_transaction(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.answer()?;
+        if strikes(&self.faults.fenced_transactions) {
+            self.at_its_end = true;
+            return Err(BrokerError::new(BrokerErrorKind::Fenced, "fenced by the test"));
+        }
+        self.inner.commit_transaction(timeout)?;
+        if strikes(&self.faults.unheard_commits) {
+            self.at_its_end = true;
+            return Err(BrokerError::new(BrokerErrorKind::Fatal, "broken by the test"));
+        }
+        Ok(())
+    }
+    fn abort_transaction(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.answer()?;
+        if self.at_its_end {
+            return Err(BrokerError::new(BrokerErrorKind::Fenced, "fenced by the test"));
+        }
+        self.inner.abort_transaction(timeout)
+    }
+}
+
+impl FaultyProducer {
+    fn answer(&self) -> Result<(), BrokerError> {
+        if strikes(&self.faults.unanswered_transactions) { Err(unanswered()) } else { Ok(()) }
+    }
 }
 
 #[derive(Debug)]
@@ -248,88 +303,5 @@ impl GroupMember for FaultyMember {
     }
     fn leave(&self) -> Result<(), BrokerError> {
         self.inner.leave()
-    }
-}
-
-/// The group's offsets, which outlive its members.
-pub(crate) type GroupOffsets = Arc<Mutex<BTreeMap<TopicPartition, CommittedOffset>>>;
-
-/// A membership that says what it is told to, and accepts every commit, as Kafka does while a member's
-/// generation is right.
-#[derive(Debug, Default)]
-pub(crate) struct Script {
-    events: Mutex<VecDeque<GroupEvent>>,
-    more: Condvar,
-    acknowledged: AtomicU32,
-    pub(crate) offsets: GroupOffsets,
-}
-
-impl Script {
-    pub(crate) fn new(offsets: &GroupOffsets) -> Arc<Self> {
-        Arc::new(Self { offsets: Arc::clone(offsets), ..Self::default() })
-    }
-
-    /// Says something, without waiting for an answer.
-    pub(crate) fn post(&self, event: GroupEvent) {
-        self.events.lock().unwrap().push_back(event);
-        self.more.notify_all();
-    }
-
-    /// Says something and waits for the answer.
-    #[track_caller]
-    pub(crate) fn say(&self, event: GroupEvent) {
-        let before = self.acknowledged.load(Ordering::SeqCst);
-        self.post(event);
-        let is_answered = || self.acknowledged.load(Ordering::SeqCst) > before;
-        wait_until(SOON, "answer of the member", is_answered).unwrap();
-    }
-
-    /// The committed offset of a partition of the input.
-    pub(crate) fn committed_input(&self, partition: i32) -> Option<i64> {
-        let offsets = self.offsets.lock().unwrap();
-        Some(offsets.get(&TopicPartition::new(INPUT, partition))?.offset)
-    }
-}
-
-/// Partitions of the input.
-pub(crate) fn inputs(partitions: &[i32]) -> Vec<TopicPartition> {
-    partitions.iter().map(|partition| TopicPartition::new(INPUT, *partition)).collect()
-}
-
-impl GroupMember for Script {
-    fn subscribe(&self, _topics: &[String]) -> Result<(), BrokerError> {
-        Ok(())
-    }
-    fn poll(&self, timeout: Duration) -> Result<Option<GroupEvent>, BrokerError> {
-        let events = self.events.lock().unwrap();
-        let (mut events, _) =
-            self.more.wait_timeout_while(events, timeout, |events| events.is_empty()).unwrap();
-        Ok(events.pop_front())
-    }
-    fn acknowledge(&self) -> Result<(), BrokerError> {
-        self.acknowledged.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    }
-    fn commit(&self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BrokerError> {
-        self.offsets.lock().unwrap().extend(offsets.iter().cloned());
-        Ok(())
-    }
-    fn committed(
-        &self,
-        partitions: &[TopicPartition],
-        _timeout: Duration,
-    ) -> Result<Vec<Option<CommittedOffset>>, BrokerError> {
-        let offsets = self.offsets.lock().unwrap();
-        Ok(partitions.iter().map(|partition| offsets.get(partition).cloned()).collect())
-    }
-    fn metadata(&self) -> Option<GroupMetadata> {
-        Some(GroupMetadata {
-            group_id: "scripted".to_owned(),
-            generation: 1,
-            member_id: "scripted".to_owned(),
-        })
-    }
-    fn leave(&self) -> Result<(), BrokerError> {
-        Ok(())
     }
 }

@@ -5,15 +5,16 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use kstream::broker::OutgoingRecord;
 use kstream::broker::memory::MemoryBroker;
+use kstream::broker::{Broker, OutgoingRecord};
 use kstream::{
-    Consumed, ErrorKind, Headers, KStream, Materialized, Processor, ProcessorContext,
+    Consumed, ErrorKind, Headers, KStream, KafkaStreams, Materialized, Processor, ProcessorContext,
     ProcessorError, Record, State, Stores, StreamsBuilder, Topology,
 };
 use kstream_test_support::wait_until;
 
 use crate::app::{self, INPUT, OUTPUT, PARTITIONS, SOON, config, produce, running};
+use crate::restoring::Notes;
 
 const NAMES: &str = "names";
 /// Not as many as the input has: a global table has no part in co-partitioning.
@@ -118,6 +119,45 @@ fn a_table_on_disk_is_brought_up_to_date_at_the_next_start() {
         &broker,
         &expected.map(|(key, name)| (key.to_owned(), name.to_owned())).into(),
     );
+    streams.close().unwrap();
+}
+
+#[test]
+fn a_global_topic_created_anew_is_read_from_its_beginning() {
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    for number in 0..30 {
+        name(&broker, number, Some("old"));
+    }
+    let mut streams = running(naming(), config(folder.path()), broker.clone());
+    streams.close().unwrap();
+
+    let deleted = broker.admin().unwrap().delete_topics(&[NAMES]).unwrap().pop().unwrap();
+    deleted.unwrap();
+    broker.create_topic(NAMES, NAME_PARTITIONS).unwrap();
+    // Longer than the one before: no offset tells them apart.
+    for number in 20..80 {
+        name(&broker, number, Some("new"));
+    }
+    produce(&broker, "a", "code-1");
+    produce(&broker, "b", "code-20");
+    let notes = Notes::default();
+    let mut streams = KafkaStreams::new(naming(), config(folder.path()), broker.clone()).unwrap();
+    streams.set_global_state_restore_listener(notes.clone()).unwrap();
+    streams.start().unwrap();
+    let expected = [("a", "none"), ("b", "new")];
+    wait_for_results(
+        &broker,
+        &expected.map(|(key, name)| (key.to_owned(), name.to_owned())).into(),
+    );
+    let (mut told, mut expected) = (notes.told(), Vec::new());
+    for partition in 0..NAME_PARTITIONS {
+        expected.push(format!("end names-{partition} names 20"));
+        expected.push(format!("start names-{partition} names 0..20"));
+    }
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected);
+    assert!(streams.restore_progress().is_empty());
     streams.close().unwrap();
 }
 

@@ -2,9 +2,11 @@
 
 use kstream::TopicPartition;
 
+use kstream_test_support::wait_until;
+
 use crate::app::{
-    CHANGELOG, INPUT, OUTPUT, PARTITIONS, broker, committed, config, copy, counting, counts_in,
-    counts_of, end, length, produce_keys, running, wait_until_committed,
+    CHANGELOG, INPUT, OUTPUT, PARTITIONS, SOON, broker, committed, config, copy, counting,
+    counts_in, counts_of, end, length, produce_keys, running, tasks, wait_until_committed,
 };
 
 const FIRST: usize = 300;
@@ -42,10 +44,7 @@ fn what_is_in_hand_at_the_stop_is_committed() {
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
     };
     let all = u32::try_from(FIRST).unwrap();
-    kstream_test_support::wait_until(crate::app::SOON, "all records", || {
-        processed() >= f64::from(all)
-    })
-    .unwrap();
+    wait_until(SOON, "all records", || processed() >= f64::from(all)).unwrap();
     assert_eq!(length(&broker, OUTPUT), 0, "the record cache holds all back");
     streams.close().unwrap();
     wait_until_committed(&broker, INPUT);
@@ -85,6 +84,8 @@ fn a_lost_state_folder_is_restored_whole() {
         let folder = tempfile::tempdir().unwrap();
         let mut streams = running(counting(), config(folder.path()), broker.clone());
         let expected = length(&broker, CHANGELOG);
+        // The process before keeps its tasks for a moment: it might come back.
+        wait_until(SOON, "all tasks", || tasks(&streams).len() == 4).unwrap();
         if run > 1 {
             assert_eq!(streams.restored_records(), expected);
             produce_keys(&broker, 0..FIRST);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kstream::broker::{Broker, NewTopic};
-use kstream::{ErrorKind, KStream, KafkaStreams, State, StreamsBuilder, StreamsConfig};
+use kstream::{
+    ErrorKind, JoinWindows, KStream, KafkaStreams, State, StreamsBuilder, StreamsConfig,
+};
 
 use crate::app::{CHANGELOG, broker, config, counting, running};
 
@@ -16,7 +18,14 @@ fn missing_topics_and_partition_counts_are_reported_together() {
     let builder = StreamsBuilder::new();
     let three: KStream<String, String> = builder.stream("three");
     let five: KStream<String, String> = builder.stream("five");
-    three.merge(&five).to("no-such-output");
+    let hour = Duration::from_hours(1);
+    three
+        .join(
+            &five,
+            |left, right| format!("{left}{right}"),
+            JoinWindows::of_time_difference_with_no_grace(hour),
+        )
+        .to("no-such-output");
     let absent: KStream<String, String> = builder.stream("no-such-input");
     absent.group_by_key().count();
     let config = config(folder.path()).dead_letter_topic("no-such-letters");
@@ -29,7 +38,7 @@ fn missing_topics_and_partition_counts_are_reported_together() {
         "topic no-such-letters does not exist",
         "topic no-such-output does not exist",
         "five has 5, three has 3",
-        "range strategy",
+        "joined topics need the same number of partitions",
     ] {
         assert!(report.contains(part), "{part} is not in: {report}");
     }

@@ -38,6 +38,12 @@ pub enum SupportError {
     /// The browser answered with an error.
     #[error("chromium: {0}")]
     Browser(String),
+    /// A server was asked for something that it can only do while it runs.
+    #[error("the server at {0} does not run")]
+    NotRunning(String),
+    /// A thread of a fixture has panicked; its message is above.
+    #[error("{0} panicked")]
+    Panicked(&'static str),
     /// Something that a fixture needs is not installed.
     #[error("{0} is not installed; `make setup` installs or names it")]
     Missing(&'static str),

@@ -141,6 +141,28 @@ impl Process {
         self.wait(deadline)
     }
 
+    /// Lets it stand still (`SIGSTOP`), as a machine without time for it would.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn suspend(&mut self) -> Result<(), SupportError> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (`SIGCONT`) after [`Process::suspend`].
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resume(&mut self) -> Result<(), SupportError> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<(), SupportError> {
+        self.check_running()?;
+        kill_process(Pid::from_child(&self.child), signal)
+            .map_err(|errno| SupportError::io(format!("signal {}", self.name))(errno.into()))
+    }
+
     /// Ends it at once (`SIGKILL`), as a crash would.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use kstream_test_support::{KafkaServer, LocalKafka, wait_until};
+use kstream_test_support::{KafkaCluster, KafkaServer, LocalKafka, wait_until};
 
 const SOON: Duration = Duration::from_mins(1);
 
@@ -68,4 +68,25 @@ fn local_broker_keeps_its_data_until_it_is_cleaned() {
     assert!(topics(&address, &["--list"]).contains("kept"));
     kafka.0.clean().unwrap();
     wait_until(SOON, "closed port", || std::net::TcpStream::connect(&address).is_err()).unwrap();
+}
+
+#[test]
+fn cluster_serves_without_one_broker_and_is_complete_when_it_is_back() {
+    let mut cluster = KafkaCluster::start(3).unwrap();
+    let bootstrap = cluster.bootstrap().to_owned();
+    assert_eq!(bootstrap.split(',').count(), cluster.size());
+    topics(&bootstrap, &["--create", "--topic", "visits", "--partitions", "4"]);
+    let described = topics(&bootstrap, &["--describe", "--topic", "visits"]);
+    assert!(described.contains("ReplicationFactor: 3"), "{described}");
+    assert!(described.contains("min.insync.replicas=2"), "{described}");
+    cluster.broker(0).kill().unwrap();
+    cluster.broker(1).suspend().unwrap();
+    cluster.broker(1).resume().unwrap();
+    topics(&bootstrap, &["--create", "--topic", "without-one", "--replication-factor", "2"]);
+    cluster.broker(0).restart().unwrap();
+    cluster.wait_until_complete().unwrap();
+    cluster.kill_all().unwrap();
+    cluster.restart_all().unwrap();
+    cluster.wait_until_complete().unwrap();
+    assert!(topics(&bootstrap, &["--list"]).contains("without-one"));
 }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-
 use super::client::{Client, Deadline};
+use super::client_config::ClientConfig;
 use super::consumer::Reader;
+use super::groups::GroupLookup;
 use super::partitions;
 use super::requests::{AdminRole, OffsetSpec, Requests, TopicState};
 use super::topic_names::topic_names;
@@ -31,11 +31,17 @@ pub(super) struct KafkaAdmin {
     requests: Requests,
     /// For a client that asks for a group's offsets.
     observer: ClientConfig,
+    groups: Arc<GroupLookup>,
 }
 
 impl KafkaAdmin {
-    pub(super) fn new(client: Arc<Client<AdminRole>>, observer: ClientConfig) -> Self {
-        Self { requests: Requests::new(client), observer }
+    pub(super) fn new(
+        client: Arc<Client<AdminRole>>,
+        observer: ClientConfig,
+        groups: ClientConfig,
+    ) -> Self {
+        let groups = Arc::new(GroupLookup::new(groups));
+        Self { requests: Requests::new(client), observer, groups }
     }
 
     /// Waits until metadata shows these topics as `is_settled` wants them.
@@ -79,22 +85,30 @@ impl KafkaAdmin {
     /// Fails for a partition that does not exist. librdkafka itself would ask for its leader again and
     /// again, in silence.
     pub(super) fn check_exist(&self, partitions: &[TopicPartition]) -> Result<(), BrokerError> {
-        let names: BTreeSet<&str> = partitions.iter().map(|p| &*p.topic).collect();
-        let states = self.requests.topics(&names.into_iter().collect::<Vec<_>>())?;
-        for partition in partitions {
-            let exists = match states.get(&*partition.topic) {
-                Some(TopicState::Present { partitions, .. }) => {
-                    (0..*partitions).contains(&partition.partition)
-                }
-                Some(TopicState::Absent) | None => false,
-            };
-            if !exists {
-                let message = format!("{partition} does not exist");
-                return Err(BrokerError::new(BrokerErrorKind::UnknownTopicOrPartition, message));
-            }
-        }
-        Ok(())
+        let missing = self.missing(partitions)?.into_iter().next();
+        missing.map_or(Ok(()), |partition| Err(does_not_exist(partition)))
     }
+
+    /// Those of the partitions that do not exist.
+    fn missing<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition> + Clone,
+    ) -> Result<BTreeSet<&'a TopicPartition>, BrokerError> {
+        let names: BTreeSet<&str> = partitions.clone().into_iter().map(|p| &*p.topic).collect();
+        let states = self.requests.topics(&names.into_iter().collect::<Vec<_>>())?;
+        let exists = |partition: &TopicPartition| match states.get(&*partition.topic) {
+            Some(TopicState::Present { partitions, .. }) => {
+                (0..*partitions).contains(&partition.partition)
+            }
+            Some(TopicState::Absent) | None => false,
+        };
+        Ok(partitions.into_iter().filter(|partition| !exists(partition)).collect())
+    }
+}
+
+fn does_not_exist(partition: &TopicPartition) -> BrokerError {
+    let message = format!("{partition} does not exist");
+    BrokerError::new(BrokerErrorKind::UnknownTopicOrPartition, message)
 }
 
 fn unanswered(partition: &TopicPartition) -> BrokerError {
@@ -103,16 +117,33 @@ fn unanswered(partition: &TopicPartition) -> BrokerError {
 
 impl Admin for KafkaAdmin {
     fn group_members(&self, group: &str) -> Result<Vec<GroupMemberInfo>, BrokerError> {
-        todo!("ports")
+        self.groups.members(group)
     }
     fn delete_records(
         &self,
         before: &[(TopicPartition, i64)],
     ) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
-        todo!("ports")
+        let missing = self.missing(before.iter().map(|(partition, _)| partition))?;
+        let wanted = before.iter().filter(|(partition, _)| !missing.contains(partition));
+        let wanted = wanted.map(|(partition, offset)| (partition, *offset)).collect();
+        let mut results = self.requests.delete_records(&wanted)?;
+        let result = |(partition, _): &(TopicPartition, i64)| {
+            if missing.contains(partition) {
+                return Err(does_not_exist(partition));
+            }
+            results.remove(partition).unwrap_or_else(|| Err(unanswered(partition)))
+        };
+        Ok(before.iter().map(result).collect())
     }
     fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
-        todo!("ports")
+        let states = self.requests.topics(topics)?;
+        Ok(topics
+            .iter()
+            .map(|name| match states.get(*name) {
+                Some(TopicState::Present { id, .. }) => id.map(|id| id.to_string()),
+                Some(TopicState::Absent) | None => None,
+            })
+            .collect())
     }
 
     fn topic_names(&self) -> Result<Vec<String>, BrokerError> {

@@ -1,8 +1,8 @@
 //! One librdkafka client: its handle, its log and error callbacks, its end. All roles build on it.
 //!
 //! Callbacks of errors, deliveries and rebalances run only inside calls that serve the client, on the
-//! calling thread; logs come from librdkafka's own threads. No callback panics or calls back into user
-//! code.
+//! calling thread; logs come from librdkafka's own threads, and so do requests for tokens (`oauth`), the only
+//! callback that calls user code. No callback panics.
 #![expect(unsafe_code, reason = "the handle belongs to a C library")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -12,12 +12,13 @@ use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::{RDKafka, RDKafkaConf, RDKafkaRespErr, RDKafkaType};
 
+use super::client_config::ClientConfig;
 use super::errors::{broker_error_with, configuration_error, failed};
+use super::oauth::{OAuthTokens, on_token_wanted};
 use crate::broker::{BrokerError, BrokerErrorKind};
 
 /// What a kind of client adds: state for its callbacks, and the callbacks.
@@ -36,7 +37,9 @@ pub(super) trait Role: Send + Sync + 'static {
 pub(super) struct Context<R> {
     pub(super) role: R,
     fatal: OnceLock<(RDKafkaErrorCode, String)>,
-    last_error: Mutex<Option<String>>,
+    /// The latest error that was not fatal; written by callbacks, read where a wait ends.
+    last_error: Mutex<Option<(RDKafkaErrorCode, String)>>,
+    tokens: Option<Arc<dyn OAuthTokens>>,
 }
 
 impl<R> Context<R> {
@@ -51,8 +54,13 @@ impl<R> Context<R> {
     }
 
     /// The latest error that was not fatal, in librdkafka's words.
-    pub(super) fn last_error(&self) -> Option<String> {
+    pub(super) fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Where tokens come from, if the client needs any.
+    pub(super) fn tokens(&self) -> Option<&Arc<dyn OAuthTokens>> {
+        self.tokens.as_ref()
     }
 }
 
@@ -71,9 +79,10 @@ impl<R: Role> Client<R> {
     /// Starts a client with its threads. It connects by itself, and keeps trying.
     pub(super) fn new(config: &ClientConfig, role: R) -> Result<Self, BrokerError> {
         let what = format!("cannot start client {}", config.get("client.id").unwrap_or_default());
-        let context =
-            Arc::new(Context { role, fatal: OnceLock::new(), last_error: Mutex::new(None) });
-        let conf = config.create_native_config().map_err(|e| configuration_error(e, &what))?;
+        let tokens = config.tokens().cloned();
+        let last_error = Mutex::default();
+        let context = Arc::new(Context { role, fatal: OnceLock::new(), last_error, tokens });
+        let conf = config.native().map_err(|e| configuration_error(e, &what))?;
         let mut reason = [0; REASON_LEN];
         // SAFETY: `conf` is live; the context is freed only after the client is destroyed; the
         // client takes the configuration over only when it could be made.
@@ -82,6 +91,14 @@ impl<R: Role> Client<R> {
             sys::rd_kafka_conf_set_log_cb(conf.ptr(), Some(on_log));
             sys::rd_kafka_conf_set_error_cb(conf.ptr(), Some(on_error::<R>));
             R::register(conf.ptr());
+            if context.tokens.is_some() {
+                let conf = conf.ptr();
+                sys::rd_kafka_conf_set_oauthbearer_token_refresh_cb(
+                    conf,
+                    Some(on_token_wanted::<R>),
+                );
+            }
+            sys::rd_kafka_conf_enable_sasl_queue(conf.ptr(), config.uses_tokens().into());
             sys::rd_kafka_new(R::KIND, conf.ptr(), reason.as_mut_ptr(), reason.len())
         };
         let Some(handle) = NonNull::new(handle) else {
@@ -89,7 +106,25 @@ impl<R: Role> Client<R> {
             return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
         };
         mem::forget(conf);
-        Ok(Self { handle, context })
+        let client = Self { handle, context };
+        if config.uses_tokens() {
+            client.ask_for_tokens_in_the_background(&what)?;
+        }
+        Ok(client)
+    }
+
+    /// From now on a thread of librdkafka asks for tokens: nobody has to serve the client for it.
+    fn ask_for_tokens_in_the_background(&self, what: &str) -> Result<(), BrokerError> {
+        // SAFETY: the client is live; the error, if any, is read and destroyed once.
+        unsafe {
+            let error = sys::rd_kafka_sasl_background_callbacks_enable(self.handle());
+            if error.is_null() {
+                return Ok(());
+            }
+            let reason = text(sys::rd_kafka_error_string(error));
+            sys::rd_kafka_error_destroy(error);
+            Err(BrokerError::new(BrokerErrorKind::Invalid, format!("{what}: {reason}")))
+        }
     }
 
     pub(super) fn handle(&self) -> *mut RDKafka {
@@ -133,9 +168,10 @@ impl<R: Role> Client<R> {
             None => Ok(()),
             Some((code, reason)) => {
                 let error = broker_error_with(*code, "the Kafka client cannot go on", reason);
-                let told = [BrokerErrorKind::Authorization, BrokerErrorKind::Fenced];
                 let kind = error.kind();
-                let kind = if told.contains(&kind) { kind } else { BrokerErrorKind::Fatal };
+                let is_known =
+                    matches!(kind, BrokerErrorKind::Authorization | BrokerErrorKind::Fenced);
+                let kind = if is_known { kind } else { BrokerErrorKind::Fatal };
                 Err(BrokerError::new(kind, error.to_string()).with_source(*code))
             }
         }
@@ -245,7 +281,8 @@ unsafe extern "C" fn on_error<R: Role>(
         let mut last = context.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         // That all brokers are down says less than what happened to the last of them.
         if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as c_int || last.is_none() {
-            *last = Some(reason);
+            let code = RDKafkaRespErr::try_from(code);
+            *last = Some((code.map_or(RDKafkaErrorCode::Unknown, Into::into), reason));
         }
     }
 }

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::{RDKafka, RDKafkaMessage, RDKafkaQueue, RDKafkaTopic, RDKafkaType};
@@ -20,7 +19,8 @@ use rdkafka::types::{RDKafka, RDKafkaMessage, RDKafkaQueue, RDKafkaTopic, RDKafk
 use super::admin::KafkaAdmin;
 use super::batch::{KafkaBatch, Message};
 use super::client::{Client, Role, c_string};
-use super::errors::{broker_error, broker_error_with, failed};
+use super::client_config::ClientConfig;
+use super::errors::{broker_error, failed, topic_error};
 use crate::broker::{
     Admin, BrokerError, BrokerErrorKind, Consumer, RecordBatch, Slot, StartOffset,
 };
@@ -339,7 +339,7 @@ impl Partition {
     fn failure(&self, message: &Message) -> BrokerError {
         let code = message.error().unwrap_or(RDKafkaErrorCode::Unknown);
         let what = format!("cannot fetch from {}", self.name);
-        broker_error_with(code, what, &message.error_text())
+        topic_error(code, what, &message.error_text(), ("READ", &self.name.topic))
     }
 }
 

@@ -131,15 +131,72 @@ pub(super) fn kind_of(code: Code) -> BrokerErrorKind {
 
 /// The error of `what`, for example `cannot commit offsets of group shop`.
 pub(super) fn broker_error(code: Code, what: impl Display) -> BrokerError {
-    BrokerError::new(kind_of(code), what.to_string()).with_source(code)
+    broker_error_with(code, what, "")
 }
 
 /// The same, where librdkafka said more than the code does.
 pub(super) fn broker_error_with(code: Code, what: impl Display, detail: &str) -> BrokerError {
-    if detail.is_empty() {
-        return broker_error(code, what);
+    let separator = if detail.is_empty() { "" } else { ": " };
+    let lacks = usual_right(code).map(|right| format!("; the principal lacks {right}"));
+    let message = format!("{what}{separator}{detail}{}", lacks.unwrap_or_default());
+    BrokerError::new(kind_of(code), message).with_source(code)
+}
+
+/// What is missing where the call itself does not need something else: an application reads the topics that
+/// it asks about.
+fn usual_right(code: Code) -> Option<&'static str> {
+    const RIGHTS: [(Code, &str); 4] = [
+        (Code::TopicAuthorizationFailed, "READ on this topic"),
+        (Code::GroupAuthorizationFailed, "READ on this group"),
+        (Code::TransactionalIdAuthorizationFailed, "WRITE on this transactional id"),
+        (Code::ClusterAuthorizationFailed, "IDEMPOTENT_WRITE on the cluster"),
+    ];
+    RIGHTS.iter().find(|(failed, _)| *failed == code).map(|(_, right)| *right)
+}
+
+/// The error of a call that needs a right of its own on a topic, for example `WRITE`.
+pub(super) fn topic_error(
+    code: Code,
+    what: impl Display,
+    detail: &str,
+    (right, topic): (&str, &str),
+) -> BrokerError {
+    if code != Code::TopicAuthorizationFailed {
+        return broker_error_with(code, what, detail);
     }
-    BrokerError::new(kind_of(code), format!("{what}: {detail}")).with_source(code)
+    let message = format!("{what}: the principal lacks {right} on topic {topic}");
+    BrokerError::new(kind_of(code), message).with_source(code)
+}
+
+/// Fails if the call `what` has failed that needs this right on this topic.
+pub(super) fn check_topic(
+    error: RDKafkaRespErr,
+    what: impl Display,
+    detail: &str,
+    needs: (&str, &str),
+) -> Result<(), BrokerError> {
+    failed(error).map_or(Ok(()), |code| Err(topic_error(code, what, detail, needs)))
+}
+
+/// Everything, or what is wrong: missing rights all together, so that they can be given at once.
+pub(super) fn all_or_rights<T>(
+    answers: impl Iterator<Item = Result<T, BrokerError>>,
+) -> Result<Vec<T>, BrokerError> {
+    let mut found = Vec::new();
+    let mut refused: Vec<String> = Vec::new();
+    for answer in answers {
+        match answer {
+            Ok(one) => found.push(one),
+            Err(error) if error.kind() == BrokerErrorKind::Authorization => {
+                refused.push(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if refused.is_empty() {
+        return Ok(found);
+    }
+    Err(BrokerError::new(BrokerErrorKind::Authorization, refused.join("; ")))
 }
 
 /// Fails if the call `what` has failed; `detail` is what librdkafka said.
@@ -153,8 +210,9 @@ pub(super) fn check(
 
 /// The error of a client that could not be made: a property is wrong.
 pub(super) fn configuration_error(error: KafkaError, what: impl Display) -> BrokerError {
-    let message = if let KafkaError::ClientConfig(_, reason, name, value) = &error {
-        format!("{what}: Kafka client property {name}={value}: {reason}")
+    // Without the value, which may be a password.
+    let message = if let KafkaError::ClientConfig(_, reason, name, _) = &error {
+        format!("{what}: Kafka client property {name}: {reason}")
     } else {
         format!("{what}: {error}")
     };
@@ -180,6 +238,21 @@ mod tests {
     fn a_code_without_a_known_cure_is_not_retried() {
         assert_eq!(kind_of(Code::InvalidConfig), BrokerErrorKind::Invalid);
         assert_eq!(kind_of(Code::Unknown), BrokerErrorKind::Invalid);
+    }
+
+    #[test]
+    fn a_missing_right_is_named_with_its_topic() {
+        let code = Code::TopicAuthorizationFailed;
+        let error = topic_error(code, "cannot send", "", ("WRITE", "visits"));
+        assert_eq!(error.kind(), BrokerErrorKind::Authorization);
+        assert_eq!(error.to_string(), "cannot send: the principal lacks WRITE on topic visits");
+        let group = broker_error(Code::GroupAuthorizationFailed, "group shop: cannot commit");
+        assert_eq!(
+            group.to_string(),
+            "group shop: cannot commit; the principal lacks READ on this group"
+        );
+        let other = topic_error(Code::TimedOutQueue, "cannot send", "", ("WRITE", "visits"));
+        assert!(!other.to_string().contains("WRITE"));
     }
 
     #[test]

@@ -11,14 +11,15 @@ use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::{
     RDKafka, RDKafkaConf, RDKafkaQueue, RDKafkaRespErr, RDKafkaTopicPartitionList, RDKafkaType,
 };
-use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::client::{Client, Context, Deadline, Role, millis, text};
+use super::client_config::ClientConfig;
 use super::errors::{self, broker_error_with};
 use super::event::Event;
 use super::partitions::{self, elements, offsets_of};

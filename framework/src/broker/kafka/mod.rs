@@ -7,11 +7,16 @@
 mod admin;
 mod batch;
 mod client;
+mod client_config;
+mod connect;
 mod consumer;
 mod creation;
+mod deletion;
 mod errors;
 mod event;
+mod groups;
 mod member;
+mod oauth;
 mod partitions;
 mod producer;
 mod requests;
@@ -19,12 +24,13 @@ mod settings;
 mod topic_names;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use oauth::{OAuthToken, OAuthTokens};
 pub use settings::{KafkaSettings, Properties};
 
 use self::admin::KafkaAdmin;
-use self::client::{Client, Deadline};
+use self::client::Client;
+use self::connect::{check_roles, connect};
 use self::consumer::KafkaConsumer;
 use self::member::KafkaMember;
 use self::producer::KafkaProducer;
@@ -46,41 +52,23 @@ impl KafkaBroker {
     /// Connects to the cluster behind `bootstrap`, a list like `host:9092,other:9092`.
     ///
     /// # Errors
-    /// [`BrokerErrorKind::Invalid`] when a property is wrong or not the user's to set;
-    /// [`BrokerErrorKind::Retriable`] when no broker answers within
+    /// [`BrokerErrorKind::Invalid`] when properties are wrong or not the user's to set, all of them together,
+    /// or when the broker cannot be talked to by TLS; [`BrokerErrorKind::Authorization`] when it refuses the
+    /// login; [`BrokerErrorKind::Retriable`] when no broker answers within
     /// [`KafkaSettings::connect_timeout`].
     pub fn new(bootstrap: &str, settings: KafkaSettings) -> Result<Self, BrokerError> {
-        settings.check()?;
+        let problems = settings.problems();
+        if !problems.is_empty() {
+            let list = problems.join("\n  ");
+            let message = format!("the Kafka client properties are wrong:\n  {list}");
+            return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
+        }
         let client = Client::new(&settings.admin(bootstrap), AdminRole)?;
         connect(&client, bootstrap, settings.connect_timeout)?;
-        let admin = KafkaAdmin::new(Arc::new(client), settings.observer(bootstrap));
+        check_roles(&settings, bootstrap)?;
+        let (observer, groups) = (settings.observer(bootstrap), settings.admin(bootstrap));
+        let admin = KafkaAdmin::new(Arc::new(client), observer, groups);
         Ok(Self { bootstrap: bootstrap.to_owned(), settings, admin })
-    }
-}
-
-/// One try to reach a broker.
-const CONNECT_STEP: Duration = Duration::from_millis(500);
-
-fn connect(
-    client: &Client<AdminRole>,
-    bootstrap: &str,
-    timeout: Duration,
-) -> Result<(), BrokerError> {
-    let deadline = Deadline::after(timeout);
-    loop {
-        let answer = client.reach(CONNECT_STEP.min(deadline.left()));
-        client.serve(Duration::ZERO);
-        client.check()?;
-        let Err(code) = answer else { return Ok(()) };
-        if deadline.passed() {
-            let reason = client.context().last_error().unwrap_or_else(|| code.to_string());
-            let message = format!(
-                "no Kafka broker answers at {bootstrap} within {timeout:?} ({reason}): check the \
-                 address, that the broker runs, and that its advertised listeners can be reached \
-                 from here"
-            );
-            return Err(BrokerError::new(BrokerErrorKind::Retriable, message).with_source(code));
-        }
     }
 }
 

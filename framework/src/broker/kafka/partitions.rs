@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rdkafka::bindings as sys;
 use rdkafka::error::KafkaError;
-use rdkafka::types::{RDKafkaTopicPartition, RDKafkaTopicPartitionList};
+use rdkafka::types::{RDKafkaRespErr, RDKafkaTopicPartition, RDKafkaTopicPartitionList};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{Client, Role, millis, text};
@@ -23,6 +23,22 @@ pub(super) fn list_of<'a>(
         list.add_partition(&partition.topic, partition.partition);
     }
     list
+}
+
+/// A list with offsets.
+pub(super) fn list_at<'a>(
+    offsets: impl Iterator<Item = (&'a TopicPartition, i64)>,
+) -> Result<TopicPartitionList, BrokerError> {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in offsets {
+        let wrong = |error: KafkaError| {
+            let message = format!("{offset} is no offset of {partition}");
+            BrokerError::new(BrokerErrorKind::Invalid, message).with_source(error)
+        };
+        let mut element = list.add_partition(&partition.topic, partition.partition);
+        element.set_offset(Offset::Offset(offset)).map_err(wrong)?;
+    }
+    Ok(list)
 }
 
 /// A list of offsets to commit.
@@ -82,6 +98,10 @@ impl Element<'_> {
 
     pub(super) fn offset(&self) -> i64 {
         self.0.offset
+    }
+
+    pub(super) fn error(&self) -> RDKafkaRespErr {
+        self.0.err
     }
 
     /// Fails with this partition's own error.

@@ -15,7 +15,6 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaTopic;
@@ -25,6 +24,7 @@ use self::outgoing::{OutgoingHeaders, produce};
 use self::transactions::Phase;
 use super::admin::KafkaAdmin;
 use super::client::{Client, Deadline, c_string, millis};
+use super::client_config::ClientConfig;
 use super::errors::{self, broker_error, failed};
 use crate::broker::{
     Admin, BrokerError, BrokerErrorKind, CommittedOffset, GroupMetadata, OutgoingRecord, Producer,

@@ -17,11 +17,11 @@ use rdkafka::types::{
 
 use super::client::{Client, REASON_LEN, Role, c_string, millis, text};
 use super::creation::Creation;
-use super::errors::{broker_error, check};
+use super::errors::{all_or_rights, broker_error, check_topic};
 use super::event::Event;
 use super::partitions::{Element, list_of};
 use crate::broker::{BrokerError, NewTopic};
-use crate::ids::TopicPartition;
+use crate::ids::{TopicId, TopicPartition};
 
 /// A request that has not been answered by then has failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,10 +40,11 @@ impl Role for AdminRole {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TopicState {
     Absent,
-    /// `led`: every partition has a leader.
+    /// `led`: every partition has a leader. `id`: brokers before 2.8 give none.
     Present {
         partitions: i32,
         led: bool,
+        id: Option<TopicId>,
     },
 }
 
@@ -87,7 +88,7 @@ impl Requests {
     }
 
     /// Makes one request with options and an answer queue of its own, and waits for the answer.
-    fn ask(
+    pub(super) fn ask(
         &self,
         operation: RDKafkaAdminOp,
         what: &str,
@@ -150,14 +151,12 @@ impl Requests {
         unsafe {
             let result = sys::rd_kafka_event_DescribeTopics_result(event.handle());
             let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-            array(topics.cast_const(), count)
-                .iter()
-                .map(|topic| {
-                    let name = text(sys::rd_kafka_TopicDescription_name(*topic));
-                    let state = topic_state(*topic, &name)?;
-                    Ok((name, state))
-                })
-                .collect()
+            let states = array(topics.cast_const(), count).iter().map(|topic| {
+                let name = text(sys::rd_kafka_TopicDescription_name(*topic));
+                let state = topic_state(*topic, &name)?;
+                Ok((name, state))
+            });
+            all_or_rights(states).map(|states| states.into_iter().collect())
         }
     }
 
@@ -188,7 +187,8 @@ impl Requests {
             let resources = sys::rd_kafka_DescribeConfigs_result_resources(result, &raw mut count);
             for resource in array(resources.cast_const(), count) {
                 let reason = text(sys::rd_kafka_ConfigResource_error_string(*resource));
-                check(sys::rd_kafka_ConfigResource_error(*resource), &what, &reason)?;
+                let error = sys::rd_kafka_ConfigResource_error(*resource);
+                check_topic(error, &what, &reason, ("DESCRIBE_CONFIGS", topic))?;
                 let mut count = 0;
                 let entries = sys::rd_kafka_ConfigResource_configs(*resource, &raw mut count);
                 for entry in array(entries.cast_const(), count) {
@@ -228,7 +228,7 @@ impl Requests {
         unsafe {
             let result = sys::rd_kafka_event_CreateTopics_result(event.handle());
             let topics = sys::rd_kafka_CreateTopics_result_topics(result, &raw mut count);
-            Ok(topic_results(array(topics.cast_const(), count), "create"))
+            Ok(topic_results(array(topics.cast_const(), count), ("create", "CREATE")))
         }
     }
 
@@ -260,7 +260,7 @@ impl Requests {
         unsafe {
             let result = sys::rd_kafka_event_DeleteTopics_result(event.handle());
             let topics = sys::rd_kafka_DeleteTopics_result_topics(result, &raw mut count);
-            Ok(topic_results(array(topics.cast_const(), count), "delete"))
+            Ok(topic_results(array(topics.cast_const(), count), ("delete", "DELETE")))
         }
     }
 
@@ -337,19 +337,44 @@ unsafe fn topic_state(
             return Ok(TopicState::Absent);
         }
         let reason = text(sys::rd_kafka_error_string(error));
-        check(code, format_args!("cannot describe topic {name}"), &reason)?;
+        let what = format_args!("cannot describe topic {name}");
+        check_topic(code, what, &reason, ("DESCRIBE", name))?;
         let mut count = 0;
         let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
         let led = array(partitions.cast_const(), count)
             .iter()
             .all(|partition| !sys::rd_kafka_TopicPartitionInfo_leader(*partition).is_null());
-        Ok(TopicState::Present { partitions: i32::try_from(count).unwrap_or(i32::MAX), led })
+        let id = topic_id(sys::rd_kafka_TopicDescription_topic_id(topic));
+        Ok(TopicState::Present { partitions: i32::try_from(count).unwrap_or(i32::MAX), led, id })
     }
 }
 
 /// # Safety
+/// `id` must be null or live.
+unsafe fn topic_id(id: *const sys::rd_kafka_Uuid_t) -> Option<TopicId> {
+    if id.is_null() {
+        return None;
+    }
+    // SAFETY: the caller vouches for it.
+    let (most, least) = unsafe {
+        (
+            sys::rd_kafka_Uuid_most_significant_bits(id),
+            sys::rd_kafka_Uuid_least_significant_bits(id),
+        )
+    };
+    let mut bytes = [0; 16];
+    let (first, last) = bytes.split_at_mut(8);
+    first.copy_from_slice(&most.to_be_bytes());
+    last.copy_from_slice(&least.to_be_bytes());
+    TopicId::from_bytes(bytes)
+}
+
+/// # Safety
 /// The results must be live.
-unsafe fn topic_results(results: &[*const RDKafkaTopicResult], verb: &str) -> TopicResults {
+unsafe fn topic_results(
+    results: &[*const RDKafkaTopicResult],
+    (verb, right): (&str, &str),
+) -> TopicResults {
     results
         .iter()
         .map(|result| {
@@ -361,7 +386,8 @@ unsafe fn topic_results(results: &[*const RDKafkaTopicResult], verb: &str) -> To
                     text(sys::rd_kafka_topic_result_error_string(*result)),
                 )
             };
-            let outcome = check(error, format_args!("cannot {verb} topic {name}"), &reason);
+            let what = format_args!("cannot {verb} topic {name}");
+            let outcome = check_topic(error, what, &reason, (right, &name));
             (name, outcome)
         })
         .collect()

@@ -1,50 +1,103 @@
-//! The librdkafka properties of each kind of client, with reasons, and the user's changes to them.
+//! The user's changes to the Kafka clients, by role, and the configuration of each client.
 //!
-//! What the framework's guarantees rest on cannot be changed: [`FIXED`] names it. Everything else is
-//! a start value that a user may override.
+//! What the framework's guarantees rest on cannot be changed; everything else is a start value that a
+//! user may override (see `defaults`).
+
+mod check;
+mod defaults;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-
-use crate::broker::{BrokerError, BrokerErrorKind, ConsumerRole, GroupSettings, ProducerSettings};
+use self::defaults::{ALIASES, COMMON, CONSUMER, MAIN, MEMBER, PRODUCER, RESTORE};
+use super::client_config::ClientConfig;
+use super::oauth::OAuthTokens;
+use crate::broker::{ConsumerRole, GroupSettings, ProducerSettings};
 
 /// librdkafka properties by name.
 pub type Properties = BTreeMap<String, String>;
 
-/// The user's changes to the Kafka clients. Properties have librdkafka's names and values; those of
-/// a role win over `common`.
-#[derive(Clone, PartialEq, Eq)]
+/// The user's changes to the Kafka clients: any property of
+/// [librdkafka](https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md), for all clients or
+/// for those of one role. The closer name wins: `main.consumer.` over `consumer.`, and that over a property
+/// for all.
+///
+/// | prefix in [`set`](Self::set) | field | clients |
+/// |---|---|---|
+/// | none | `common` | all: addresses, TLS, SASL, sockets |
+/// | `consumer.` | `consumer` | consumers of all kinds, the group member too |
+/// | `main.consumer.` | `main` | consumers of source topics |
+/// | `restore.consumer.` | `restore` | consumers of changelogs and of global stores |
+/// | `member.` | `member` | the group member, which fetches nothing |
+/// | `producer.` | `producer` | producers |
+/// | `admin.` | `admin` | the client of topics and offsets |
+///
+/// # Errors
+/// [`KafkaBroker::new`](super::KafkaBroker::new) refuses, all together, properties that the guarantees rest
+/// on (`enable.auto.commit`, `isolation.level`, `transactional.id`, …), with the reason; and names and values
+/// that librdkafka refuses, in its words. A property that means nothing to its client, such as
+/// `main.consumer.linger.ms`, is a warning in the log, by librdkafka.
+///
+/// # Examples
+/// ```
+/// use kstream::broker::kafka::KafkaSettings;
+///
+/// let settings: KafkaSettings = [
+///     ("security.protocol", "SASL_SSL"),
+///     ("ssl.ca.location", "/etc/ssl/our-ca.pem"),
+///     ("sasl.mechanism", "SCRAM-SHA-512"),
+///     ("sasl.username", "counter"),
+///     ("sasl.password", "secret"),
+///     ("main.consumer.fetch.wait.max.ms", "50"),
+/// ]
+/// .into_iter()
+/// .collect();
+/// assert_eq!(settings.main["fetch.wait.max.ms"], "50");
+/// ```
+///
+/// # Source
+/// The prefixes of `StreamsConfig`: `mainConsumerPrefix` and its like. `member.` is ours: a main consumer of
+/// Kafka Streams is the group's member as well.
+#[derive(Clone)]
 pub struct KafkaSettings {
     /// For every client: security, addresses, sockets.
     pub common: Properties,
+    /// For consumers of all kinds and the group member.
+    pub consumer: Properties,
     /// For the consumers of source topics.
     pub main: Properties,
-    /// For the consumers of changelogs.
+    /// For the consumers of changelogs and of global stores.
     pub restore: Properties,
-    /// For producers.
-    pub producer: Properties,
     /// For the group member, which fetches nothing.
     pub member: Properties,
+    /// For producers.
+    pub producer: Properties,
     /// For the client of topics and offsets.
     pub admin: Properties,
+    /// Where clients with `sasl.mechanism` `OAUTHBEARER` get their tokens. Without it librdkafka makes unsecured
+    /// ones, if `enable.sasl.oauthbearer.unsecure.jwt` says so.
+    pub oauth_tokens: Option<Arc<dyn OAuthTokens>>,
     /// How long to wait for the first answer of a broker.
     pub connect_timeout: Duration,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The name of the process's own questions in the broker's logs.
+const ADMIN_ID: &str = "kstream-admin";
 
 impl Default for KafkaSettings {
     fn default() -> Self {
         Self {
             common: Properties::new(),
+            consumer: Properties::new(),
             main: Properties::new(),
             restore: Properties::new(),
-            producer: Properties::new(),
             member: Properties::new(),
+            producer: Properties::new(),
             admin: Properties::new(),
+            oauth_tokens: None,
             connect_timeout: CONNECT_TIMEOUT,
         }
     }
@@ -53,112 +106,51 @@ impl Default for KafkaSettings {
 /// Shows names only: values may be passwords.
 impl fmt::Debug for KafkaSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |properties: &Properties| properties.keys().cloned().collect::<Vec<_>>();
-        f.debug_struct("KafkaSettings")
-            .field("common", &names(&self.common))
-            .field("main", &names(&self.main))
-            .field("restore", &names(&self.restore))
-            .field("producer", &names(&self.producer))
-            .field("member", &names(&self.member))
-            .field("admin", &names(&self.admin))
-            .field("connect_timeout", &self.connect_timeout)
-            .finish()
+        let names = ROLES
+            .iter()
+            .flat_map(|(prefix, of, _)| of(self).keys().map(move |name| format!("{prefix}{name}")));
+        let mut shown = f.debug_struct("KafkaSettings");
+        shown.field("properties", &names.collect::<Vec<_>>());
+        shown.field("oauth_tokens", &self.oauth_tokens.is_some());
+        shown.field("connect_timeout", &self.connect_timeout).finish_non_exhaustive()
     }
 }
 
-/// Properties that are not the user's to change.
-const FIXED: &[&str] = &[
-    "auto.offset.reset",             // a lost position must surface, never jump
-    "bootstrap.servers",             // given on its own
-    "client.id",                     // names the client's job in the broker's logs
-    "delivery.report.only.error",    // follows from what the caller wants to know
-    "enable.auto.commit",            // offsets are committed by tasks
-    "enable.auto.offset.store",      // the same
-    "enable.idempotence",            // order and no duplicates within a producer
-    "enable.partition.eof",          // follows from the consumer's job
-    "group.id",                      // is the application id
-    "group.instance.id",             // one process may have several members
-    "group.protocol",                // the port speaks the classic protocol
-    "heartbeat.interval.ms",         // given by the group settings
-    "isolation.level",               // a record that is not committed has never happened
-    "max.poll.interval.ms",          // the same
-    "partition.assignment.strategy", // co-partitioned topics need range
-    "session.timeout.ms",            // given by the group settings
-    "transaction.timeout.ms",        // given by the producer's settings
-    "transactional.id",              // transactions are the framework's
-];
+/// A client of a role that has settings of its own.
+pub(super) struct OwnClient {
+    pub(super) prefix: &'static str,
+    pub(super) config: ClientConfig,
+    pub(super) is_producer: bool,
+    /// Whether it may meet another answer than the others when it connects.
+    pub(super) connects: bool,
+}
 
-const COMMON: &[(&str, &str)] = &[
-    ("enable.metrics.push", "false"), // no reports to the cluster without being asked
-    ("log.connection.close", "false"), // brokers close idle connections; that is no news
-    ("reconnect.backoff.max.ms", "2000"), // back soon after a broker's restart
-    ("socket.keepalive.enable", "true"),
-    ("socket.nagle.disable", "true"), // requests are small and waited for
-    ("topic.metadata.refresh.interval.ms", "30000"), // added partitions show within half a minute
-];
+/// How the names of properties begin that decide whether a broker lets a client in.
+const SECURITY: [&str; 6] = ["security.", "ssl.", "sasl.", "enable.s", "https.", "broker.address."];
 
-const CONSUMER: &[(&str, &str)] = &[
-    ("auto.offset.reset", "error"),
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("fetch.queue.backoff.ms", "2"), // the default of a second idles a consumer that drains fast
-    ("isolation.level", "read_committed"), // an aborted record has never happened
-];
+type Of = fn(&KafkaSettings) -> &Properties;
+type OfMut = fn(&mut KafkaSettings) -> &mut Properties;
 
-const MAIN: &[(&str, &str)] = &[
-    ("enable.partition.eof", "true"),
-    ("fetch.max.bytes", "8388608"),
-    // Per partition: bounds what lies behind a slow one, and what one batch keeps alive.
-    ("fetch.message.max.bytes", "524288"),
-    // The longest that idle partitions hold a new one back.
-    ("fetch.wait.max.ms", "100"),
-    // Per partition, payload only.
-    ("queued.max.messages.kbytes", "2048"),
-    // Per partition: the real limit where records are small.
-    ("queued.min.messages", "5000"),
-];
-
-const RESTORE: &[(&str, &str)] = &[
-    // A changelog may end with records that compaction has taken: only this mark tells.
-    ("enable.partition.eof", "true"),
-    ("fetch.max.bytes", "16777216"),
-    ("fetch.message.max.bytes", "2097152"),
-    ("fetch.wait.max.ms", "50"),
-    ("queued.max.messages.kbytes", "4096"),
-    ("queued.min.messages", "10000"),
-];
-
-const PRODUCER: &[(&str, &str)] = &[
-    ("acks", "all"),
-    ("enable.idempotence", "true"),
-    // KAFKA: as Kafka Streams sets it. A flush does not wait for it; a fifth less CPU than with 20.
-    ("linger.ms", "100"),
-    ("message.timeout.ms", "300000"),
-    ("queue.buffering.max.kbytes", "32768"),
-    ("queue.buffering.max.messages", "100000"),
-];
-
-const MEMBER: &[(&str, &str)] = &[
-    ("auto.offset.reset", "error"),
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("group.protocol", "classic"),
-    ("isolation.level", "read_committed"), // committed offsets wait for open transactions
-    ("partition.assignment.strategy", "range"),
+/// Prefixes and what they are for; the empty one, which fits every name, comes last.
+const ROLES: [(&str, Of, OfMut); 7] = [
+    ("main.consumer.", |settings| &settings.main, |settings| &mut settings.main),
+    ("restore.consumer.", |settings| &settings.restore, |settings| &mut settings.restore),
+    ("consumer.", |settings| &settings.consumer, |settings| &mut settings.consumer),
+    ("member.", |settings| &settings.member, |settings| &mut settings.member),
+    ("producer.", |settings| &settings.producer, |settings| &mut settings.producer),
+    ("admin.", |settings| &settings.admin, |settings| &mut settings.admin),
+    ("", |settings| &settings.common, |settings| &mut settings.common),
 ];
 
 impl KafkaSettings {
-    /// Refuses what may not be overridden.
-    pub(super) fn check(&self) -> Result<(), BrokerError> {
-        let roles =
-            [&self.common, &self.main, &self.restore, &self.producer, &self.member, &self.admin];
-        for name in roles.into_iter().flat_map(BTreeMap::keys) {
-            if FIXED.contains(&name.as_str()) {
-                let message = format!("Kafka client property {name} is set by the framework");
-                return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
+    /// Sets a property by its name behind the prefix of its role, as in the table above.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        for (prefix, _, of) in ROLES {
+            if let Some(name) = name.strip_prefix(prefix) {
+                of(self).insert(name.to_owned(), value.into());
+                return;
             }
         }
-        Ok(())
     }
 
     pub(super) fn consumer(&self, bootstrap: &str, role: ConsumerRole, id: &str) -> ClientConfig {
@@ -166,11 +158,12 @@ impl KafkaSettings {
             ConsumerRole::Main => (MAIN, &self.main),
             ConsumerRole::Restore => (RESTORE, &self.restore),
         };
-        self.client(bootstrap, id, &[CONSUMER, defaults], overrides)
+        self.client(bootstrap, id, &[CONSUMER, defaults], &[&self.consumer, overrides])
     }
 
     pub(super) fn producer(&self, bootstrap: &str, settings: &ProducerSettings) -> ClientConfig {
-        let mut config = self.client(bootstrap, &settings.client_id, &[PRODUCER], &self.producer);
+        let mut config =
+            self.client(bootstrap, &settings.client_id, &[PRODUCER], &[&self.producer]);
         config.set("delivery.report.only.error", (!settings.track_acks).to_string());
         if let Some(transactions) = &settings.transactions {
             let timeout = transactions.timeout.as_millis();
@@ -187,7 +180,7 @@ impl KafkaSettings {
     }
 
     pub(super) fn member(&self, bootstrap: &str, settings: &GroupSettings) -> ClientConfig {
-        let mut config = self.client(bootstrap, &settings.client_id, &[MEMBER], &self.member);
+        let mut config = self.client(bootstrap, &settings.client_id, &[MEMBER], &self.of_member());
         config
             .set("group.id", &settings.group_id)
             .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
@@ -198,14 +191,42 @@ impl KafkaSettings {
 
     /// A client that asks for the offsets of a group it is not in.
     pub(super) fn observer(&self, bootstrap: &str) -> ClientConfig {
-        let mut config = self.client(bootstrap, "kstream-admin", &[MEMBER], &self.member);
+        let mut config = self.client(bootstrap, ADMIN_ID, &[MEMBER], &self.of_member());
         // Shows what is committed; only members wait for open transactions.
         config.set("isolation.level", "read_uncommitted");
         config
     }
 
     pub(super) fn admin(&self, bootstrap: &str) -> ClientConfig {
-        self.client(bootstrap, "kstream-admin", &[], &self.admin)
+        self.client(bootstrap, ADMIN_ID, &[], &[&self.admin])
+    }
+
+    /// A client of each role that has settings of its own, to try them with.
+    pub(super) fn own_clients(&self, bootstrap: &str) -> Vec<OwnClient> {
+        let plain = ProducerSettings {
+            client_id: ADMIN_ID.to_owned(),
+            track_acks: false,
+            transactions: None,
+        };
+        let consumer = |role| self.consumer(bootstrap, role, ADMIN_ID);
+        let (main, restore) = ([&self.consumer, &self.main], [&self.consumer, &self.restore]);
+        let clients: [(_, &[&Properties], _, _); 4] = [
+            ("main.consumer.", &main, consumer(ConsumerRole::Main), false),
+            ("restore.consumer.", &restore, consumer(ConsumerRole::Restore), false),
+            ("member.", &self.of_member(), self.observer(bootstrap), false),
+            ("producer.", &[&self.producer], self.producer(bootstrap, &plain), true),
+        ];
+        let own = clients.into_iter().filter_map(|(prefix, of, config, is_producer)| {
+            let mut names = of.iter().flat_map(|properties| properties.keys()).peekable();
+            names.peek()?;
+            let connects = names.any(|name| SECURITY.iter().any(|start| name.starts_with(start)));
+            Some(OwnClient { prefix, config, is_producer, connects })
+        });
+        own.collect()
+    }
+
+    fn of_member(&self) -> [&Properties; 2] {
+        [&self.consumer, &self.member]
     }
 
     fn client(
@@ -213,76 +234,35 @@ impl KafkaSettings {
         bootstrap: &str,
         client_id: &str,
         defaults: &[&[(&str, &str)]],
-        overrides: &Properties,
+        overrides: &[&Properties],
     ) -> ClientConfig {
-        let mut config = ClientConfig::new();
+        let mut config = ClientConfig::new(self.oauth_tokens.clone());
         for (name, value) in COMMON.iter().chain(defaults.iter().copied().flatten()) {
-            config.set(*name, *value);
+            config.set(name, *value);
         }
-        for (name, value) in self.common.iter().chain(overrides) {
-            config.set(name, value);
+        for (name, value) in self.common.iter().chain(overrides.iter().copied().flatten()) {
+            // Two names of one property would come to librdkafka in no order.
+            let alias = ALIASES.iter().find(|(alias, _)| alias == name);
+            config.set(alias.map_or(name, |(_, name)| name), value);
         }
         config.set("bootstrap.servers", bootstrap).set("client.id", client_id);
         config
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::broker::TransactionSettings;
-
-    fn settings() -> KafkaSettings {
-        KafkaSettings {
-            common: [("sasl.password".into(), "secret".into())].into(),
-            main: [("queued.min.messages".into(), "7".into())].into(),
-            ..KafkaSettings::default()
-        }
-    }
-
-    #[test]
-    fn a_role_overrides_its_own_clients_only() {
-        let main = settings().consumer("b:1", ConsumerRole::Main, "c");
-        let restore = settings().consumer("b:1", ConsumerRole::Restore, "c");
-        assert_eq!(main.get("queued.min.messages"), Some("7"));
-        assert_ne!(restore.get("queued.min.messages"), Some("7"));
-        assert_eq!(restore.get("sasl.password"), Some("secret"));
-    }
-
-    #[test]
-    fn a_property_that_guarantees_rest_on_is_refused() {
-        let mut settings = settings();
-        assert!(settings.check().is_ok());
-        settings.producer.insert("enable.idempotence".into(), "false".into());
-        let error = settings.check().unwrap_err();
-        assert_eq!(error.kind(), BrokerErrorKind::Invalid);
-        assert!(error.to_string().contains("enable.idempotence"));
-    }
-
-    #[test]
-    fn a_record_does_not_outlive_its_transaction() {
-        let timeout = Duration::from_secs(10);
-        let transactions = TransactionSettings { transactional_id: "t".to_owned(), timeout };
-        let producer = ProducerSettings {
-            client_id: "p".to_owned(),
-            track_acks: false,
-            transactions: Some(transactions),
-        };
-        let mut settings = settings();
-        for (set, expected) in [(None, "10000"), (Some("0"), "10000"), (Some("700"), "700")] {
-            if let Some(set) = set {
-                settings.producer.insert("message.timeout.ms".into(), set.into());
-            }
-            let config = settings.producer("b:1", &producer);
-            assert_eq!(config.get("message.timeout.ms"), Some(expected), "{set:?}");
-            assert_eq!(config.get("transaction.timeout.ms"), Some("10000"));
-            assert_eq!(config.get("transactional.id"), Some("t"));
-        }
-    }
-
-    #[test]
-    fn secrets_do_not_show() {
-        let shown = format!("{:?}", settings());
-        assert!(shown.contains("sasl.password") && !shown.contains("secret\""), "{shown}");
+impl<N: AsRef<str>, V: Into<String>> Extend<(N, V)> for KafkaSettings {
+    fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, properties: I) {
+        properties.into_iter().for_each(|(name, value)| self.set(name.as_ref(), value));
     }
 }
+
+impl<N: AsRef<str>, V: Into<String>> FromIterator<(N, V)> for KafkaSettings {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(properties: I) -> Self {
+        let mut settings = Self::default();
+        settings.extend(properties);
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -20,16 +20,20 @@ impl MemoryAdmin {
 
 impl Admin for MemoryAdmin {
     fn group_members(&self, group: &str) -> Result<Vec<GroupMemberInfo>, BrokerError> {
-        todo!("ports")
+        Ok(self.shared.group_members(group))
     }
     fn delete_records(
         &self,
         before: &[(TopicPartition, i64)],
     ) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
-        todo!("ports")
+        let delete = |(name, offset): &(_, i64)| {
+            self.shared.topics.partition(name)?.truncate_before(*offset)
+        };
+        Ok(before.iter().map(delete).collect())
     }
     fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
-        todo!("ports")
+        let id = |name: &&str| Some(self.shared.topics.find(name)?.id().to_string());
+        Ok(topics.iter().map(id).collect())
     }
 
     fn topic_names(&self) -> Result<Vec<String>, BrokerError> {

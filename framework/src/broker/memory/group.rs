@@ -30,7 +30,9 @@ use super::lock;
 use super::offsets::Offsets;
 use super::range::range_assignment;
 use super::topic::Topics;
-use crate::broker::{BrokerError, BrokerErrorKind, CommittedOffset, GroupMetadata, GroupSettings};
+use crate::broker::{
+    BrokerError, BrokerErrorKind, CommittedOffset, GroupMemberInfo, GroupMetadata, GroupSettings,
+};
 use crate::ids::TopicPartition;
 
 /// What the group is doing.
@@ -188,6 +190,15 @@ impl GroupState {
             member.expires_at = now + member.session_timeout;
             self.complete_if_all_rejoined(now);
         }
+    }
+
+    /// Who is a member, in the order of ids.
+    pub(super) fn members(&self) -> Vec<GroupMemberInfo> {
+        let info = |id: &String| {
+            let client_id = id.rsplit_once('-').map_or(id.as_str(), |(client_id, _)| client_id);
+            GroupMemberInfo { member_id: id.clone(), client_id: client_id.to_owned() }
+        };
+        self.members.keys().map(info).collect()
     }
 
     /// Notes that the member is alive; false if the group does not know it.

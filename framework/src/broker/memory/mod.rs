@@ -44,7 +44,8 @@ use self::topic::Topics;
 use self::transactions::Transactions;
 use crate::broker::{
     Admin, Broker, BrokerError, CommittedOffset, Consumer, ConsumerRole, GroupMember,
-    GroupSettings, NewTopic, OutgoingRecord, Producer, ProducerSettings, RawRecord, RecordBatch,
+    GroupMemberInfo, GroupSettings, NewTopic, OutgoingRecord, Producer, ProducerSettings,
+    RawRecord, RecordBatch,
 };
 use crate::ids::TopicPartition;
 use crate::record::{Headers, Timestamp};
@@ -235,6 +236,18 @@ impl Shared {
             || vec![None; partitions.len()],
             |group| group.step(|state| state.committed(partitions)),
         )
+    }
+
+    /// The members of a group, without those whose time is over.
+    fn group_members(&self, name: &str) -> Vec<GroupMemberInfo> {
+        let group = lock(&self.groups).get(name).cloned();
+        let now = self.clock.monotonic();
+        group.map_or_else(Vec::new, |group| {
+            group.step(|state| {
+                state.expire(now);
+                state.members()
+            })
+        })
     }
 
     fn delete_topic(&self, name: &str) -> Result<(), BrokerError> {

@@ -115,10 +115,11 @@ impl Transactional {
     /// Notes what a failure means for the calls to come.
     fn settle<T>(&mut self, result: Result<T, BrokerError>) -> Result<T, BrokerError> {
         if let Err(error) = &result {
-            let kind = error.kind();
-            if kind == BrokerErrorKind::Fenced {
+            if error.kind() == BrokerErrorKind::Fenced {
                 self.phase = Phase::Fenced;
-            } else if kind == BrokerErrorKind::TransactionAborted && self.phase == Phase::Open {
+            } else if error.kind() == BrokerErrorKind::TransactionAborted
+                && self.phase == Phase::Open
+            {
                 self.phase = Phase::Failed;
                 self.failure = error.to_string();
             }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use uuid::Uuid;
+
 use super::configs::{TimestampType, TopicConfigs};
 use super::partition::{Partition, unknown_partition};
 use super::segment::NewRecord;
 use crate::broker::{BrokerError, BrokerErrorKind, NewTopic, OutgoingRecord};
-use crate::ids::TopicPartition;
+use crate::ids::{TopicId, TopicPartition};
 use crate::time::Clock;
 
 /// What a batch of one record costs in Kafka's format beside key, value and headers: 61 bytes of
@@ -22,6 +24,7 @@ const HEADER_OVERHEAD_BYTES: usize = 10;
 #[derive(Debug)]
 pub(super) struct Topic {
     name: Arc<str>,
+    id: TopicId,
     configs: TopicConfigs,
     partitions: Vec<Arc<Partition>>,
 }
@@ -44,11 +47,18 @@ impl Topic {
             Arc::new(Partition::new(TopicPartition { topic: Arc::clone(&name), partition: number }))
         };
         let partitions = (0..count).map(partition).collect();
-        Ok(Self { name, configs, partitions })
+        // A random UUID is never all zeros.
+        let id = TopicId::from_bytes(Uuid::new_v4().into_bytes())
+            .ok_or_else(|| invalid(format!("topic {name} got no id")))?;
+        Ok(Self { name, id, configs, partitions })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn id(&self) -> TopicId {
+        self.id
     }
 
     pub(super) fn configs(&self) -> &TopicConfigs {

@@ -3,6 +3,7 @@
 //! An option object comes with default serdes (`new`, `named`) where the types have them, or with serdes
 //! of one's own (`with`).
 
+mod async_calls;
 mod branched;
 mod consumed;
 mod distinct;
@@ -18,6 +19,7 @@ mod stream_joined;
 pub(crate) mod suppressed;
 pub(crate) mod table_joined;
 
+pub use async_calls::{AsyncCalls, CallOrder};
 pub use branched::Branched;
 pub use consumed::Consumed;
 pub use distinct::Distinct;

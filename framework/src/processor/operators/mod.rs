@@ -2,6 +2,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod as_of_join;
+pub(crate) mod async_map;
 pub(crate) mod branch;
 pub(crate) mod count_aggregate;
 pub(crate) mod distinct;

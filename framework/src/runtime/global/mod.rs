@@ -5,6 +5,7 @@
 
 mod open;
 mod positions;
+mod progress;
 pub(crate) mod thread;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::state::shared_rows::SharedRows;
-use crate::state::{RowStore, StateError};
+use crate::state::{RowStore, StateError, StorePosition};
 use crate::topology::{StoreId, Topology};
 pub(crate) use open::open_global_stores;
 pub(crate) use positions::Positions;
@@ -69,7 +70,7 @@ impl GlobalStores {
         std::mem::take(&mut *self.positions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn saved_positions(&self) -> Vec<(TopicPartition, i64)> {
+    fn saved_positions(&self) -> Vec<(TopicPartition, StorePosition)> {
         let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         positions.iter().map(|(partition, next)| (partition.clone(), next)).collect()
     }

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use super::GlobalStores;
 use super::positions::Positions;
 use crate::broker::Admin;
+use crate::config::StreamsConfig;
 use crate::error::Error;
-use crate::ids::TopicPartition;
+use crate::ids::TopicId;
+use crate::record::Timestamp;
+use crate::runtime::restore::lookup::{LogFacts, LogRange};
+use crate::runtime::restore::start_offset;
 use crate::state::persistent::{StateEnv, TaskDb};
 use crate::state::{MemoryRows, RowStore, StateDirectory, StateError};
 use crate::topology::{StoreId, StoreType, Topology};
@@ -17,15 +21,15 @@ const POSITIONS: &str = "@positions";
 /// Opens the global stores of a process. Rows that cannot be brought up to date are deleted.
 pub(crate) fn open_global_stores(
     topology: &Topology,
-    application_id: &str,
-    directory: &StateDirectory,
-    env: &StateEnv,
+    config: &StreamsConfig,
+    (directory, env): (&StateDirectory, &StateEnv),
     admin: &dyn Admin,
+    now_ms: Timestamp,
 ) -> Result<GlobalStores, Error> {
-    let open = || open_once(topology, application_id, directory, env);
+    let open = || open_once(topology, &config.application_id, directory, env);
     let stores = match open() {
         Ok(stores) => {
-            let Some(reason) = stores.unfit(admin)? else { return Ok(stores) };
+            let Some(reason) = stores.unfit(admin, now_ms)? else { return Ok(stores) };
             reason
         }
         Err(StateError::Corrupted { reason, .. }) => reason,
@@ -72,21 +76,32 @@ fn open_once(
 }
 
 impl GlobalStores {
-    /// Why the rows are of no use: their topics no longer, or not any more, have the position.
-    fn unfit(&self, admin: &dyn Admin) -> Result<Option<String>, Error> {
-        let positions: Vec<(TopicPartition, i64)> = self.saved_positions();
+    /// Why the rows are of no use: their topics cannot bring them up to date.
+    fn unfit(&self, admin: &dyn Admin, now_ms: Timestamp) -> Result<Option<String>, Error> {
+        let positions = self.saved_positions();
         let partitions: Vec<_> = positions.iter().map(|(partition, _)| partition.clone()).collect();
         if partitions.is_empty() {
             return Ok(None);
         }
         let ends = admin.end_offsets(&partitions)?;
         let beginnings = admin.beginning_offsets(&partitions)?;
-        let mut all = positions.iter().zip(beginnings).zip(ends);
-        Ok(all.find_map(|(((partition, next), beginning), end)| {
-            let fits = (beginning..=end).contains(next);
-            (!fits).then(|| {
-                format!("{partition} was read up to {next}, but is there from {beginning} to {end}")
-            })
-        }))
+        let topics: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+        let ids = admin.topic_ids(&topics)?;
+        let all = positions.into_iter().zip(beginnings).zip(ends).zip(ids);
+        for ((((partition, position), beginning), end), id) in all {
+            let mut facts = LogFacts {
+                store: 0,
+                position: Some(position),
+                log: LogRange { beginning, end, wanted: end },
+                topic_id: id.as_deref().and_then(TopicId::parse),
+                tombstones_kept: None,
+                partition,
+            };
+            facts.ask_for_tombstones(admin)?;
+            if let Err(reason) = start_offset(&facts, now_ms) {
+                return Ok(Some(format!("{}: {reason}", facts.partition)));
+            }
+        }
+        Ok(None)
     }
 }

@@ -8,15 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::positions::Positions;
+use super::progress::GlobalProgress;
 use super::{global_partitions, global_task_id};
 use crate::broker::{BrokerErrorKind, Consumer, ConsumerRole, ProducerSettings, Slot, StartOffset};
 use crate::error::{Error, ErrorKind};
-use crate::ids::TopicPartition;
+use crate::ids::{TopicId, TopicPartition};
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::runtime::active_task::ActiveTask;
-use crate::runtime::commit::Commit;
+use crate::runtime::commit::{Commit, InputOffsets};
+use crate::runtime::ownership::Grant;
 use crate::runtime::stream_thread::{PUBLISH_INTERVAL, Shared};
 use crate::runtime::task::StreamTask;
 use crate::runtime::task::partition_group::RecordQueue;
@@ -38,6 +40,10 @@ pub(crate) struct GlobalThread {
     producer: SharedProducer,
     /// Where the partitions ended when the thread began; empty once all have been read that far.
     ends: Vec<i64>,
+    /// How far they have been read that far.
+    progress: Option<GlobalProgress>,
+    /// Records fetched of each partition.
+    fetched: Vec<u64>,
     positions: Positions,
     last_checkpoint: Duration,
     last_publish: Duration,
@@ -54,7 +60,7 @@ impl GlobalThread {
         let producer: SharedProducer = Rc::new(RefCell::new(producer));
         let consumer =
             shared.broker.consumer(ConsumerRole::Restore, &format!("{client_id}-consumer"))?;
-        let active = ActiveTask::of(link_task(&shared, &producer)?, &shared);
+        let active = ActiveTask::of(link_task(&shared, &producer)?, Grant::default(), &shared);
         let now = shared.clock.monotonic();
         let positions = shared.globals.take_positions();
         Ok(Self {
@@ -64,6 +70,8 @@ impl GlobalThread {
             consumer,
             producer,
             ends: Vec::new(),
+            progress: None,
+            fetched: Vec::new(),
             positions,
             last_checkpoint: now,
             last_publish: now,
@@ -90,6 +98,9 @@ impl GlobalThread {
         }
         self.active.task.stop();
         self.active.publish(&*self.consumer);
+        if let Some(progress) = &self.progress {
+            progress.suspend();
+        }
         self.checkpoint()
     }
 
@@ -105,12 +116,15 @@ impl GlobalThread {
         let processed = self.active.task.process(SLICE_RECORDS)?;
         self.active.task.punctuate_wall_clock()?;
         self.commit()?;
+        let now = self.shared.clock.monotonic();
         if !self.ends.is_empty() && self.has_caught_up() {
             self.ends.clear();
+            if let Some(mut progress) = self.progress.take() {
+                progress.publish(&self.shared.topology, &self.shared.status, now);
+            }
             tracing::info!("global stores are complete");
             self.shared.globals.set_complete();
         }
-        let now = self.shared.clock.monotonic();
         if now.saturating_sub(self.last_checkpoint) >= CHECKPOINT_INTERVAL {
             self.last_checkpoint = now;
             self.checkpoint()?;
@@ -118,6 +132,9 @@ impl GlobalThread {
         if now.saturating_sub(self.last_publish) >= PUBLISH_INTERVAL {
             self.last_publish = now;
             self.active.publish(&*self.consumer);
+            if let Some(progress) = &mut self.progress {
+                progress.publish(&self.shared.topology, &self.shared.status, now);
+            }
         }
         Ok(processed)
     }
@@ -125,7 +142,23 @@ impl GlobalThread {
     /// Finds where the partitions end, and starts to read each where its rows stand.
     fn begin(&mut self) -> Result<(), Error> {
         let partitions = self.active.task.partitions();
-        self.ends = self.shared.admin.end_offsets(&partitions)?;
+        let ends = self.shared.admin.end_offsets(&partitions)?;
+        let beginnings = self.shared.admin.beginning_offsets(&partitions)?;
+        let topics: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+        let ids = self.shared.admin.topic_ids(&topics)?;
+        let ids = topics.iter().zip(&ids);
+        let ids = ids
+            .filter_map(|(topic, id)| Some(((*topic).to_owned(), TopicId::parse(id.as_deref()?)?)));
+        self.positions.begin(ids, self.shared.clock.now_ms());
+        let ranges: Vec<_> = partitions
+            .iter()
+            .zip(&ends)
+            .zip(beginnings)
+            .map(|((partition, end), beginning)| {
+                let start = self.positions.of(partition).unwrap_or(beginning);
+                (partition.clone(), start, *end)
+            })
+            .collect();
         let starts: Vec<_> = partitions
             .into_iter()
             .map(|partition| {
@@ -134,6 +167,12 @@ impl GlobalThread {
             })
             .collect();
         self.active.slots = self.consumer.assign(&starts)?;
+        self.fetched = vec![0; ends.len()];
+        self.ends = ends;
+        let (topology, id) = (&self.shared.topology, &self.shared.config.application_id);
+        let listener = self.shared.restore_listener.clone();
+        let progress = GlobalProgress::begin(topology, id, ranges.into_iter(), listener);
+        self.progress = Some(progress);
         Ok(())
     }
 
@@ -148,7 +187,12 @@ impl GlobalThread {
             };
             match self.consumer.fetch(slot, SLICE_RECORDS) {
                 Ok(None) => {}
-                Ok(Some(batch)) => self.active.task.group.push(queue, batch),
+                Ok(Some(batch)) => {
+                    if let Some(fetched) = self.fetched.get_mut(queue) {
+                        *fetched += batch.len() as u64;
+                    }
+                    self.active.task.group.push(queue, batch);
+                }
                 Err(error) if error.kind() == BrokerErrorKind::OffsetOutOfRange => {
                     self.restart(queue, slot)?;
                 }
@@ -181,34 +225,51 @@ impl GlobalThread {
         let commit = Commit {
             producer: &self.producer,
             now_ms: self.shared.clock.now_ms(),
-            input_offsets: &mut |offsets| {
+            input_offsets: InputOffsets::AtLeastOnce(&mut |offsets| {
                 for (partition, committed) in offsets {
                     positions.set(&partition, committed.offset);
                 }
                 Ok(())
-            },
+            }),
             between: &mut |_| Ok(()),
+            waiting: &|| (),
         };
         commit.run(std::iter::once(&mut self.active.task))
     }
 
-    /// Whether everything has been read that was there when the thread began.
-    fn has_caught_up(&self) -> bool {
+    /// Whether everything has been read that was there when the thread began; notes how far that is.
+    fn has_caught_up(&mut self) -> bool {
+        let Some(progress) = &mut self.progress else { return false };
         let queues = self.active.task.group.queues().iter().zip(&self.active.slots).zip(&self.ends);
-        queues.into_iter().all(|((queue, slot), end)| {
-            let read = self.positions.of(&queue.partition).is_some_and(|read| read >= *end);
+        let mut all = true;
+        for (number, ((queue, slot), end)) in queues.enumerate() {
+            let next = self.positions.of(&queue.partition);
+            let fetched = self.fetched.get(number).copied().unwrap_or(0);
+            let records = fetched.saturating_sub(queue.buffered() as u64);
+            progress.read(number, next.unwrap_or(0), records);
             // The last records may be gone, compacted away.
             let gone = || {
                 let reached = self.consumer.reached_end(*slot);
                 queue.buffered() == 0 && reached.is_some_and(|reached| reached >= *end)
             };
-            *end == 0 || read || gone()
-        })
+            if *end == 0 || next.is_some_and(|next| next >= *end) || gone() {
+                progress.done(number);
+            } else {
+                all = false;
+            }
+        }
+        all
     }
 
     /// ORDER: rows are on disk before the positions behind them. After a crash, records in between are read
     /// again.
     fn checkpoint(&mut self) -> Result<(), Error> {
+        let now_ms = self.shared.clock.now_ms();
+        for (queue, slot) in self.active.task.group.queues().iter().zip(&self.active.slots) {
+            if queue.buffered() == 0 && self.consumer.reached_end(*slot).is_some() {
+                self.positions.up_to_date(&queue.partition, now_ms);
+            }
+        }
         self.active.task.flush_stores()?;
         Ok(self.positions.save()?)
     }

@@ -1,7 +1,60 @@
 //! Membership: which tasks this process runs. The rest of the runtime knows tasks only; what stands behind
 //! this seam knows groups, leaders and messages.
+//!
+//! # The protocol ([`LogMembership`])
+//! Client libraries offer a few assignors of partitions, none of which keeps co-partitioned topics together
+//! *and* is sticky *and* knows where state is. So the group only says who is a member, and a leader assigns
+//! tasks in a log, `<application id>-coordination` (one partition, compacted; `messages` has its records).
+//!
+//! - **Member**: a process. All members subscribe to the log's topic and to all source and repartition
+//!   topics, so that the broker keeps their committed offsets as long as the application lives, and shows
+//!   when one of them grows. Whatever partitions the group gives, only one of them means something:
+//! - **Leader** is who has the log's partition. It asks the group who its members are, never a heartbeat of
+//!   our own: whom the group has dropped can commit nothing any more (`leader`, `leadership`).
+//! - **Assignment**: the leader writes who runs what. It is fenced twice: by the one transactional id of all
+//!   leaders, and by an offset commit of its own in the same transaction.
+//! - **Moves** take two assignments. The first takes a task from its owner, which commits and closes it and
+//!   writes that it has; all its other tasks run on. The second gives it to the next one. Nobody gets a task
+//!   that another member of the group has not released (`member`).
+//! - **What a process holds belongs to one of its lives** in the group, which has its member id: one that was
+//!   dropped and comes back holds nothing.
+//!
+//! Why no two processes commit for one task: ownership changes only by a leader's transaction, after a
+//! release or after the group has dropped the owner. After a release the old owner sends nothing; after a
+//! drop the broker refuses what it commits. Why no task stays without owner: there is a leader as long as
+//! there is a member; it looks again at each change and each second; whatever does not show in the log is
+//! written again.
+//!
+//! What happens when:
+//! - *a process ends in good order*: it writes that it has left. Tasks without stores go to others at once,
+//!   tasks with stores wait three heartbeats for it to come back;
+//! - *a process is killed*: the group drops it after the session timeout. If it has come back by then, it
+//!   finds its tasks; otherwise others get them, with the transactional ids whose transactions it may have
+//!   left open;
+//! - *a process is suspended and wakes up*: it is told that all is lost, before it can commit anything;
+//! - *a process does not fit those that run*: it does not start; if it comes at the same time as the others,
+//!   the leader refuses it;
+//! - *a source topic grows*: an error that says so, in all members.
+//!
+//! # Source
+//! The design takes the place of `StreamsPartitionAssignor` and KIP-441's follow-up rebalances; the words
+//! are Kafka Streams'.
 
-mod group;
+mod assignor;
+mod compatible;
+mod ids;
+mod leader;
+mod leadership;
+mod log;
+mod log_membership;
+mod member;
+mod messages;
+#[cfg(test)]
+mod on_kafka;
+#[cfg(test)]
+mod simulation;
+mod timers;
+mod view;
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -12,7 +65,7 @@ use crate::error::Error;
 use crate::ids::{TaskId, TopicPartition};
 use crate::runtime::commit::Offsets;
 
-pub(crate) use group::GroupMembership;
+pub(crate) use log_membership::{Enrolment, LogMembership, PlannedTask};
 
 /// What a process is to do for which tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,6 +92,8 @@ pub(crate) enum MembershipEvent {
     /// The group has dropped the process: stop all tasks and commit nothing, then
     /// [`rejoin`](Membership::rejoin).
     Lost,
+    /// This member has asked all instances of the application to stop.
+    ShutdownRequested(String),
 }
 
 /// What the process tells the others about itself.
@@ -65,6 +120,8 @@ pub(crate) trait Membership: Debug + Send + Sync {
     fn rejoin(&self) -> Result<(), Error>;
     /// Tells the others what has changed; what has not changed is not sent again.
     fn report(&self, report: &MemberReport) -> Result<(), Error>;
+    /// Asks all instances of the application to stop, this one's others included.
+    fn shut_down_application(&self) -> Result<(), Error>;
     /// Who the process is in its group at this moment; `None` while the group does not count it.
     fn metadata(&self) -> Option<GroupMetadata>;
     /// Commits offsets with the member's identity; refused as
@@ -77,6 +134,7 @@ pub(crate) trait Membership: Debug + Send + Sync {
         partitions: &[TopicPartition],
         timeout: Duration,
     ) -> Result<Vec<Option<CommittedOffset>>, Error>;
-    /// Leaves the group; whoever holds tasks by then has released them.
+    /// Leaves the group, with all tasks released or given up; polling says nothing from then on, unless
+    /// the group is [joined anew](Membership::rejoin).
     fn leave(&self) -> Result<(), Error>;
 }

@@ -1,186 +1,268 @@
 //! Tasks on their way to running: stores are opened, brought up to date, and input is found.
 //!
 //! What always holds: a task that was assigned is in `starting` or `running` until the next command; an
-//! error sends it back to the beginning, to be tried again, and never drops it.
+//! error sends it back to the beginning, to be tried again, and never drops it. Nothing here waits: running
+//! tasks go on meanwhile, and what starting tasks take of the thread's time is bounded by `restore::pace`.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{ActiveTask, StreamThread};
-use crate::broker::StartOffset;
+use crate::broker::{CommittedOffset, Consumer, StartOffset};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{TaskId, TopicPartition};
+use crate::ids::TaskId;
 use crate::processor::progress::fingerprint_of;
 use crate::runtime::compatibility::check_takeover;
-use crate::runtime::restore::TaskRestore;
+use crate::runtime::ownership::Grant;
+use crate::runtime::restore::lookup::{Answer, Lookup, Question};
+use crate::runtime::restore::pace::Others;
+use crate::runtime::restore::{Means, TaskRestore};
 use crate::runtime::status::TaskState;
 
-/// How long one question for committed offsets may take.
-const COMMITTED_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+/// Tasks whose offsets are asked for at the same time.
+const MOST_LOOKUPS: usize = 8;
+/// How long a task waits when the brokers did not answer, or when another thread still has its stores.
+const RETRY_WAIT: Duration = Duration::from_millis(50);
+
+/// The group's offsets of a task's inputs, in order.
+type Committed = Vec<Option<CommittedOffset>>;
 
 /// A task on its way to running.
 pub(super) struct StartingTask {
     pub(super) id: TaskId,
-    pub(super) stage: Stage,
+    pub(super) grant: Grant,
+    stage: Stage,
+    /// Nothing is done before that time.
+    not_before: Duration,
 }
 
-pub(super) enum Stage {
+enum Stage {
     /// Stores are still to be opened.
     New,
-    /// Stores are open since the assignment before. Another member may have run the task between the two,
-    /// if this one was late to rejoin.
-    Kept(ActiveTask),
+    /// Stores are open.
+    Opened(ActiveTask),
+    /// The brokers are asked where the task's input begins, and what its changelogs have.
+    Asking(ActiveTask, Lookup),
     /// Stores read their changelogs.
-    Restoring(ActiveTask, TaskRestore),
-    /// Stores are up to date; only the starting offsets are missing.
-    Restored(ActiveTask),
+    Restoring(ActiveTask, TaskRestore, Committed),
+}
+
+/// What became of a task in a turn.
+enum After {
+    /// It runs.
+    Runs,
+    /// It goes on from this stage.
+    Goes(Stage),
+    /// The same, after a while.
+    Waits(Stage),
+}
+
+impl StartingTask {
+    pub(super) fn new(id: TaskId, grant: Grant) -> Self {
+        Self { id, grant, stage: Stage::New, not_before: Duration::ZERO }
+    }
+
+    /// Gives the start up.
+    pub(super) fn abandon(self, consumer: &mut dyn Consumer) -> Result<(), Error> {
+        match self.stage {
+            Stage::New | Stage::Opened(_) | Stage::Asking(..) => Ok(()),
+            Stage::Restoring(_, restore, _) => restore.abandon(consumer),
+        }
+    }
 }
 
 impl StreamThread {
     /// Brings starting tasks a step further; the answer is how much was done.
-    pub(super) fn start_tasks(&mut self) -> Result<usize, Error> {
+    pub(super) fn start_tasks(&mut self, now: Duration) -> Result<usize, Error> {
         // Tasks read global stores from their first record on.
         if !self.shared.globals.are_complete() {
             return Ok(0);
         }
+        self.pace.begin(now, self.others());
         let mut done = 0;
-        let mut waiting = std::mem::take(&mut self.starting).into_iter();
+        let mut waiting = std::mem::take(&mut self.starting);
+        // Each has the first turn once.
+        if !waiting.is_empty() {
+            waiting.rotate_left(1);
+        }
+        let mut waiting = waiting.into_iter();
         let mut failed = None;
-        for StartingTask { id, stage } in waiting.by_ref() {
-            match self.advance(id, stage, &mut done) {
-                Ok(Some(stage)) => self.starting.push(StartingTask { id, stage }),
-                Ok(None) => {}
+        for task in waiting.by_ref() {
+            let StartingTask { id, grant, stage, not_before } = task;
+            if not_before > now {
+                self.starting.push(StartingTask { id, grant, stage, not_before });
+                continue;
+            }
+            match self.advance(id, grant, stage, &mut done) {
+                Ok(After::Runs) => done += 1,
+                Ok(After::Goes(stage)) => {
+                    self.starting.push(StartingTask { id, grant, stage, not_before });
+                }
+                Ok(After::Waits(stage)) => {
+                    let not_before = now + RETRY_WAIT;
+                    self.starting.push(StartingTask { id, grant, stage, not_before });
+                }
                 Err(error) => {
-                    failed = Some((id, error));
+                    failed = Some((id, grant, error.in_task(id)));
                     break;
                 }
             }
         }
         self.starting.extend(waiting);
-        let Some((id, error)) = failed else { return Ok(done) };
+        let Some((id, grant, error)) = failed else { return Ok(done) };
         // The others have their turn first.
-        self.starting.push(StartingTask { id, stage: Stage::New });
-        Err(error.in_task(id))
+        self.starting.push(StartingTask::new(id, grant));
+        Err(error)
     }
 
-    /// The task's next stage; `None`: it runs.
+    fn others(&self) -> Others {
+        match (self.running.is_empty(), self.was_busy) {
+            (true, _) => Others::Absent,
+            (false, false) => Others::Idle,
+            (false, true) => Others::Busy,
+        }
+    }
+
+    /// The task's next stage. What may help by itself is tried again; state that cannot be brought up to
+    /// date is deleted.
     fn advance(
         &mut self,
         id: TaskId,
+        grant: Grant,
         stage: Stage,
         done: &mut usize,
-    ) -> Result<Option<Stage>, Error> {
-        Ok(match stage {
-            Stage::New => Some(self.open(id)?),
-            Stage::Kept(active) => Some(self.resume(active)?),
-            Stage::Restoring(active, restore) => Some(self.restore(active, restore, done)?),
-            Stage::Restored(active) => {
-                let waits = self.begin(active)?.map(Stage::Restored);
-                *done += usize::from(waits.is_none());
-                waits
+    ) -> Result<After, Error> {
+        match self.step(id, grant, stage, done) {
+            Err(error) if error.kind() == ErrorKind::Retriable => {
+                tracing::warn!(
+                    task = %id,
+                    error = error.report(),
+                    "the task cannot be started yet; trying again"
+                );
+                Ok(After::Waits(Stage::New))
             }
-        })
-    }
-
-    /// Opens a task's stores and begins to restore them. State that cannot be brought up to date is
-    /// deleted.
-    fn open(&mut self, id: TaskId) -> Result<Stage, Error> {
-        self.shared.status.set_task(id, TaskState::Restoring);
-        let opened = self.try_open(id);
-        match opened {
             Err(error) if error.kind() == ErrorKind::TaskCorrupted => {
-                tracing::warn!(error = error.report(), "local state is deleted and restored");
-                self.shared.stores.delete(id)?;
-                self.try_open(id)
+                self.delete_state(id, error)?;
+                Ok(After::Goes(Stage::New))
             }
             result => result,
         }
     }
 
-    fn try_open(&mut self, id: TaskId) -> Result<Stage, Error> {
-        let Some(active) = ActiveTask::open(&self.shared, id, &self.producer)? else {
-            return Ok(Stage::New);
-        };
-        let restore = self.begin_restore(&active)?;
-        Ok(Stage::Restoring(active, restore))
+    fn step(
+        &mut self,
+        id: TaskId,
+        grant: Grant,
+        stage: Stage,
+        done: &mut usize,
+    ) -> Result<After, Error> {
+        match stage {
+            Stage::New => self.open(id, grant),
+            Stage::Opened(active) => self.ask(active),
+            Stage::Asking(active, lookup) => match lookup.take() {
+                None => Ok(After::Goes(Stage::Asking(active, lookup))),
+                Some(Ok(answer)) => self.answered(active, answer),
+                Some(Err(error)) if error.kind() == ErrorKind::Retriable => {
+                    tracing::debug!(error = error.report(), "no answer about a task; asking again");
+                    Ok(After::Waits(Stage::Opened(active)))
+                }
+                Some(Err(error)) => Err(error),
+            },
+            Stage::Restoring(active, restore, committed) => {
+                self.restore(active, restore, committed, done)
+            }
+        }
     }
 
-    fn begin_restore(&mut self, active: &ActiveTask) -> Result<TaskRestore, Error> {
-        let sources = active.task.source_changelogs();
-        let committed = self.committed(sources)?;
+    /// Opens a task's stores.
+    fn open(&mut self, id: TaskId, grant: Grant) -> Result<After, Error> {
+        self.shared.status.set_task(id, TaskState::Restoring);
+        if !self.pace.has_credit() {
+            return Ok(After::Goes(Stage::New));
+        }
+        let opened = ActiveTask::open(&self.shared, id, grant, self.producer.shared())?;
+        self.pace.spend(self.shared.clock.monotonic());
+        Ok(match opened {
+            Some(active) => After::Goes(Stage::Opened(active)),
+            // Another thread has the stores open.
+            None => After::Waits(Stage::New),
+        })
+    }
+
+    /// Has the brokers asked about the task, unless that is being done for many already.
+    fn ask(&self, active: ActiveTask) -> Result<After, Error> {
+        let is_asking = |starting: &&StartingTask| matches!(starting.stage, Stage::Asking(..));
+        if self.starting.iter().filter(is_asking).count() >= MOST_LOOKUPS {
+            return Ok(After::Goes(Stage::Opened(active)));
+        }
+        let question = Question::of(&active.task)?;
+        let lookup = Lookup::start(question, &self.shared.admin, &self.shared.membership)?;
+        Ok(After::Goes(Stage::Asking(active, lookup)))
+    }
+
+    /// Begins to restore the task.
+    fn answered(&mut self, mut active: ActiveTask, answer: Answer) -> Result<After, Error> {
+        let listener = self.shared.restore_listener.clone();
         let now_ms = self.shared.clock.now_ms();
         let consumer = &mut *self.restore_consumer;
-        TaskRestore::begin(&active.task, &*self.shared.admin, consumer, &committed, now_ms)
-    }
-
-    /// The group's offsets of these partitions.
-    fn committed(
-        &self,
-        partitions: Vec<TopicPartition>,
-    ) -> Result<BTreeMap<TopicPartition, i64>, Error> {
-        if partitions.is_empty() {
-            return Ok(BTreeMap::new());
+        let restore = TaskRestore::begin(&active.task, &answer, consumer, now_ms, listener)?;
+        for facts in &answer.logs {
+            active.task.follow(facts.store, facts.topic_id);
         }
-        let committed = self.shared.membership.committed(&partitions, COMMITTED_TIMEOUT)?;
-        let offsets = partitions.into_iter().zip(committed);
-        Ok(offsets.filter_map(|(partition, offset)| Some((partition, offset?.offset))).collect())
+        Ok(After::Goes(Stage::Restoring(active, restore, answer.committed)))
     }
 
-    /// A kept task goes on at once if nobody has written to its changelogs since. Otherwise it is opened
-    /// anew, because its rows in memory are out of date.
-    fn resume(&mut self, active: ActiveTask) -> Result<Stage, Error> {
-        match self.begin_restore(&active) {
-            Ok(restore) if restore.is_done() => Ok(Stage::Restored(active)),
-            Ok(restore) => {
-                restore.abandon(&mut *self.restore_consumer)?;
-                Ok(Stage::New)
-            }
-            Err(error) if error.kind() == ErrorKind::TaskCorrupted => Ok(Stage::New),
-            Err(error) => Err(error),
-        }
-    }
-
+    /// Replays some more of the changelogs; then the task runs.
     fn restore(
         &mut self,
         active: ActiveTask,
         mut restore: TaskRestore,
+        committed: Committed,
         done: &mut usize,
-    ) -> Result<Stage, Error> {
-        let before = restore.restored;
-        let now_ms = self.shared.clock.now_ms();
-        let advanced =
-            restore.advance(&active.task, &mut *self.restore_consumer, now_ms, &mut |progress| {
-                active.restored(progress);
-            });
-        let records = restore.restored - before;
-        self.shared.status.restored(records);
-        if let Err(error) = advanced {
-            let id = active.task.id;
-            restore.abandon(&mut *self.restore_consumer)?;
-            if error.kind() != ErrorKind::TaskCorrupted {
+    ) -> Result<After, Error> {
+        let before = restore.records();
+        let mut means = Means {
+            consumer: &mut *self.restore_consumer,
+            pace: &mut self.pace,
+            limit: &self.shared.restore_limit,
+            clock: &*self.shared.clock,
+        };
+        let advanced = restore.advance(&active.task, &mut means);
+        self.shared.status.restored(restore.records() - before);
+        match advanced {
+            Ok(batches) => *done += batches,
+            Err(error) if error.kind() == ErrorKind::Retriable => {
+                tracing::warn!(error = error.report(), "a changelog cannot be read; trying again");
+                return Ok(After::Waits(Stage::Restoring(active, restore, committed)));
+            }
+            Err(error) => {
+                restore.abandon(&mut *self.restore_consumer)?;
+                self.shared.status.set_restoring(active.task.id, Vec::new());
                 return Err(error);
             }
-            drop(active);
-            tracing::warn!(error = error.report(), "local state is deleted and restored");
-            self.shared.stores.delete(id)?;
-            return Ok(Stage::New);
         }
-        *done += usize::try_from(records).unwrap_or(usize::MAX);
         if !restore.is_done() {
-            return Ok(Stage::Restoring(active, restore));
+            return Ok(After::Goes(Stage::Restoring(active, restore, committed)));
         }
-        tracing::info!(task = %active.task.id, records = restore.restored, "state restored");
-        Ok(Stage::Restored(active))
+        let now = self.shared.clock.monotonic();
+        active.publish_restore(&mut restore, now, &self.shared.metrics);
+        self.shared.status.set_restoring(active.task.id, Vec::new());
+        tracing::info!(task = %active.task.id, records = restore.records(), "state restored");
+        self.begin(active, committed)?;
+        Ok(After::Runs)
     }
 
-    /// Starts to read the task's input where the group has committed, or where the topology says; gives
-    /// the task back if the group cannot say yet.
-    fn begin(&mut self, mut active: ActiveTask) -> Result<Option<ActiveTask>, Error> {
-        let partitions = active.task.partitions();
-        let committed = match self.shared.membership.committed(&partitions, COMMITTED_TIMEOUT) {
-            Ok(committed) => committed,
-            Err(error) if error.kind() == ErrorKind::Retriable => return Ok(Some(active)),
-            Err(error) => return Err(error),
-        };
+    /// Shows how far the restores are.
+    pub(super) fn publish_restores(&mut self, now: Duration) {
+        for starting in &mut self.starting {
+            if let Stage::Restoring(active, restore, _) = &mut starting.stage {
+                let progress = active.publish_restore(restore, now, &self.shared.metrics);
+                self.shared.status.set_restoring(starting.id, progress);
+            }
+        }
+    }
+
+    /// Starts to read the task's input where the group has committed, or where the topology says.
+    fn begin(&mut self, mut active: ActiveTask, committed: Committed) -> Result<(), Error> {
         for (queue, committed) in committed.iter().enumerate() {
             let Some(committed) = committed else { continue };
             active.task.progress.read(&committed.metadata);
@@ -190,19 +272,24 @@ impl StreamThread {
             }
         }
         let resets = active.task.start_offsets(&self.shared.topology, &self.shared.link);
-        let starts: Vec<_> = partitions
+        let starts: Vec<_> = active
+            .task
+            .partitions()
             .into_iter()
             .zip(committed)
             .zip(resets)
             .map(|((partition, committed), reset)| {
-                (partition, committed.map_or(reset, |committed| StartOffset::At(committed.offset)))
+                let start = committed.map(|committed| StartOffset::At(committed.offset));
+                (partition, start.unwrap_or(reset))
             })
             .collect();
         active.task.context.wall_clock = self.shared.clock.now_ms();
+        // Starting a task may send records: processors are initialised by it.
+        self.producer.begin()?;
         active.task.start()?;
         active.slots = self.consumer.assign(&starts)?;
         self.shared.status.set_task(active.task.id, TaskState::Running);
         self.running.push(active);
-        Ok(None)
+        Ok(())
     }
 }

@@ -11,6 +11,7 @@
 //! ```
 //! Closed is the end of the value: a task is dropped.
 
+mod calls;
 pub(crate) mod partition_group;
 mod punctuate;
 
@@ -19,7 +20,8 @@ use std::sync::Arc;
 
 use crate::broker::{CommittedOffset, StartOffset, TopicHandle};
 use crate::error::Error;
-use crate::ids::{TaskId, TopicPartition};
+use crate::ids::{TaskId, TopicId, TopicPartition};
+use crate::processor::calls::Calls;
 use crate::processor::collector::SharedProducer;
 use crate::processor::context::TaskContext;
 use crate::processor::failed_node::take_failed_node;
@@ -45,6 +47,8 @@ pub(crate) struct TaskStore {
     pub(crate) changelog: Option<Changelog>,
     /// The source topic that the store is restored from instead.
     pub(crate) source: Option<StoreSource>,
+    /// The id of whichever of them it is; `None` while it is not known.
+    topic_id: Option<TopicId>,
 }
 
 impl TaskStore {
@@ -82,6 +86,10 @@ pub(crate) struct StreamTask {
     sources: Sources,
     processors: Processors,
     linked: Flushers,
+    /// Operators whose records wait for calls.
+    calls: Vec<std::rc::Rc<std::cell::RefCell<dyn Calls>>>,
+    /// No new records: calls in flight end first, for a commit.
+    draining: bool,
     /// Whether there is anything to commit.
     dirty: bool,
 }
@@ -125,7 +133,7 @@ impl StreamTask {
         open_rows: &mut OpenRows<'_>,
     ) -> Result<Self, Error> {
         let id = context.task;
-        let LinkedTask { sources, processors, flushers, stores, progress, clock } =
+        let LinkedTask { sources, processors, flushers, calls, stores, progress, clock } =
             link(topology, id, settings, open_rows)?;
         let mut context = context;
         context.record_clock = clock;
@@ -152,7 +160,8 @@ impl StreamTask {
                     partition: partition(&source.topic),
                     read: Arc::clone(&source.read),
                 });
-                TaskStore { name: store.name.clone(), built: linked.built, changelog, source }
+                let (name, topic_id) = (store.name.clone(), None);
+                TaskStore { name, built: linked.built, changelog, source, topic_id }
             })
             .collect();
         Ok(Self {
@@ -166,6 +175,8 @@ impl StreamTask {
             progress,
             processors,
             linked: flushers,
+            calls,
+            draining: false,
             dirty: false,
         })
     }
@@ -184,21 +195,33 @@ impl StreamTask {
     }
 
     /// Processes up to `max_records`; the answer is how many there were. A panic in user code becomes an
-    /// error that names the record.
+    /// error that names the record. It takes none while calls end for a commit, and as many as an operator with
+    /// calls has room for.
     pub(crate) fn process(&mut self, max_records: usize) -> Result<usize, Error> {
+        if self.draining {
+            return Ok(0);
+        }
         let result = guarded(|| self.process_slice(max_records));
-        result.map_err(|error| {
-            let TaskContext { topic, partition, offset, .. } = &self.context;
-            if topic.is_empty() {
-                return error.in_task(self.id);
-            }
-            let place = TopicPartition::new(Arc::clone(topic), *partition);
-            error.at_record(place, *offset).in_task(self.id)
-        })
+        result.map_err(|error| self.at_record(error))
+    }
+
+    /// The error, saying at which record of this task.
+    #[cold]
+    fn at_record(&self, error: Error) -> Error {
+        let TaskContext { topic, partition, offset, .. } = &self.context;
+        if topic.is_empty() {
+            return error.in_task(self.id);
+        }
+        let place = TopicPartition::new(Arc::clone(topic), *partition);
+        error.at_record(place, *offset).in_task(self.id)
     }
 
     fn process_slice(&mut self, max_records: usize) -> Result<usize, Error> {
+        let may_be_full = !self.calls.is_empty();
         for processed in 0..max_records {
+            if may_be_full && self.is_full() {
+                return Ok(processed);
+            }
             match self.group.next(&mut self.context)? {
                 Next::Nothing => return Ok(processed),
                 Next::Dropped => self.dirty = true,
@@ -241,6 +264,7 @@ impl StreamTask {
 
     /// Sends the rows written since the last commit to the changelogs.
     pub(crate) fn send_changelogs(&mut self) -> Result<(), Error> {
+        self.check_drained()?;
         for store in &mut self.stores {
             let mut managed = store.built.managed.borrow_mut();
             let Some(changelog) = &mut store.changelog else {
@@ -272,8 +296,12 @@ impl StreamTask {
                 producer.borrow().last_acked(changelog.handle?, partition)
             });
             let next_offset = acked.map(|acked| acked + 1).or_else(|| self.consumed(store));
-            let position =
-                next_offset.map(|next_offset| StorePosition { next_offset, written_at_ms: now_ms });
+            let topic_id = store.topic_id;
+            let position = next_offset.map(|next_offset| StorePosition {
+                next_offset,
+                written_at_ms: now_ms,
+                topic_id,
+            });
             store.built.managed.borrow_mut().finish_commit(position, now_ms)?;
         }
         Ok(())
@@ -286,10 +314,11 @@ impl StreamTask {
         queues.find(|queue| queue.partition == source.partition)?.consumed
     }
 
-    /// The source partitions that stores are restored from.
-    pub(crate) fn source_changelogs(&self) -> Vec<TopicPartition> {
-        let sources = self.stores.iter().filter_map(|store| store.source.as_ref());
-        sources.map(|source| source.partition.clone()).collect()
+    /// Notes which topic a store follows: it goes with the positions of its rows.
+    pub(crate) fn follow(&mut self, store: usize, topic_id: Option<TopicId>) {
+        if let Some(store) = self.stores.get_mut(store) {
+            store.topic_id = topic_id;
+        }
     }
 
     /// The offsets to commit: behind the last processed record of each partition.
@@ -313,6 +342,7 @@ impl StreamTask {
     /// Notes that everything processed so far is committed.
     pub(crate) fn committed(&mut self) {
         self.dirty = false;
+        self.draining = false;
         self.context.commit_requested = false;
     }
 

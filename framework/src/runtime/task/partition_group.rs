@@ -184,21 +184,6 @@ impl PartitionGroup {
             }
         }
     }
-
-    /// Drops what is buffered, and forgets what was consumed: when the task goes on, another member may
-    /// have committed more.
-    pub(crate) fn clear(&mut self) {
-        self.empty = self.queues.len();
-        for queue in &mut self.queues {
-            queue.batches.clear();
-            queue.next = 0;
-            queue.buffered = 0;
-            queue.head = None;
-            queue.partition_time = -1;
-            queue.consumed = None;
-            queue.idle = IdleClock::default();
-        }
-    }
 }
 
 impl RecordQueue {

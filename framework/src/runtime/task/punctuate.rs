@@ -17,9 +17,10 @@ impl StreamTask {
         started.map_err(|error| error.in_task(self.id))
     }
 
-    /// Closes the user's processors, and drops their schedules. A panic in one keeps none of the others
+    /// Closes the user's processors, drops their schedules, and cancels calls. A panic in one keeps none of the others
     /// from closing.
     pub(crate) fn stop(&mut self) {
+        self.cancel_calls();
         self.context.punctuations.clear();
         for processor in self.processors.values() {
             let closed = guarded(|| {
@@ -36,7 +37,8 @@ impl StreamTask {
     pub(crate) fn punctuate_wall_clock(&mut self) -> Result<bool, Error> {
         let kind = PunctuationType::WallClockTime;
         let now = self.context.wall_clock;
-        if !self.context.punctuations.may_be_due(kind, now) {
+        // While a commit waits for calls, none are to be added.
+        if self.draining || !self.context.punctuations.may_be_due(kind, now) {
             return Ok(false);
         }
         let called = guarded(|| punctuate(&self.processors, &mut self.context, kind, now));

@@ -163,7 +163,7 @@ fn a_grace_buffer_logs_every_row_and_deletion_in_order_without_headers() {
     assert_eq!(log[2].value, None);
     // What comes back goes on counting where the other one stopped.
     let mut restored = TimeOrderedBuffer::new(BufferKind::Grace, true);
-    let position = StorePosition { next_offset: 3, written_at_ms: 0 };
+    let position = StorePosition { next_offset: 3, written_at_ms: 0, topic_id: None };
     restored.restore(&Batch(log), position).unwrap();
     assert_eq!(restored.next_sequence(), 3);
     assert_eq!(rows(&mut restored), rows(&mut buffer));
@@ -174,7 +174,7 @@ fn changelog_records_of_an_unknown_layout_are_refused() {
     let mut buffer = TimeOrderedBuffer::new(BufferKind::Suppression, true);
     buffer.put(0, b"k", None, Some(b"v"), origin(0, 0));
     let good = commit(&mut buffer).remove(0);
-    let position = StorePosition { next_offset: 1, written_at_ms: 0 };
+    let position = StorePosition { next_offset: 1, written_at_ms: 0, topic_id: None };
     let refused = |logged: Logged| {
         let mut buffer = TimeOrderedBuffer::new(BufferKind::Suppression, true);
         buffer.restore(&Batch(vec![logged]), position).is_err()
@@ -254,7 +254,7 @@ proptest! {
         }
         log.extend(commit(&mut buffer));
         let mut restored = TimeOrderedBuffer::new(BufferKind::Suppression, true);
-        let position = StorePosition { next_offset: 9, written_at_ms: 0 };
+        let position = StorePosition { next_offset: 9, written_at_ms: 0, topic_id: None };
         if !log.is_empty() {
             restored.restore(&Batch(log), position).unwrap();
             prop_assert_eq!(restored.position().unwrap(), Some(position));

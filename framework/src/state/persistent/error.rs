@@ -8,6 +8,8 @@ use crate::state::StateError;
 
 /// RocksDB says which file of a database is missing only in words.
 const MISSING_FILE: &str = "No such file or directory";
+/// The words for bytes that are not there, or that the device cannot read any more.
+const LOST_BYTES: [&str; 2] = [MISSING_FILE, "Input/output error"];
 /// The words for a database that is open already, elsewhere or here.
 const LOCK_HELD: [&str; 2] = ["While lock file", "lock hold by current process"];
 
@@ -33,10 +35,12 @@ pub(super) fn opening(path: &Path, error: rocksdb::Error) -> StateError {
     }
 }
 
-/// Doing `action` on an open `store` failed.
+/// Doing `action` on an open `store` failed. What the files lack, or the device does not give back, the
+/// changelog has; a device that is full, or rights that are missing, would meet new files as well.
 pub(super) fn using(store: &str, path: &Path, action: &str, error: rocksdb::Error) -> StateError {
     let store = format!("{store} in {}", path.display());
-    if is_damage(&error) {
+    let message: &str = error.as_ref();
+    if is_damage(&error) || LOST_BYTES.iter().any(|words| message.contains(words)) {
         return StateError::Corrupted { store, reason: error.into_string() };
     }
     StateError::Io { action: format!("{action} store {store}"), source: error.into() }

@@ -21,7 +21,7 @@ pub(super) fn open_rows(folder: &Path) -> PersistentRows {
 pub(super) fn put(rows: &mut PersistentRows, key: &[u8], value: &[u8], next_offset: i64) {
     let mut batch = rows.batch();
     batch.put(key, value);
-    batch.commit(Some(StorePosition { next_offset, written_at_ms: 5 })).unwrap();
+    batch.commit(Some(StorePosition { next_offset, written_at_ms: 5, topic_id: None })).unwrap();
 }
 
 pub(super) fn all(rows: &PersistentRows) -> BTreeMap<Vec<u8>, Vec<u8>> {

@@ -73,7 +73,8 @@ fn write_for_ever(folder: &Path) -> ! {
                 &mut |from, to| batch.borrow_mut().delete_range(from, to),
             );
             let offset = i64::try_from(number).unwrap();
-            let position = StorePosition { next_offset: offset + 1, written_at_ms: 0 };
+            let position =
+                StorePosition { next_offset: offset + 1, written_at_ms: 0, topic_id: None };
             batch.into_inner().commit(Some(position)).unwrap();
             // A flush in the background each 48 batches; others come by themselves, as buffers fill.
             rows.maintain(offset * 2_500).unwrap();

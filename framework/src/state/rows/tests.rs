@@ -175,7 +175,7 @@ impl RecordBatch for Batch {
     }
 }
 
-const POSITION: StorePosition = StorePosition { next_offset: 0, written_at_ms: 0 };
+const POSITION: StorePosition = StorePosition { next_offset: 0, written_at_ms: 0, topic_id: None };
 
 proptest! {
     #[test]

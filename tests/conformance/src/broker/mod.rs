@@ -5,6 +5,7 @@
 
 mod group;
 mod log;
+mod members;
 mod topics;
 mod transaction_offsets;
 mod transactions;
@@ -49,8 +50,15 @@ pub type Case = (&'static str, fn(&BrokerUnderTest<'_>));
 
 /// All cases.
 pub fn cases() -> Vec<Case> {
-    [log::CASES, topics::CASES, group::CASES, transactions::CASES, transaction_offsets::CASES]
-        .concat()
+    [
+        log::CASES,
+        topics::CASES,
+        group::CASES,
+        members::CASES,
+        transactions::CASES,
+        transaction_offsets::CASES,
+    ]
+    .concat()
 }
 
 /// Runs all cases at once, each in a thread of its name; `run` gives each case its broker.

@@ -1,9 +1,9 @@
 //! Topics, their configs and their offsets.
 
-use kstream::TopicPartition;
-use kstream::broker::{BrokerErrorKind, NewTopic};
+use kstream::broker::{Admin, BrokerErrorKind, NewTopic, StartOffset};
+use kstream::{TopicId, TopicPartition};
 
-use super::{BrokerUnderTest, Case, create_topic, send};
+use super::{BrokerUnderTest, Case, assign, create_topic, send, values};
 
 pub(super) const CASES: &[Case] = &[
     ("topics-counts", partition_counts_are_told_in_the_order_asked),
@@ -12,7 +12,9 @@ pub(super) const CASES: &[Case] = &[
     ("topics-configs", configs_are_read_back_with_the_defaults),
     ("topics-refused", unknown_configs_and_bad_values_are_refused),
     ("topics-delete", a_deleted_topic_is_gone),
+    ("topics-ids", a_topic_created_anew_has_another_id),
     ("topics-offsets", beginning_and_end_offsets_are_told_in_the_order_asked),
+    ("topics-delete-records", deleted_records_are_gone_and_offsets_go_on),
 ];
 
 fn partition_counts_are_told_in_the_order_asked(test: &BrokerUnderTest<'_>) {
@@ -95,6 +97,26 @@ fn a_deleted_topic_is_gone(test: &BrokerUnderTest<'_>) {
     });
 }
 
+fn a_topic_created_anew_has_another_id(test: &BrokerUnderTest<'_>) {
+    test.create_topic("topics-ids", 1);
+    test.create_topic("topics-ids-other", 1);
+    let admin = test.admin();
+    let asked = ["topics-ids-other", "topics-ids-none", "topics-ids", "topics-ids"];
+    let ids = admin.topic_ids(&asked).unwrap();
+    assert_eq!(ids.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, true]);
+    let known: Vec<&String> = ids.iter().flatten().collect();
+    let (other, first, again) = (known[0], known[1], known[2]);
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+    assert_eq!(TopicId::parse(first).unwrap().to_string(), *first);
+    assert_eq!(admin.topic_ids(&asked).unwrap(), ids, "an id stays");
+    admin.delete_topics(&["topics-ids"]).unwrap().pop().unwrap().unwrap();
+    test.wait_until("the name to be free", || create_topic(&*admin, "topics-ids", 1, &[]).is_ok());
+    let anew = admin.topic_ids(&["topics-ids"]).unwrap().pop().unwrap().unwrap();
+    assert_ne!(anew, *first);
+    assert!(admin.topic_ids(&[]).unwrap().is_empty());
+}
+
 fn beginning_and_end_offsets_are_told_in_the_order_asked(test: &BrokerUnderTest<'_>) {
     test.create_topic("topics-offsets", 3);
     let mut producer = test.producer(false);
@@ -108,4 +130,37 @@ fn beginning_and_end_offsets_are_told_in_the_order_asked(test: &BrokerUnderTest<
     assert_eq!(admin.end_offsets(&partitions).unwrap(), [2, 1, 0]);
     assert_eq!(admin.beginning_offsets(&partitions).unwrap(), [0, 0, 0]);
     assert!(admin.end_offsets(&[]).unwrap().is_empty());
+}
+
+fn deleted_records_are_gone_and_offsets_go_on(test: &BrokerUnderTest<'_>) {
+    let topic = "topics-delete-records";
+    test.create_topic(topic, 2);
+    test.send_values(topic, &["a", "b", "c"]);
+    let admin = test.admin();
+    let partition = |number| TopicPartition::new(topic, number);
+    let before = [
+        (partition(1), 1),                                 // beyond the end of an empty log
+        (partition(0), 2),                                 // all but the last record
+        (partition(7), 0),                                 // no such partition
+        (TopicPartition::new("topics-delete-none", 0), 0), // no such topic
+    ];
+    let results = admin.delete_records(&before).unwrap();
+    let kinds: Vec<_> = results.into_iter().map(|result| result.err().map(|e| e.kind())).collect();
+    let unknown = Some(BrokerErrorKind::UnknownTopicOrPartition);
+    assert_eq!(kinds, [Some(BrokerErrorKind::OffsetOutOfRange), None, unknown, unknown]);
+    let ends = |admin: &dyn Admin| {
+        let of = [partition(0)];
+        (admin.beginning_offsets(&of).unwrap()[0], admin.end_offsets(&of).unwrap()[0])
+    };
+    assert_eq!(ends(&*admin), (2, 3));
+    let mut consumer = test.consumer();
+    let slot = assign(&mut *consumer, topic, 0, StartOffset::Earliest);
+    assert_eq!(values(&test.fetch(&mut *consumer, slot, 1)), ["c"]);
+    // What is gone already can be deleted again.
+    assert!(admin.delete_records(&[(partition(0), 1)]).unwrap()[0].is_ok());
+    assert!(admin.delete_records(&[(partition(0), 3)]).unwrap()[0].is_ok());
+    assert_eq!(ends(&*admin), (3, 3));
+    test.send_values(topic, &["d"]);
+    assert_eq!(ends(&*admin), (3, 4));
+    assert!(admin.delete_records(&[]).unwrap().is_empty());
 }

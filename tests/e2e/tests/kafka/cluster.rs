@@ -12,7 +12,7 @@ use kstream::broker::{
 };
 use kstream::time::{Clock, SystemClock};
 use kstream::{Headers, TopicPartition};
-use kstream_test_support::{KafkaServer, Process, poll_until, wait_until};
+use kstream_test_support::{KafkaCluster, KafkaServer, Process, poll_until, wait_until};
 
 /// How many numbered records a test sends in all.
 pub(crate) const RECORDS: usize = 200_000;
@@ -46,9 +46,25 @@ pub(crate) fn truth(records: std::ops::Range<usize>) -> Counts {
     counts
 }
 
-/// A broker with the topics of the program.
+/// One broker, or three.
+#[expect(clippy::large_enum_variant, reason = "there is one per test")]
+enum Servers {
+    One(KafkaServer),
+    Three(KafkaCluster),
+}
+
+impl Servers {
+    fn bootstrap(&self) -> &str {
+        match self {
+            Self::One(server) => server.bootstrap(),
+            Self::Three(cluster) => cluster.bootstrap(),
+        }
+    }
+}
+
+/// Brokers with the topics of the program.
 pub(crate) struct Cluster {
-    server: KafkaServer,
+    servers: Servers,
     broker: KafkaBroker,
     application_id: String,
     folder: tempfile::TempDir,
@@ -61,12 +77,20 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start(application_id: &str) -> Self {
-        let server = KafkaServer::start().unwrap();
-        let broker = KafkaBroker::new(server.bootstrap(), KafkaSettings::default()).unwrap();
+        Self::on(Servers::One(KafkaServer::start().unwrap()), application_id)
+    }
+
+    /// With three brokers, of which one may be missing.
+    pub(crate) fn start_of_three(application_id: &str) -> Self {
+        Self::on(Servers::Three(KafkaCluster::start(3).unwrap()), application_id)
+    }
+
+    fn on(servers: Servers, application_id: &str) -> Self {
+        let broker = KafkaBroker::new(servers.bootstrap(), KafkaSettings::default()).unwrap();
         let new = |name: &str| NewTopic {
             name: name.to_owned(),
             partitions: PARTITIONS,
-            replication_factor: 1,
+            replication_factor: -1,
             configs: BTreeMap::new(),
         };
         let topics = [INPUT, COUNTS, WINDOWS].map(new);
@@ -76,11 +100,22 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let application_id = application_id.to_owned();
         let start_ms = SystemClock::new().now_ms();
-        Self { server, broker, application_id, folder, start_ms, started: 0 }
+        Self { servers, broker, application_id, folder, start_ms, started: 0 }
     }
 
     pub(crate) fn restart_broker(&mut self) {
-        self.server.restart().unwrap();
+        match &mut self.servers {
+            Servers::One(server) => server.restart().unwrap(),
+            Servers::Three(_) => panic!("say which"),
+        }
+    }
+
+    /// The three brokers.
+    pub(crate) fn brokers(&mut self) -> &mut KafkaCluster {
+        match &mut self.servers {
+            Servers::One(_) => panic!("there is one"),
+            Servers::Three(brokers) => brokers,
+        }
     }
 
     /// Starts the program on the state folder of this name.
@@ -89,7 +124,7 @@ impl Cluster {
         let state_dir = self.folder.path().join(name);
         let log = self.folder.path().join(format!("{name}-{}.log", self.started));
         let mut command = Command::new(env!("CARGO_BIN_EXE_kstream-e2e-counter"));
-        command.args([self.server.bootstrap(), &self.application_id]).arg(state_dir);
+        command.args([self.servers.bootstrap(), &self.application_id]).arg(state_dir);
         Counter { process: Process::spawn(name, command, &log).unwrap(), log }
     }
 

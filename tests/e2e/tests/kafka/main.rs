@@ -1,8 +1,11 @@
 //! Processes that count, on a real Kafka: killed, stopped, and left alone by their broker.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 #![expect(clippy::indexing_slicing, reason = "the same")]
+#![expect(clippy::panic, reason = "the same")]
 
 mod cluster;
+mod outages;
+mod recreated;
 
 use cluster::{Cluster, RECORDS, truth};
 

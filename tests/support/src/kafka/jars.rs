@@ -33,32 +33,49 @@ pub(super) fn cache_dir() -> PathBuf {
 
 /// The folder with the jars and the logging configuration; fetches them if they are not there.
 pub(super) fn kafka_jars() -> Result<PathBuf, SupportError> {
+    let kafka = |artifact: &'static str| ("org.apache.kafka", artifact, KAFKA_VERSION);
+    jars("kafka", &[kafka("kafka_2.13"), kafka("kafka-tools")])
+}
+
+/// The folder with the jars of Kafka Streams, of the same version, for comparisons; fetches them if they are
+/// not there.
+///
+/// # Errors
+/// When Maven is missing or the artifacts cannot be fetched.
+pub fn kafka_streams_jars() -> Result<PathBuf, SupportError> {
+    jars("kafka-streams", &[("org.apache.kafka", "kafka-streams", KAFKA_VERSION)])
+}
+
+/// Group, artifact and version.
+type Dependency = (&'static str, &'static str, &'static str);
+
+fn jars(name: &str, dependencies: &[Dependency]) -> Result<PathBuf, SupportError> {
     let cache = cache_dir();
-    let jars = cache.join(format!("kafka-{KAFKA_VERSION}"));
+    let jars = cache.join(format!("{name}-{KAFKA_VERSION}"));
     if jars.exists() {
         return Ok(jars);
     }
     std::fs::create_dir_all(&cache)
         .map_err(SupportError::io(format!("create {}", cache.display())))?;
     // Test processes run side by side; the first one fetches and the others wait here.
-    let lock = File::create(cache.join(format!("kafka-{KAFKA_VERSION}.lock")))
+    let lock = File::create(cache.join(format!("{name}-{KAFKA_VERSION}.lock")))
         .map_err(SupportError::io(format!("write to {}", cache.display())))?;
     lock.lock().map_err(SupportError::io(format!("lock {}", cache.display())))?;
     if !jars.exists() {
-        fetch(&cache.join(format!("kafka-{KAFKA_VERSION}.part")), &jars)?;
+        fetch(dependencies, &cache.join(format!("{name}-{KAFKA_VERSION}.part")), &jars)?;
     }
     Ok(jars)
 }
 
 /// Fetches into `part` and renames it, so that `jars` exists only when it is complete.
-fn fetch(part: &Path, jars: &Path) -> Result<(), SupportError> {
+fn fetch(dependencies: &[Dependency], part: &Path, jars: &Path) -> Result<(), SupportError> {
     let write = |name: &str, text: &str| {
         let path = part.join(name);
         std::fs::write(&path, text).map_err(SupportError::io(format!("write {}", path.display())))
     };
     std::fs::create_dir_all(part)
         .map_err(SupportError::io(format!("create {}", part.display())))?;
-    write("pom.xml", &pom())?;
+    write("pom.xml", &pom(dependencies))?;
     write("log4j2.properties", LOGGING)?;
     run(Command::new("mvn")
         .args(["--batch-mode", "--quiet", "dependency:copy-dependencies", "--file"])
@@ -67,23 +84,21 @@ fn fetch(part: &Path, jars: &Path) -> Result<(), SupportError> {
     std::fs::rename(part, jars).map_err(SupportError::io(format!("create {}", jars.display())))
 }
 
-fn pom() -> String {
-    let dependency = |group: &str, artifact: &str, version: &str| {
+fn pom(dependencies: &[Dependency]) -> String {
+    let logging = [
+        ("org.apache.logging.log4j", "log4j-core", LOG4J_VERSION),
+        ("org.apache.logging.log4j", "log4j-slf4j-impl", LOG4J_VERSION),
+    ];
+    let dependency = |(group, artifact, version): &Dependency| {
         format!(
             "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>\
              <version>{version}</version></dependency>\n"
         )
     };
-    let dependencies = [
-        dependency("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
-        dependency("org.apache.kafka", "kafka-tools", KAFKA_VERSION),
-        dependency("org.apache.logging.log4j", "log4j-core", LOG4J_VERSION),
-        dependency("org.apache.logging.log4j", "log4j-slf4j-impl", LOG4J_VERSION),
-    ];
+    let dependencies: String = dependencies.iter().chain(&logging).map(dependency).collect();
     format!(
         "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\n\
          <groupId>local</groupId><artifactId>kafka</artifactId><version>1</version>\
-         <packaging>pom</packaging>\n<dependencies>\n{}</dependencies></project>\n",
-        dependencies.concat()
+         <packaging>pom</packaging>\n<dependencies>\n{dependencies}</dependencies></project>\n",
     )
 }

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal};
 
 use super::jars::{cache_dir, kafka_jars};
-use super::node::Node;
+use super::node::{Node, NodeSettings};
 use super::{DEADLINE, KafkaOptions};
 use crate::process::log_file;
 use crate::{SupportError, wait_until};
@@ -33,10 +33,11 @@ impl LocalKafka {
     /// # Errors
     /// When Java or Maven is missing, the artifacts cannot be fetched, or the broker does not come up.
     pub fn start(&self) -> Result<String, SupportError> {
-        std::fs::create_dir_all(&self.dir)
-            .map_err(SupportError::io(format!("create {}", self.dir.display())))?;
-        let options = KafkaOptions { jvm: vec!["-Xmx1g".to_owned()], properties: Vec::new() };
-        let node = Node::create(&self.dir, self.port, self.port + CONTROLLER_OFFSET, &options)?;
+        let jvm = vec!["-Xmx1g".to_owned()];
+        let options = &KafkaOptions { jvm, ..KafkaOptions::default() };
+        let (dir, port, controller_ports) =
+            (&*self.dir, self.port, &[self.port + CONTROLLER_OFFSET]);
+        let node = Node::create(&NodeSettings { dir, id: 1, port, controller_ports, options })?;
         if self.running().is_none() {
             let output = log_file(node.log())?;
             let errors = output.try_clone().map_err(SupportError::io("duplicate a file handle"))?;

@@ -1,24 +1,31 @@
-//! A real single-node Apache Kafka in `KRaft` mode, started from Maven Central's artifacts.
+//! A real Apache Kafka in `KRaft` mode, started from Maven Central's artifacts.
 //!
-//! [`KafkaServer`] is for tests: own folder, own ports, gone with its value. [`LocalKafka`] is the same
-//! node in a folder of the user's cache, which stays until it is stopped; the program `kafka-local`
-//! drives it.
+//! [`KafkaServer`] and [`KafkaCluster`] are for tests, one broker and several: own folder, own ports, gone
+//! with the value. [`LocalKafka`] is a single node in a folder of the user's cache, which stays until it is
+//! stopped; the program `kafka-local` drives it.
 
+mod acls;
+mod cluster;
 mod jars;
 mod local;
 mod node;
 mod probe;
+mod server;
+mod wire;
 
-use std::path::Path;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-pub use jars::KAFKA_VERSION;
+pub use acls::{Acl, AclOperation, AclResource};
+pub use cluster::KafkaCluster;
+pub use jars::{KAFKA_VERSION, kafka_streams_jars};
 pub use local::LocalKafka;
+pub use server::KafkaNode;
 
-use self::node::Node;
-use crate::{Process, SupportError, free_port};
+use self::node::{Node, NodeSettings};
+use crate::{SupportError, free_port};
 
 /// How long a start and a graceful stop may take; generous, since tests share few cores.
 const DEADLINE: Duration = Duration::from_mins(2);
@@ -30,22 +37,71 @@ pub struct KafkaOptions {
     pub jvm: Vec<String>,
     /// Further lines for `server.properties`; they win over ours.
     pub properties: Vec<(String, String)>,
+    /// Further listeners for clients, beside the plain one.
+    pub listeners: Vec<KafkaListener>,
+    /// Users of SASL/SCRAM, known from the start: mechanism, name, password.
+    pub scram_users: Vec<[String; 3]>,
+}
+
+/// A port on which clients have to encrypt, to log in, or both.
+#[derive(Debug, Clone)]
+pub struct KafkaListener {
+    /// Its name, in capital letters.
+    pub name: String,
+    /// `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`.
+    pub protocol: String,
+    /// Its properties, without `listener.name.….` in front.
+    pub properties: Vec<(String, String)>,
+}
+
+impl KafkaListener {
+    /// A listener with these properties.
+    pub fn new(name: &str, protocol: &str, properties: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self {
+            name: name.to_owned(),
+            protocol: protocol.to_owned(),
+            properties: properties.iter().map(owned).collect(),
+        }
+    }
 }
 
 impl Default for KafkaOptions {
     /// A small heap, and little compilation: tests start many brokers and give each little to do.
     fn default() -> Self {
         let jvm = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
-        Self { jvm: jvm.map(str::to_owned).to_vec(), properties: Vec::new() }
+        Self {
+            jvm: jvm.map(str::to_owned).to_vec(),
+            properties: Vec::new(),
+            listeners: Vec::new(),
+            scram_users: Vec::new(),
+        }
     }
 }
 
-/// A Kafka broker of one test. It never creates topics by itself.
+impl KafkaOptions {
+    /// For a broker that shares the machine with others: a smaller heap and fewer idle threads. A dead broker
+    /// is noticed after six seconds, not after nine.
+    pub fn of_cluster() -> Self {
+        let jvm = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+        let properties = [
+            ("broker.heartbeat.interval.ms", "1000"),
+            ("broker.session.timeout.ms", "6000"),
+            ("num.network.threads", "2"),
+            ("num.io.threads", "4"),
+            ("background.threads", "2"),
+        ];
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let jvm = jvm.map(str::to_owned).to_vec();
+        Self { jvm, properties: properties.map(owned).to_vec(), ..Self::default() }
+    }
+}
+
+/// A Kafka broker of one test, alone in its cluster: everything that can be done with it is of
+/// [`KafkaNode`]. It never creates topics by itself.
 #[derive(Debug)]
 pub struct KafkaServer {
-    process: Option<Process>,
-    node: Node,
-    bootstrap: String,
+    node: KafkaNode,
     _dir: TempDir,
 }
 
@@ -65,59 +121,24 @@ impl KafkaServer {
     pub fn start_with(options: &KafkaOptions) -> Result<Self, SupportError> {
         let dir = TempDir::with_prefix("kstream-kafka-")
             .map_err(SupportError::io("create a temporary folder"))?;
-        let node = Node::create(dir.path(), free_port()?, free_port()?, options)?;
-        let bootstrap = node.bootstrap();
-        let mut server = Self { process: None, node, bootstrap, _dir: dir };
-        server.launch()?;
-        Ok(server)
+        let (port, controller_ports) = (free_port()?, &[free_port()?]);
+        let settings = NodeSettings { dir: dir.path(), id: 1, port, controller_ports, options };
+        let mut node = KafkaNode::new(Node::create(&settings)?);
+        node.restart()?;
+        Ok(Self { node, _dir: dir })
     }
+}
 
-    /// Its address for clients: `127.0.0.1:PORT`.
-    pub fn bootstrap(&self) -> &str {
-        &self.bootstrap
+impl Deref for KafkaServer {
+    type Target = KafkaNode;
+
+    fn deref(&self) -> &KafkaNode {
+        &self.node
     }
+}
 
-    /// What it printed.
-    pub fn log(&self) -> &Path {
-        self.node.log()
-    }
-
-    /// The process id, if it runs.
-    pub fn id(&self) -> Option<u32> {
-        self.process.as_ref().map(Process::id)
-    }
-
-    /// Stops it gracefully; its data stays for [`KafkaServer::restart`].
-    ///
-    /// # Errors
-    /// [`SupportError::TimedOut`] when it does not end.
-    pub fn stop(&mut self) -> Result<(), SupportError> {
-        if let Some(mut process) = self.process.take() {
-            process.terminate(DEADLINE)?;
-        }
-        Ok(())
-    }
-
-    /// Kills it as a crash would; its data stays for [`KafkaServer::restart`].
-    ///
-    /// # Errors
-    /// When the operating system refuses.
-    pub fn kill(&mut self) -> Result<(), SupportError> {
-        self.process.take().map_or(Ok(()), |mut process| process.kill())
-    }
-
-    /// Starts it again on the same data and address, after a graceful stop if it still runs.
-    ///
-    /// # Errors
-    /// As [`KafkaServer::start`].
-    pub fn restart(&mut self) -> Result<(), SupportError> {
-        self.stop()?;
-        self.launch()
-    }
-
-    fn launch(&mut self) -> Result<(), SupportError> {
-        let process =
-            self.process.insert(Process::spawn("kafka", self.node.command(), self.node.log())?);
-        self.node.wait_until_ready(|| process.check_running())
+impl DerefMut for KafkaServer {
+    fn deref_mut(&mut self) -> &mut KafkaNode {
+        &mut self.node
     }
 }

@@ -12,7 +12,7 @@ use rdkafka::types::{RDKafka, RDKafkaConf, RDKafkaMessage, RDKafkaType};
 
 use crate::broker::kafka::batch::{bytes, headers_of};
 use crate::broker::kafka::client::{Context, Role, text};
-use crate::broker::kafka::errors::{broker_error_with, failed};
+use crate::broker::kafka::errors::{failed, topic_error};
 use crate::broker::{BrokerError, BrokerErrorKind, UndeliveredRecord};
 use crate::ids::TopicPartition;
 
@@ -36,7 +36,7 @@ pub(in crate::broker::kafka) struct Deliveries {
 #[derive(Debug)]
 pub(super) struct Failure {
     code: RDKafkaErrorCode,
-    place: String,
+    place: TopicPartition,
     reason: String,
 }
 
@@ -137,7 +137,7 @@ unsafe extern "C" fn on_delivery(
         let told = sys::rd_kafka_message_produce_errstr(message);
         let told = if told.is_null() { sys::rd_kafka_err2str(message.err) } else { told };
         let reason = text(told);
-        let failure = Failure { code, place: partition.to_string(), reason };
+        let failure = Failure { code, place: partition.clone(), reason };
         // A record that was dropped with its transaction is no failure of its own.
         if role.reported.load(Ordering::Relaxed) && !failure.is_purge() {
             let record = undelivered(message, partition, failure.cause());
@@ -180,20 +180,21 @@ impl Failure {
 
     fn cause(&self) -> BrokerError {
         let what = format!("a record to {} could not be delivered", self.place);
-        broker_error_with(self.code, &what, &self.reason)
+        topic_error(self.code, &what, &self.reason, ("WRITE", &self.place.topic))
     }
 
     fn error(&self, transactional: bool) -> BrokerError {
         let cause = self.cause();
-        // Doing the work again does not help against these.
-        let is_final = [BrokerErrorKind::Authorization, BrokerErrorKind::Fenced];
-        let kind = if transactional && !is_final.contains(&cause.kind()) {
+        let kind = cause.kind();
+        // Doing the work again does not help.
+        let is_final = matches!(kind, BrokerErrorKind::Authorization | BrokerErrorKind::Fenced);
+        let kind = if transactional && !is_final {
             BrokerErrorKind::TransactionAborted
-        } else if cause.is_retriable() {
+        } else if kind == BrokerErrorKind::Retriable {
             // librdkafka has done the retrying; this producer is at its end.
             BrokerErrorKind::Fatal
         } else {
-            cause.kind()
+            kind
         };
         BrokerError::new(kind, cause.to_string()).with_source(self.code)
     }

@@ -221,9 +221,9 @@ impl KafkaProducer {
 /// The error of a client that cannot go on.
 fn fatal(code: Code, what: impl Display, reason: &str) -> BrokerError {
     let known = broker_error_with(code, what, reason);
-    let told = [BrokerErrorKind::Authorization, BrokerErrorKind::Fenced];
-    let kind = if told.contains(&known.kind()) {
-        known.kind()
+    let known_kind = known.kind();
+    let kind = if matches!(known_kind, BrokerErrorKind::Authorization | BrokerErrorKind::Fenced) {
+        known_kind
     } else if code == Code::InvalidTransactionTimeout {
         BrokerErrorKind::Invalid
     } else {

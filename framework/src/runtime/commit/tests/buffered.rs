@@ -1,12 +1,12 @@
 //! Rows that wait in a buffer, and a crash while they go.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::world::{LazyProducer, Unsent, deliver};
+use super::world::{LazyProducer, Limit, Unsent, deliver};
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{Broker, ConsumerRole, OutgoingRecord, ProducerSettings, StartOffset};
 use crate::config::StreamsConfig;
@@ -17,8 +17,8 @@ use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::record::Headers;
-use crate::runtime::commit::{Commit, CommitStep};
-use crate::runtime::restore::TaskRestore;
+use crate::runtime::commit::{Commit, CommitStep, InputOffsets};
+use crate::runtime::restore::tests::restore_whole;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::state::MemoryRows;
 use crate::time::ManualClock;
@@ -78,7 +78,8 @@ impl Life {
             ProducerSettings { client_id: "test".to_owned(), track_acks: true, transactions: None };
         let unsent = Unsent::default();
         let inner = broker.producer(&settings).unwrap();
-        let lazy = LazyProducer { inner, unsent: Arc::clone(&unsent) };
+        let limit = Limit::new(usize::MAX.into());
+        let lazy = LazyProducer { inner, unsent: Arc::clone(&unsent), limit };
         let producer: SharedProducer = Rc::new(RefCell::new(Box::new(lazy)));
         let config = StreamsConfig::new("app").statestore_cache_max_bytes(0);
         let link = LinkSettings::of(&config, TaskScope::Subtopology);
@@ -89,13 +90,7 @@ impl Life {
             Ok(Box::new(MemoryRows::new()))
         })
         .unwrap();
-        let admin = broker.admin().unwrap();
-        let mut consumer = broker.consumer(ConsumerRole::Restore, "test").unwrap();
-        let mut restore =
-            TaskRestore::begin(&task, &*admin, &mut *consumer, &BTreeMap::new(), 0).unwrap();
-        while !restore.is_done() {
-            restore.advance(&task, &mut *consumer, 0, &mut |_| ()).unwrap();
-        }
+        restore_whole(broker, &task);
         let mut consumer = broker.consumer(ConsumerRole::Main, "test").unwrap();
         let start = StartOffset::At(i64::try_from(offset).unwrap());
         let slots = consumer.assign(&[(TopicPartition::new("in", 0), start)]).unwrap();
@@ -113,11 +108,12 @@ impl Life {
         let commit = Commit {
             producer: &self.producer,
             now_ms: 0,
-            input_offsets: &mut |_| Ok(()),
+            input_offsets: InputOffsets::AtLeastOnce(&mut |_| Ok(())),
             between: &mut |step| match stop_at {
                 Some(stop) if stop == step => Err(Error::new(ErrorKind::Fatal, "stopped")),
                 _ => Ok(()),
             },
+            waiting: &|| (),
         };
         commit.run(std::iter::once(&mut self.task))
     }

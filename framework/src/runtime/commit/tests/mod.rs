@@ -1,6 +1,7 @@
 //! A crash at every step of a commit, and what is found afterwards.
 
 mod buffered;
+mod exactly_once;
 mod world;
 
 use std::cell::RefCell;
@@ -8,7 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use self::world::{
-    COMMITTED, LazyProducer, OUTPUT, PROCESSED, RECORDS, STORES, State, Unsent, World, key_of,
+    COMMITTED, LazyProducer, Limit, OUTPUT, PROCESSED, RECORDS, STORES, State, Unsent, World,
+    key_of,
 };
 use super::{CommitStep, flush};
 use crate::broker::{
@@ -188,7 +190,8 @@ fn a_flush_that_times_out_is_waited_for() {
     let settings =
         ProducerSettings { client_id: "test".to_owned(), track_acks: true, transactions: None };
     let inner = world.broker.producer(&settings).unwrap();
-    let lazy = LazyProducer { inner, unsent: Unsent::default() };
+    let limit = Limit::new(usize::MAX.into());
+    let lazy = LazyProducer { inner, unsent: Unsent::default(), limit };
     let producer: SharedProducer = Rc::new(RefCell::new(Box::new(Slow(lazy, 0))));
     let topic = producer.borrow_mut().topic(OUTPUT).unwrap();
     let record = OutgoingRecord {
@@ -199,6 +202,6 @@ fn a_flush_that_times_out_is_waited_for() {
         headers: &Headers::new(),
     };
     producer.borrow_mut().send(topic, record).unwrap();
-    flush(&producer).unwrap();
+    flush(&producer, &|| ()).unwrap();
     assert_eq!(world.broker.records(OUTPUT, 0, 0).unwrap().len(), 1);
 }

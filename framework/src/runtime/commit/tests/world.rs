@@ -8,13 +8,15 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{
-    Broker, BrokerError, Consumer, ConsumerRole, OutgoingRecord, Producer, ProducerSettings,
-    StartOffset, TopicHandle,
+    Broker, BrokerError, CommittedOffset, Consumer, ConsumerRole, GroupMember, GroupMetadata,
+    GroupSettings, OutgoingRecord, Producer, ProducerSettings, StartOffset, TopicHandle,
+    TransactionSettings,
 };
 use crate::config::StreamsConfig;
 use crate::dsl::{KStream, Materialized, StreamsBuilder};
@@ -24,8 +26,8 @@ use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::record::Headers;
-use crate::runtime::commit::{Commit, CommitStep};
-use crate::runtime::restore::TaskRestore;
+use crate::runtime::commit::{Commit, CommitStep, InputOffsets, Offsets};
+use crate::runtime::restore::tests::restore_whole;
 use crate::runtime::task::{StreamTask, source_partitions};
 use crate::state::persistent::{StateEnv, TaskDb};
 use crate::state::rows::Rows;
@@ -73,7 +75,11 @@ pub(super) struct Sent {
 pub(super) struct LazyProducer {
     pub(super) inner: Box<dyn Producer>,
     pub(super) unsent: Unsent,
+    /// How many records a flush sends: a crash cuts the rest off.
+    pub(super) limit: Limit,
 }
+
+pub(super) type Limit = Arc<AtomicUsize>;
 
 /// Sends the first `count` records kept.
 pub(super) fn deliver(inner: &mut dyn Producer, unsent: &Unsent, count: usize) {
@@ -115,12 +121,33 @@ impl Producer for LazyProducer {
     }
 
     fn flush(&mut self, _timeout: Duration) -> Result<(), BrokerError> {
-        deliver(&mut *self.inner, &self.unsent, usize::MAX);
+        deliver(&mut *self.inner, &self.unsent, self.limit.load(Ordering::SeqCst));
         Ok(())
     }
 
     fn last_acked(&self, topic: TopicHandle, partition: i32) -> Option<i64> {
         self.inner.last_acked(topic, partition)
+    }
+
+    fn init_transactions(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.inner.init_transactions(timeout)
+    }
+
+    fn begin_transaction(&mut self) -> Result<(), BrokerError> {
+        self.inner.begin_transaction()
+    }
+
+    fn send_offsets(
+        &mut self,
+        offsets: &[(TopicPartition, CommittedOffset)],
+        member: &GroupMetadata,
+        timeout: Duration,
+    ) -> Result<(), BrokerError> {
+        self.inner.send_offsets(offsets, member, timeout)
+    }
+
+    fn commit_transaction(&mut self, timeout: Duration) -> Result<(), BrokerError> {
+        self.inner.commit_transaction(timeout)
     }
 }
 
@@ -130,6 +157,8 @@ pub(super) struct World {
     pub(super) topology: Topology,
     pub(super) env: StateEnv,
     pub(super) committed: Option<i64>,
+    /// Exactly once: the member that offsets are committed for.
+    member: Option<Arc<dyn GroupMember>>,
     pub(super) disk: tempfile::TempDir,
     pub(super) instances: usize,
 }
@@ -138,6 +167,7 @@ pub(super) struct World {
 pub(super) struct Instance {
     pub(super) folder: PathBuf,
     pub(super) unsent: Unsent,
+    limit: Limit,
     pub(super) producer: SharedProducer,
     pub(super) consumer: Box<dyn Consumer>,
     pub(super) task: StreamTask,
@@ -181,9 +211,28 @@ impl World {
             topology: topology(),
             env: StateEnv::new(8 << 20),
             committed: None,
+            member: None,
             disk: tempfile::tempdir().unwrap(),
             instances: 0,
         }
+    }
+
+    /// The same with exactly once.
+    pub(super) fn exactly_once() -> Self {
+        let mut world = Self::new();
+        let settings = GroupSettings {
+            group_id: APPLICATION.to_owned(),
+            client_id: "test".to_owned(),
+            session_timeout: Duration::from_mins(1),
+            heartbeat_interval: Duration::from_secs(1),
+            max_poll_interval: Duration::from_mins(1),
+        };
+        let member = world.broker.group_member(&settings).unwrap();
+        member.subscribe(&[INPUT.to_owned()]).unwrap();
+        while member.poll(Duration::ZERO).unwrap().is_none() {}
+        member.acknowledge().unwrap();
+        world.member = Some(member);
+        world
     }
 
     /// Starts an instance on a folder of its own, which begins as a copy of `found`.
@@ -194,13 +243,20 @@ impl World {
             Some(found) => copy(found, &folder),
             None => std::fs::create_dir(&folder).unwrap(),
         }
+        let transactions = self.member.is_some().then(|| TransactionSettings {
+            transactional_id: "test".to_owned(),
+            timeout: Duration::from_mins(1),
+        });
         let settings =
-            ProducerSettings { client_id: "test".to_owned(), track_acks: true, transactions: None };
+            ProducerSettings { client_id: "test".to_owned(), track_acks: true, transactions };
         let unsent = Unsent::default();
-        let lazy = LazyProducer {
-            inner: self.broker.producer(&settings).unwrap(),
-            unsent: Arc::clone(&unsent),
-        };
+        let limit = Arc::new(AtomicUsize::new(usize::MAX));
+        let mut inner = self.broker.producer(&settings).unwrap();
+        if self.member.is_some() {
+            inner.init_transactions(Duration::ZERO).unwrap();
+            inner.begin_transaction().unwrap();
+        }
+        let lazy = LazyProducer { inner, unsent: Arc::clone(&unsent), limit: Arc::clone(&limit) };
         let producer: SharedProducer = Rc::new(RefCell::new(Box::new(lazy)));
         let config = StreamsConfig::new(APPLICATION).statestore_row_cache_max_bytes(1 << 20);
         let link = LinkSettings::of(&config, TaskScope::Subtopology);
@@ -213,14 +269,16 @@ impl World {
             Ok(Box::new(db.take_rows(&self.topology.store(store).name).unwrap()))
         });
         let consumer = self.broker.consumer(ConsumerRole::Main, "test").unwrap();
-        Instance { folder, unsent, producer, consumer, task: task.unwrap() }
+        Instance { folder, unsent, limit, producer, consumer, task: task.unwrap() }
     }
 
     /// Opens what a crash has left; checks it, restores it, and reads on where the group stands.
     pub(super) fn recover(&mut self, found: &Path) -> Instance {
         let mut instance = self.open(Some(found));
+        self.note_committed();
         for (store, changelog) in STORES {
-            let end = i64::try_from(self.broker.records(changelog, 0, 0).unwrap().len()).unwrap();
+            let partition = TopicPartition::new(changelog, 0);
+            let end = self.broker.admin().unwrap().end_offsets(&[partition]).unwrap()[0];
             let position = instance.position(store);
             assert!(position <= end, "{store} stands at {position}, acknowledged is {end}");
             assert_eq!(instance.state(store), self.logged(changelog, position), "{store}");
@@ -235,13 +293,7 @@ impl World {
     }
 
     fn restore(&self, task: &StreamTask) {
-        let admin = self.broker.admin().unwrap();
-        let mut consumer = self.broker.consumer(ConsumerRole::Restore, "test").unwrap();
-        let mut restore =
-            TaskRestore::begin(task, &*admin, &mut *consumer, &BTreeMap::new(), 0).unwrap();
-        while !restore.is_done() {
-            restore.advance(task, &mut *consumer, 0, &mut |_| ()).unwrap();
-        }
+        restore_whole(&self.broker, task);
     }
 
     /// What the changelog says below an offset.
@@ -263,16 +315,36 @@ impl World {
         between: &mut dyn FnMut(CommitStep) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let committed = &mut self.committed;
+        let mut as_member = |offsets: Offsets| {
+            *committed = offsets.first().map(|(_, committed)| committed.offset);
+            Ok(())
+        };
+        let member = self.member.clone();
+        let mut in_transaction = || Ok(member.as_ref().unwrap().metadata().unwrap());
         let commit = Commit {
             producer: &instance.producer,
             now_ms: 0,
-            input_offsets: &mut |offsets| {
-                *committed = offsets.first().map(|(_, committed)| committed.offset);
-                Ok(())
+            input_offsets: match &self.member {
+                None => InputOffsets::AtLeastOnce(&mut as_member),
+                Some(_) => InputOffsets::ExactlyOnce(&mut in_transaction),
             },
             between,
+            waiting: &|| (),
         };
-        commit.run(std::iter::once(&mut instance.task))
+        commit.run(std::iter::once(&mut instance.task))?;
+        if self.member.is_some() {
+            instance.producer.borrow_mut().begin_transaction().unwrap();
+        }
+        self.note_committed();
+        Ok(())
+    }
+
+    /// Exactly once: what the group has.
+    fn note_committed(&mut self) {
+        let Some(member) = &self.member else { return };
+        let partition = TopicPartition::new(INPUT, 0);
+        let offsets = member.committed(&[partition], Duration::ZERO).unwrap();
+        self.committed = offsets[0].as_ref().map(|committed| committed.offset);
     }
 
     /// An instance with one commit done, one begun, and stopped by an error of this kind at this step.
@@ -341,6 +413,12 @@ impl Instance {
         self.flush(on_disk);
         let left = self.folder.with_extension("left");
         copy(&self.folder, &left);
+        if world.member.is_some() {
+            // Into its own transaction.
+            self.limit.store(delivered, Ordering::SeqCst);
+            self.producer.borrow_mut().flush(Duration::ZERO).unwrap();
+            return left;
+        }
         let settings = ProducerSettings {
             client_id: "test".to_owned(),
             track_acks: false,

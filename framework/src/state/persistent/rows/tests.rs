@@ -9,7 +9,7 @@ use crate::state::persistent::fixture::{STORE, all, open, open_rows, put};
 fn position_row_is_neither_shown_nor_counted() {
     let folder = tempfile::tempdir().unwrap();
     let mut rows = open_rows(folder.path());
-    let position = Some(StorePosition { next_offset: 1, written_at_ms: 1 });
+    let position = Some(StorePosition { next_offset: 1, written_at_ms: 1, topic_id: None });
     rows.batch().commit(position).unwrap();
     assert!(all(&rows).is_empty());
     assert_eq!(rows.approximate_rows(), 0);

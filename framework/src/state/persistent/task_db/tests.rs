@@ -44,7 +44,8 @@ fn rows_and_position_survive_a_clean_close_without_flush() {
     put(&mut open_rows(folder.path()), b"a", b"1", 7);
     let rows = open_rows(folder.path());
     assert_eq!(all(&rows), BTreeMap::from([(b"a".to_vec(), b"1".to_vec())]));
-    assert_eq!(rows.position().unwrap(), Some(StorePosition { next_offset: 7, written_at_ms: 5 }));
+    let position = StorePosition { next_offset: 7, written_at_ms: 5, topic_id: None };
+    assert_eq!(rows.position().unwrap(), Some(position));
 }
 
 #[test]

@@ -1,0 +1,214 @@
+//! What the brokers know about a starting task: how far its group has come, and what its changelogs have.
+//!
+//! It is asked on a thread of its own. An answer may wait for a broker, or for the end of somebody else's
+//! transaction, and the tasks that run on the stream thread must not wait with it.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::thread::Builder;
+use std::time::Duration;
+
+use crate::broker::{Admin, BrokerErrorKind, CommittedOffset};
+use crate::error::{Error, ErrorKind};
+use crate::ids::{TaskId, TopicId, TopicPartition};
+use crate::runtime::membership::Membership;
+use crate::runtime::task::StreamTask;
+use crate::state::StorePosition;
+
+/// How long one question for committed offsets may take.
+const COMMITTED_TIMEOUT: Duration = Duration::from_secs(5);
+/// Kafka's default `delete.retention.ms`, for a topic whose configs may not be read.
+const DEFAULT_TOMBSTONES_KEPT: Duration = Duration::from_hours(24);
+
+/// Asks the group for committed offsets.
+pub(crate) type AskCommitted<'a> =
+    dyn Fn(&[TopicPartition]) -> Result<Vec<Option<CommittedOffset>>, Error> + 'a;
+
+/// What a task wants to know.
+#[derive(Debug)]
+pub(crate) struct Question {
+    task: TaskId,
+    inputs: Vec<TopicPartition>,
+    logs: Vec<StoreLog>,
+}
+
+/// A store, where its rows stand, and the partition that has its changes.
+#[derive(Debug, Clone)]
+struct StoreLog {
+    /// The store's place in its task.
+    store: usize,
+    partition: TopicPartition,
+    /// The partition is one of the task's inputs.
+    is_input: bool,
+    position: Option<StorePosition>,
+}
+
+/// What a task has to know to restore its stores and to begin.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The group's offsets of the task's inputs, in order.
+    pub(crate) committed: Vec<Option<CommittedOffset>>,
+    pub(crate) logs: Vec<LogFacts>,
+}
+
+/// A store's changelog as it is now, beside where the store's rows stand.
+#[derive(Debug, Clone)]
+pub(crate) struct LogFacts {
+    /// The store's place in its task.
+    pub(crate) store: usize,
+    pub(crate) partition: TopicPartition,
+    pub(crate) position: Option<StorePosition>,
+    pub(crate) log: LogRange,
+    /// `None`: the broker gives no ids.
+    pub(crate) topic_id: Option<TopicId>,
+    /// How long compaction leaves tombstones for those who lag behind; `None`: it removes none, or it does
+    /// not matter because the store does not lag.
+    pub(crate) tombstones_kept: Option<Duration>,
+}
+
+/// What a changelog has, and how far it is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LogRange {
+    pub(crate) beginning: i64,
+    pub(crate) end: i64,
+    pub(crate) wanted: i64,
+}
+
+impl LogFacts {
+    /// Offsets between the rows and the end that is wanted; 0 for a store without rows, which has nothing
+    /// to lose.
+    pub(super) fn gap(&self) -> i64 {
+        self.position.map_or(0, |position| (self.log.wanted - position.next_offset).max(0))
+    }
+
+    /// Finds out how long tombstones are kept, where that matters.
+    pub(crate) fn ask_for_tombstones(&mut self, admin: &dyn Admin) -> Result<(), Error> {
+        if self.gap() > 0 {
+            self.tombstones_kept = tombstones_kept(admin, &self.partition.topic)?;
+        }
+        Ok(())
+    }
+}
+
+impl Question {
+    /// What this task has to know. Its stores are open.
+    pub(crate) fn of(task: &StreamTask) -> Result<Self, Error> {
+        let mut logs = Vec::new();
+        for (place, store) in task.stores.iter().enumerate() {
+            let Some(partition) = store.log() else { continue };
+            let position = store.built.managed.borrow().position()?;
+            let (partition, is_input) = (partition.clone(), store.source.is_some());
+            logs.push(StoreLog { store: place, partition, is_input, position });
+        }
+        Ok(Self { task: task.id, inputs: task.partitions(), logs })
+    }
+
+    /// Asks, and waits for all answers.
+    pub(crate) fn ask(
+        self,
+        admin: &dyn Admin,
+        committed: &AskCommitted<'_>,
+    ) -> Result<Answer, Error> {
+        let answer = self.answers(admin, committed);
+        answer.map_err(|error| error.in_task(self.task))
+    }
+
+    fn answers(&self, admin: &dyn Admin, committed: &AskCommitted<'_>) -> Result<Answer, Error> {
+        // ORDER: the offsets first. They wait for the transactions of whoever had the task before, and only
+        // then are the ends behind all that it has committed.
+        let offsets = if self.inputs.is_empty() { Vec::new() } else { committed(&self.inputs)? };
+        let partitions: Vec<_> = self.logs.iter().map(|log| log.partition.clone()).collect();
+        let topics: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
+        let (ends, beginnings, ids) = if partitions.is_empty() {
+            Default::default()
+        } else {
+            (
+                admin.end_offsets(&partitions)?,
+                admin.beginning_offsets(&partitions)?,
+                admin.topic_ids(&topics)?,
+            )
+        };
+        let committed_of = |partition: &TopicPartition| {
+            let place = self.inputs.iter().position(|input| input == partition)?;
+            Some(offsets.get(place)?.as_ref()?.offset)
+        };
+        let logs = self.logs.iter().zip(ends).zip(beginnings).zip(ids);
+        let logs = logs.map(|(((log, end), beginning), id)| {
+            let wanted = if log.is_input {
+                // What comes behind is processed, not restored.
+                committed_of(&log.partition).map_or(0, |offset| end.min(offset))
+            } else {
+                end
+            };
+            let mut facts = LogFacts {
+                store: log.store,
+                partition: log.partition.clone(),
+                position: log.position,
+                log: LogRange { beginning, end, wanted },
+                topic_id: id.as_deref().and_then(TopicId::parse),
+                tombstones_kept: None,
+            };
+            facts.ask_for_tombstones(admin)?;
+            Ok(facts)
+        });
+        let logs = logs.collect::<Result<_, Error>>()?;
+        Ok(Answer { committed: offsets, logs })
+    }
+}
+
+/// How long a topic keeps tombstones; `None` if it is not compacted.
+fn tombstones_kept(admin: &dyn Admin, topic: &str) -> Result<Option<Duration>, Error> {
+    let configs = match admin.topic_configs(topic) {
+        Ok(configs) => configs,
+        Err(error) if error.is_retriable() => return Err(error.into()),
+        Err(error) if error.kind() == BrokerErrorKind::UnknownTopicOrPartition => {
+            return Err(error.into());
+        }
+        // To read the configs is a right of its own, which nothing else needs for a source topic.
+        Err(error) => {
+            tracing::debug!(topic, %error, "taking Kafka's default of delete.retention.ms");
+            return Ok(Some(DEFAULT_TOMBSTONES_KEPT));
+        }
+    };
+    let compacts = configs.get("cleanup.policy").is_none_or(|policy| policy.contains("compact"));
+    let kept = configs.get("delete.retention.ms").and_then(|text| text.parse().ok());
+    Ok(compacts.then(|| kept.map_or(DEFAULT_TOMBSTONES_KEPT, Duration::from_millis)))
+}
+
+/// A question on its way.
+#[derive(Debug)]
+pub(crate) struct Lookup(Receiver<Result<Answer, Error>>);
+
+impl Lookup {
+    /// Asks on a thread of its own, which ends with the answer. Who drops this is not interested any more.
+    pub(crate) fn start(
+        question: Question,
+        admin: &Arc<dyn Admin>,
+        membership: &Arc<dyn Membership>,
+    ) -> Result<Self, Error> {
+        let (answer, answered) = sync_channel(1);
+        let (admin, membership) = (Arc::clone(admin), Arc::clone(membership));
+        let ask = move || {
+            let committed =
+                |inputs: &[TopicPartition]| membership.committed(inputs, COMMITTED_TIMEOUT);
+            answer.send(question.ask(&*admin, &committed)).ok();
+        };
+        let thread = Builder::new().name("kstream-lookup".to_owned()).spawn(ask);
+        thread.map_err(|error| {
+            Error::new(ErrorKind::Fatal, "no thread can be started").with_source(error)
+        })?;
+        Ok(Self(answered))
+    }
+
+    /// The answer, if it is there; without waiting.
+    pub(crate) fn take(&self) -> Option<Result<Answer, Error>> {
+        match self.0.try_recv() {
+            Ok(answer) => Some(answer),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                let message = "asking the brokers about a task panicked";
+                Some(Err(Error::new(ErrorKind::Fatal, message)))
+            }
+        }
+    }
+}

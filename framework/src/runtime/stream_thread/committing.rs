@@ -1,0 +1,166 @@
+//! When a thread commits, and in whose name.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Shared, StreamThread, ThreadEvent};
+use crate::broker::GroupMetadata;
+use crate::error::{Error, ErrorKind};
+use crate::ids::TaskId;
+use crate::runtime::commit::{Commit, InputOffsets};
+use crate::runtime::ownership::Grant;
+
+impl StreamThread {
+    pub(super) fn commit_if_due(
+        &mut self,
+        now: Duration,
+        has_processed: bool,
+    ) -> Result<(), Error> {
+        let requested = self.running.iter().any(|active| active.task.commit_requested());
+        let interval = self.shared.config.effective_commit_interval();
+        let due = now.saturating_sub(self.last_commit) >= interval;
+        if requested || due || self.is_full || !self.revoking.is_empty() {
+            if self.commit()? {
+                self.last_commit = now;
+                self.release_revoked()?;
+            } else if !self.revoking.is_empty() && now >= self.revoking_until {
+                self.give_up_revoked()?;
+            }
+        } else if has_processed {
+            self.bound_memory()?;
+        }
+        Ok(())
+    }
+
+    /// Empties the record cache when it is full, and commits early when uncommitted rows take too much
+    /// memory.
+    pub(super) fn bound_memory(&mut self) -> Result<(), Error> {
+        let config = &self.shared.config;
+        let uncommitted: usize =
+            self.running.iter().map(|active| active.task.uncommitted_bytes()).sum();
+        if uncommitted > config.statestore_uncommitted_max_bytes {
+            self.is_full = !self.commit()?;
+            return Ok(());
+        }
+        let cache =
+            config.statestore_cache_max_bytes / self.shared.threads.load(Ordering::Relaxed).max(1);
+        if self.shared.link.record_cache && uncommitted.saturating_sub(self.flushed_bytes) > cache {
+            for active in &mut self.running {
+                active.task.flush_caches()?;
+            }
+            self.flushed_bytes = uncommitted;
+        }
+        Ok(())
+    }
+
+    /// Commits all tasks; false: not now, because calls are in flight, or because the group does not say who
+    /// this process is.
+    pub(super) fn commit(&mut self) -> Result<bool, Error> {
+        if !self.running.iter().any(|active| active.task.needs_commit()) {
+            self.is_full = false;
+            return Ok(true);
+        }
+        let now = self.shared.clock.monotonic();
+        let mut is_ready = true;
+        for active in &mut self.running {
+            is_ready &= active.task.ready_to_commit(now)?;
+        }
+        if !is_ready || self.identity()?.is_none() {
+            return Ok(false);
+        }
+        let Self { shared, running, producer, progress, .. } = self;
+        let started = shared.clock.monotonic();
+        let mut as_member = |offsets| shared.membership.commit(&offsets);
+        let grants: Vec<_> = running.iter().map(|active| (active.task.id, active.grant)).collect();
+        let mut in_transaction = || {
+            let identity = identity(shared, &grants)?;
+            identity.ok_or_else(|| {
+                let message = "the group does not count this process at the moment";
+                Error::new(ErrorKind::TransactionAborted, message)
+            })
+        };
+        let commit = Commit {
+            now_ms: shared.clock.now_ms(),
+            input_offsets: if producer.is_transactional() {
+                InputOffsets::ExactlyOnce(&mut in_transaction)
+            } else {
+                InputOffsets::AtLeastOnce(&mut as_member)
+            },
+            producer: producer.shared(),
+            between: &mut |_| Ok(()),
+            waiting: &|| progress.check_in(shared.clock.monotonic()),
+        };
+        commit.run(running.iter_mut().map(|active| &mut active.task))?;
+        producer.committed();
+        for queue in running.iter().flat_map(|active| active.task.group.queues()) {
+            if let Some(offset) = queue.consumed {
+                shared.purge.note_committed(&queue.partition, offset);
+            }
+        }
+        self.flushed_bytes = 0;
+        self.is_full = false;
+        let took = self.shared.clock.monotonic().saturating_sub(started);
+        self.metrics.commits.inc();
+        self.metrics.commit_duration.observe(took.as_secs_f64());
+        Ok(true)
+    }
+
+    /// Who commits for the tasks; `None`: nobody can at the moment.
+    pub(super) fn identity(&self) -> Result<Option<GroupMetadata>, Error> {
+        let grants: Vec<_> =
+            self.running.iter().map(|active| (active.task.id, active.grant)).collect();
+        identity(&self.shared, &grants)
+    }
+
+    /// Closes the tasks that are to be released; all of them are committed.
+    pub(super) fn release_revoked(&mut self) -> Result<(), Error> {
+        if self.revoking.is_empty() {
+            return Ok(());
+        }
+        self.publish();
+        let (revoked, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(|active| self.revoking.contains(&active.task.id));
+        self.running = kept;
+        for mut active in revoked {
+            self.consumer.unassign(&active.slots)?;
+            active.task.stop();
+            active.task.flush_stores()?;
+        }
+        self.reports.send(ThreadEvent::Released(std::mem::take(&mut self.revoking)));
+        Ok(())
+    }
+
+    /// Closes the tasks that are to be released, although they could not be committed: their next owner does
+    /// again what they have done since the last commit.
+    pub(super) fn give_up_revoked(&mut self) -> Result<(), Error> {
+        tracing::warn!(
+            "tasks were to be given up and could not be committed in time; their work is lost"
+        );
+        if self.producer.is_transactional() {
+            return self.roll_back();
+        }
+        let (revoked, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(|active| self.revoking.contains(&active.task.id));
+        self.running = kept;
+        for active in revoked {
+            self.close_unclean(active)?;
+        }
+        self.reports.send(ThreadEvent::Released(std::mem::take(&mut self.revoking)));
+        Ok(())
+    }
+}
+
+/// Who commits for tasks of these grants; `None`: nobody can at the moment.
+///
+/// ORDER: the identity is asked for while the grants hold. If they end afterwards, the identity ends with
+/// them, and the broker refuses it.
+fn identity(shared: &Shared, grants: &[(TaskId, Grant)]) -> Result<Option<GroupMetadata>, Error> {
+    let membership = &shared.membership;
+    let identity = shared.ownership.with(grants.iter().copied(), || membership.metadata());
+    identity.ok_or_else(|| {
+        let message = "tasks were given away while their thread was busy";
+        Error::new(ErrorKind::TaskMigrated, message)
+    })
+}

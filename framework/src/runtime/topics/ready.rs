@@ -1,0 +1,222 @@
+//! Creates the internal topics that do not exist, and checks those that do. Other instances may be doing the
+//! same at the same moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::Duration;
+
+use super::internal::InternalTopic;
+use crate::broker::{Admin, BrokerError, BrokerErrorKind, NewTopic};
+use crate::error::Error;
+
+/// How often a topic is looked for that another instance makes, or that a broker still deletes, and the
+/// pause in between: half a minute in all.
+const ATTEMPTS: usize = 150;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Makes all topics be there, and notes what does not fit. An existing topic is never changed.
+pub(super) fn make_ready(
+    topics: &[InternalTopic],
+    replication_factor: i32,
+    admin: &dyn Admin,
+    problems: &mut Vec<String>,
+) -> Result<(), Error> {
+    problems.extend(topics.iter().filter_map(|topic| too_few_copies(topic, replication_factor)));
+    if !problems.is_empty() {
+        return Ok(());
+    }
+    let counts = create(topics, replication_factor, admin, problems)?;
+    for topic in topics {
+        // A topic without a count is among the problems already.
+        let Some(found) = counts.get(&*topic.name) else { continue };
+        if *found != topic.partitions {
+            problems.push(wrong_count(topic, *found));
+        }
+        check_configs(topic, admin, problems)?;
+    }
+    Ok(())
+}
+
+/// Writes to such a topic would never be acknowledged.
+fn too_few_copies(topic: &InternalTopic, replication_factor: i32) -> Option<String> {
+    const MIN_IN_SYNC: &str = "min.insync.replicas";
+    let min_in_sync: i32 = topic.configs.get(MIN_IN_SYNC)?.parse().ok()?;
+    (replication_factor > 0 && replication_factor < min_in_sync).then(|| {
+        format!(
+            "topic {} would have {replication_factor} copies, but {MIN_IN_SYNC}={min_in_sync}: set \
+             StreamsConfig::replication_factor to at least that, better one more",
+            topic.name
+        )
+    })
+}
+
+/// Creates what is missing and waits until everything is there; the partition counts by name.
+fn create<'a>(
+    topics: &'a [InternalTopic],
+    replication_factor: i32,
+    admin: &dyn Admin,
+    problems: &mut Vec<String>,
+) -> Result<BTreeMap<&'a str, i32>, Error> {
+    let mut counts = BTreeMap::new();
+    let mut missing: Vec<&InternalTopic> = topics.iter().collect();
+    let mut reasons: BTreeMap<&str, BrokerError> = BTreeMap::new();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            thread::park_timeout(PAUSE);
+        }
+        let names: Vec<&str> = missing.iter().map(|topic| &*topic.name).collect();
+        for (name, count) in names.iter().zip(admin.partition_counts(&names)?) {
+            counts.extend(count.map(|count| (*name, count)));
+        }
+        missing.retain(|topic| !counts.contains_key(&*topic.name));
+        if missing.is_empty() {
+            return Ok(counts);
+        }
+        let new: Vec<_> =
+            missing.iter().map(|topic| new_topic(topic, replication_factor)).collect();
+        let mut hopeless = BTreeSet::new();
+        for (topic, created) in missing.iter().zip(admin.create_topics(&new)?) {
+            match created {
+                Ok(()) => {
+                    tracing::info!(topic = topic.name, topic.partitions, "internal topic created");
+                }
+                // Another instance has just made it, or a broker still deletes one of this name.
+                Err(error)
+                    if error.is_retriable() || error.kind() == BrokerErrorKind::TopicExists =>
+                {
+                    reasons.insert(&topic.name, error);
+                }
+                Err(error) => {
+                    problems.push(cannot_be_created(topic, &error));
+                    hopeless.insert(&*topic.name);
+                }
+            }
+        }
+        missing.retain(|topic| !hopeless.contains(&*topic.name));
+    }
+    for topic in missing {
+        problems.push(match reasons.get(&*topic.name) {
+            Some(error) => cannot_be_created(topic, error),
+            None => format!("topic {} was created, but no broker shows it", topic.name),
+        });
+    }
+    Ok(counts)
+}
+
+fn new_topic(topic: &InternalTopic, replication_factor: i32) -> NewTopic {
+    let InternalTopic { name, partitions, configs, .. } = topic;
+    NewTopic {
+        name: name.clone(),
+        partitions: *partitions,
+        replication_factor,
+        configs: configs.clone(),
+    }
+}
+
+fn cannot_be_created(topic: &InternalTopic, error: &BrokerError) -> String {
+    let wanted: Vec<_> =
+        topic.configs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    // The source has the broker's own code, the message its reason.
+    format!(
+        "topic {} cannot be created: {error}; an administrator may create it, with {} partitions and {}",
+        topic.name,
+        topic.partitions,
+        wanted.join(" ")
+    )
+}
+
+fn wrong_count(topic: &InternalTopic, found: i32) -> String {
+    let InternalTopic { name, partitions, because, .. } = topic;
+    format!(
+        "topic {name} has {found} partitions, but {partitions} are needed, because {because}; keys would be \
+         away from their state. Give the topics the numbers that they had, or start anew: with another \
+         application id, or after deleting the application's internal topics, its committed offsets and its \
+         local state"
+    )
+}
+
+/// Notes configs of an existing topic with which rows or records would be lost, or times be wrong.
+///
+/// KAFKA: `InternalTopicManager.validate`, and the type of the timestamps besides.
+fn check_configs(
+    topic: &InternalTopic,
+    admin: &dyn Admin,
+    problems: &mut Vec<String>,
+) -> Result<(), Error> {
+    let found = match admin.topic_configs(&topic.name) {
+        Ok(configs) => configs,
+        Err(error) if error.kind() == BrokerErrorKind::Authorization => {
+            problems.push(format!("topic {} cannot be checked: {error}", topic.name));
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let deletes = found.get(POLICY).is_some_and(|policy| parts(policy).contains("delete"));
+    let keeps = |name, enough: fn(i64, i64) -> bool| {
+        let (wanted, found) = (topic.configs.get(name), found.get(name)?);
+        let number = |text: &String| text.parse::<i64>().ok();
+        let wanted = match (wanted, name) {
+            (Some(wanted), _) => number(wanted)?,
+            // By size nothing may be lost, unless the user says so.
+            (None, RETENTION_BYTES) => -1,
+            (None, _) => return None,
+        };
+        (!enough(number(found)?, wanted)).then(|| (name, found.clone(), wanted.to_string()))
+    };
+    let at_least_kept = |found, wanted| found == -1 || (wanted != -1 && found >= wanted);
+    let by_age_and_size =
+        [keeps(RETENTION_MS, at_least_kept), keeps(RETENTION_BYTES, at_least_kept)];
+    let wrong = [
+        unlike(topic, &found, POLICY, |found, wanted| parts(found).is_subset(&parts(wanted))),
+        unlike(topic, &found, TIMESTAMPS, |found, wanted| found == wanted),
+        keeps(COMPACTION_LAG, |found, wanted| found >= wanted),
+    ];
+    let by_age_and_size = by_age_and_size.into_iter().flatten().filter(|_| deletes);
+    for (name, found, wanted) in wrong.into_iter().flatten().chain(by_age_and_size) {
+        problems.push(format!(
+            "topic {0} has {name}={found}, but needs {wanted}; change it: kafka-configs.sh --alter \
+             --entity-type topics --entity-name {0} --add-config {name}=[{wanted}]",
+            topic.name
+        ));
+    }
+    warn_of_differences(topic, &found);
+    Ok(())
+}
+
+const POLICY: &str = "cleanup.policy";
+const RETENTION_MS: &str = "retention.ms";
+const RETENTION_BYTES: &str = "retention.bytes";
+const COMPACTION_LAG: &str = "min.compaction.lag.ms";
+const TIMESTAMPS: &str = "message.timestamp.type";
+/// What is checked above.
+const CHECKED: [&str; 5] = [POLICY, RETENTION_MS, RETENTION_BYTES, COMPACTION_LAG, TIMESTAMPS];
+
+/// The parts of a cleanup policy.
+fn parts(policy: &str) -> BTreeSet<&str> {
+    policy.split(',').map(str::trim).collect()
+}
+
+/// A config that is there and does not fit what is wanted, if anything is.
+fn unlike(
+    topic: &InternalTopic,
+    found: &BTreeMap<String, String>,
+    name: &'static str,
+    fits: fn(&str, &str) -> bool,
+) -> Option<(&'static str, String, String)> {
+    let (wanted, found) = (topic.configs.get(name)?, found.get(name)?);
+    (!fits(found, wanted)).then(|| (name, found.clone(), wanted.clone()))
+}
+
+/// What is not worth refusing a start for, such as another size of segments.
+fn warn_of_differences(topic: &InternalTopic, found: &BTreeMap<String, String>) {
+    for (name, wanted) in topic.configs.iter().filter(|(name, _)| !CHECKED.contains(&name.as_str()))
+    {
+        let differs = found.get(name).filter(|found| *found != wanted);
+        if let Some(found) = differs {
+            tracing::warn!(
+                topic = topic.name,
+                "internal topic has {name}={found}, the settings say {wanted}; it is left as it is"
+            );
+        }
+    }
+}

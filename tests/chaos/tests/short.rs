@@ -1,0 +1,31 @@
+//! The short form of a run: few faults, of all kinds as far as there is room. `make chaos` is the long one.
+
+use std::time::Duration;
+
+use kstream_chaos::script::Plan;
+use kstream_chaos::{AppOptions, Guarantee, Options, run};
+
+/// Its script has a kill, a stop, a restart, a lost disk and a broker among the first faults.
+const SEED: u64 = 3;
+const FAULTS: usize = 6;
+
+#[test]
+fn nothing_is_lost_twice_or_wrong_under_exactly_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        seed: SEED,
+        plan: Plan { faults: FAULTS, instances: 3, bounds: (2, 4), brokers: 3 },
+        app: AppOptions {
+            program: env!("CARGO_BIN_EXE_kstream-chaos-app").into(),
+            guarantee: Guarantee::ExactlyOnceV2,
+            threads: 2,
+            commit_interval: Duration::from_millis(100),
+            session_timeout: Duration::from_secs(5),
+        },
+        rate: 300,
+        folder: folder.path().to_owned(),
+    };
+    let summary = run(&options).unwrap();
+    assert!(summary.is_good(), "{}\n{summary}", summary.history);
+    assert_eq!(summary.faults.values().sum::<usize>(), FAULTS);
+}
