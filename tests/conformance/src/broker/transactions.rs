@@ -75,12 +75,13 @@ impl<'a> Writer<'a> {
     #[track_caller]
     fn retry(&mut self, mut work: impl FnMut(&mut Self) -> Result<(), BrokerError>) {
         const ATTEMPTS: usize = 3;
-        for _ in 0..ATTEMPTS {
-            let Err(error) = work(self) else { return };
+        let committed = (0..ATTEMPTS).any(|_| {
+            let Err(error) = work(self) else { return true };
             assert_eq!(error.kind(), BrokerErrorKind::TransactionAborted, "{error}");
             self.abort().unwrap();
-        }
-        panic!("aborted {ATTEMPTS} times");
+            false
+        });
+        assert!(committed, "aborted {ATTEMPTS} times");
     }
 
     pub(super) fn commit(&mut self) -> Result<(), BrokerError> {
@@ -189,13 +190,14 @@ impl<'a> Reader<'a> {
             }
             done
         });
-        if let Err(error) = waited {
-            let end = self.consumer.end_offset(self.slot);
-            let reached = self.consumer.reached_end(self.slot);
-            let there = self.test.admin().end_offsets(std::slice::from_ref(&self.partition));
-            let read = &self.read;
-            panic!("{error}: read {read:?}, end {end:?} of {there:?}, reached {reached:?}");
-        }
+        assert!(
+            waited.is_ok(),
+            "{waited:?}: read {:?}, end {:?} of {:?}, reached {:?}",
+            self.read,
+            self.consumer.end_offset(self.slot),
+            self.test.admin().end_offsets(std::slice::from_ref(&self.partition)),
+            self.consumer.reached_end(self.slot)
+        );
     }
 
     fn offsets(&self) -> Vec<i64> {
