@@ -12,7 +12,7 @@ const OUTAGE_VARIABLE: &str = "KSTREAM_OUTAGE_S";
 
 fn outage() -> Duration {
     let given = std::env::var(OUTAGE_VARIABLE).ok();
-    Duration::from_secs(given.map_or(OUTAGE_S, |text| text.parse().expect("whole seconds")))
+    Duration::from_secs(given.map_or(OUTAGE_S, |text| text.parse().unwrap()))
 }
 
 /// Nobody has lost a record; one that was killed or expelled before its commit may have counted some twice.
