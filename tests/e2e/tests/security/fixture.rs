@@ -145,7 +145,7 @@ fn topology(id: &str) -> Topology {
         .group_by(|_, word: &String| word.clone())
         .count_with("count", Materialized::named("counts"))
         .to_stream()
-        .to(format!("out-{id}"));
+        .to(&format!("out-{id}"));
     builder.build().unwrap()
 }
 
