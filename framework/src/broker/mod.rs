@@ -418,7 +418,7 @@ pub trait Admin: Debug + Send + Sync {
         partitions: &[TopicPartition],
     ) -> Result<Vec<Option<CommittedOffset>>, BrokerError>;
     /// The members that a group counts now, in the order of their ids; none for a group that does not
-    /// exist. Between two generations too.
+    /// exist. Between two generations too. `Retriable` while the group's coordinator is not ready.
     fn group_members(&self, group: &str) -> Result<Vec<GroupMemberInfo>, BrokerError>;
     /// Deletes the records before these offsets; not beyond the end of the log. One result per
     /// partition, in order.

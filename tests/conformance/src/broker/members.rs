@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kstream::broker::{GroupEvent, GroupMember, GroupSettings};
+use kstream::broker::{BrokerErrorKind, GroupEvent, GroupMember, GroupSettings};
 
 use super::{BrokerUnderTest, Case, TURN};
 
@@ -47,8 +47,16 @@ fn drive_to(
 }
 
 fn list(test: &BrokerUnderTest<'_>, group: &str) -> Vec<(String, String)> {
-    let members = test.admin().group_members(group).unwrap().into_iter();
-    members.map(|member| (member.member_id, member.client_id)).collect()
+    let mut members = Vec::new();
+    test.wait_until("the coordinator of the group to be ready", || {
+        match test.admin().group_members(group) {
+            Ok(found) => members = found,
+            Err(error) if error.kind() == BrokerErrorKind::Retriable => return false,
+            Err(error) => panic!("{error}"),
+        }
+        true
+    });
+    members.into_iter().map(|member| (member.member_id, member.client_id)).collect()
 }
 
 fn a_group_that_does_not_exist_has_no_members(test: &BrokerUnderTest<'_>) {

@@ -49,7 +49,7 @@ pub(crate) fn truth(records: std::ops::Range<usize>) -> Counts {
 /// One broker, or three.
 #[expect(clippy::large_enum_variant, reason = "there is one per test")]
 enum Servers {
-    One(KafkaServer),
+    One(Box<KafkaServer>),
     Three(KafkaCluster),
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start(application_id: &str) -> Self {
-        Self::on(Servers::One(KafkaServer::start().unwrap()), application_id)
+        Self::on(Servers::One(Box::new(KafkaServer::start().unwrap())), application_id)
     }
 
     /// With three brokers, of which one may be missing.

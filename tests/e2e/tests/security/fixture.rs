@@ -57,14 +57,11 @@ fn options(authority: &CertificateAuthority) -> KafkaOptions {
         ("ssl.truststore.type", "PEM"),
         ("ssl.truststore.location", &*trusted),
     ];
-    let users: Vec<String> = super::rights::USERS
-        .iter()
-        .chain(&[super::rights::ENOUGH, "plain"])
-        .map(|user| format!(" user_{user}=\"{PASSWORD}\""))
-        .collect();
-    let users = users.concat();
+    let users = super::rights::USERS.iter().chain(&[super::rights::ENOUGH, "plain"]);
+    let users: Vec<_> = users.map(|user| format!("user_{user}=\"{PASSWORD}\"")).collect();
+    let users = users.join(" ");
     let security = "org.apache.kafka.common.security";
-    let plain = format!("{security}.plain.PlainLoginModule required{users};");
+    let plain = format!("{security}.plain.PlainLoginModule required {users};");
     let scram = format!("{security}.scram.ScramLoginModule required;");
     let tokens = format!(
         "{security}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=\"broker\";"
