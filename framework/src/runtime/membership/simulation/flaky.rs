@@ -1,4 +1,4 @@
-//! A memory broker whose producers fail now and then: records are refused, transactions are aborted, or left
+//! A memory broker that fails now and then: records are refused or come late, transactions are aborted, or left
 //! open by a leader that is cut off, or committed without an answer.
 
 use std::sync::{Arc, Mutex};
@@ -10,8 +10,8 @@ use proptest::test_runner::TestRng;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{
     Admin, Broker, BrokerError, BrokerErrorKind, CommittedOffset, Consumer, ConsumerRole,
-    GroupMember, GroupMetadata, GroupSettings, OutgoingRecord, Producer, ProducerSettings,
-    TopicHandle,
+    GroupEvent, GroupMember, GroupMetadata, GroupSettings, OutgoingRecord, Producer,
+    ProducerSettings, RecordBatch, Slot, StartOffset, TopicHandle,
 };
 use crate::ids::TopicPartition;
 
@@ -38,6 +38,8 @@ impl Faults {
 pub(super) struct FlakyBroker {
     pub(super) memory: MemoryBroker,
     pub(super) faults: Faults,
+    /// Members say that this is who they are.
+    pub(super) impostor: Arc<Mutex<Option<String>>>,
 }
 
 impl Broker for FlakyBroker {
@@ -48,14 +50,93 @@ impl Broker for FlakyBroker {
         self.memory.admin()
     }
     fn consumer(&self, role: ConsumerRole, id: &str) -> Result<Box<dyn Consumer>, BrokerError> {
-        self.memory.consumer(role, id)
+        let consumer = self.memory.consumer(role, id)?;
+        Ok(Box::new(SlowConsumer { consumer, faults: self.faults.clone() }))
     }
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
         let producer = self.memory.producer(settings)?;
         Ok(Box::new(FlakyProducer { producer, faults: self.faults.clone() }))
     }
     fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {
-        self.memory.group_member(settings)
+        let member = self.memory.group_member(settings)?;
+        Ok(Arc::new(Impostor { member, id: Arc::clone(&self.impostor) }))
+    }
+}
+
+/// A member whose client has joined anew behind its back.
+#[derive(Debug)]
+struct Impostor {
+    member: Arc<dyn GroupMember>,
+    id: Arc<Mutex<Option<String>>>,
+}
+
+impl GroupMember for Impostor {
+    fn subscribe(&self, topics: &[String]) -> Result<(), BrokerError> {
+        self.member.subscribe(topics)
+    }
+    fn poll(&self, timeout: Duration) -> Result<Option<GroupEvent>, BrokerError> {
+        self.member.poll(timeout)
+    }
+    fn acknowledge(&self) -> Result<(), BrokerError> {
+        self.member.acknowledge()
+    }
+    fn commit(&self, offsets: &[(TopicPartition, CommittedOffset)]) -> Result<(), BrokerError> {
+        self.member.commit(offsets)
+    }
+    fn committed(
+        &self,
+        partitions: &[TopicPartition],
+        timeout: Duration,
+    ) -> Result<Vec<Option<CommittedOffset>>, BrokerError> {
+        self.member.committed(partitions, timeout)
+    }
+    fn metadata(&self) -> Option<GroupMetadata> {
+        let metadata = self.member.metadata()?;
+        let member_id = self.id.lock().unwrap().clone().unwrap_or(metadata.member_id);
+        Some(GroupMetadata { member_id, ..metadata })
+    }
+    fn leave(&self) -> Result<(), BrokerError> {
+        self.member.leave()
+    }
+}
+
+/// A consumer to which records come late.
+#[derive(Debug)]
+struct SlowConsumer {
+    consumer: Box<dyn Consumer>,
+    faults: Faults,
+}
+
+impl Consumer for SlowConsumer {
+    fn assign(
+        &mut self,
+        partitions: &[(TopicPartition, StartOffset)],
+    ) -> Result<Vec<Slot>, BrokerError> {
+        self.consumer.assign(partitions)
+    }
+    fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError> {
+        self.consumer.unassign(slots)
+    }
+    fn fetch(
+        &mut self,
+        slot: Slot,
+        max_records: usize,
+    ) -> Result<Option<Box<dyn RecordBatch>>, BrokerError> {
+        // Not even every second look finds something.
+        let late = (0..10).any(|_| self.faults.strikes());
+        if late { Ok(None) } else { self.consumer.fetch(slot, max_records) }
+    }
+    fn wait(&mut self, timeout: Duration) {
+        self.consumer.wait(timeout);
+    }
+    fn poll(&mut self) -> Result<(), BrokerError> {
+        self.consumer.poll()
+    }
+    fn end_offset(&self, slot: Slot) -> Option<i64> {
+        self.consumer.end_offset(slot)
+    }
+    fn reached_end(&self, slot: Slot) -> Option<i64> {
+        self.consumer.reached_end(slot)
     }
 }
 

@@ -151,6 +151,16 @@ fn a_process_that_is_suspended_beyond_its_session_loses_everything_and_comes_bac
 }
 
 #[test]
+fn a_new_life_cannot_commit_for_the_tasks_of_the_old_one() {
+    let world = settled(&[1, 1]);
+    world.commit_one(0).unwrap();
+    // The client has been expelled and has joined again; nobody has told the process yet.
+    *world.impostor.lock().unwrap() = Some("somebody".to_owned());
+    let error = world.commit_one(0).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TaskMigrated);
+}
+
+#[test]
 fn orphaned_transactions_are_told_of_a_dropped_process_only() {
     let mut world = settled(&[1, 1]);
     world.kill(1);

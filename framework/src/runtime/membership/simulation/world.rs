@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -64,6 +64,7 @@ pub(super) struct World {
     pub(super) clock: Arc<ManualClock>,
     pub(super) broker: MemoryBroker,
     pub(super) faults: Faults,
+    pub(super) impostor: Arc<Mutex<Option<String>>>,
     admin: Arc<dyn Admin>,
     pub(super) processes: Vec<Process>,
     /// All claims that there have ever been.
@@ -87,6 +88,7 @@ impl World {
             clock,
             broker,
             faults: Faults::default(),
+            impostor: Arc::default(),
             admin,
             processes: Vec::new(),
             claims: Vec::new(),
@@ -151,6 +153,7 @@ impl World {
             broker: Arc::new(FlakyBroker {
                 memory: self.broker.clone(),
                 faults: self.faults.clone(),
+                impostor: Arc::clone(&self.impostor),
             }),
             admin: Arc::clone(&self.admin),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
@@ -328,6 +331,15 @@ impl World {
                 *newest = *claim;
             }
         }
+    }
+
+    /// What becomes of a commit of a process for one of its tasks.
+    pub(super) fn commit_one(&self, number: usize) -> Result<(), Error> {
+        let process = &self.processes[number];
+        let task = process.claims.keys().next().unwrap();
+        let partition = TopicPartition::new(PARTS[task.subtopology as usize].0, task.partition);
+        let offset = CommittedOffset { offset: 1, metadata: String::new() };
+        process.membership.as_ref().unwrap().commit(&vec![(partition, offset)])
     }
 
     /// Gives one process the id of another, as if its folder had been copied.
