@@ -47,7 +47,6 @@ pub(crate) fn truth(records: std::ops::Range<usize>) -> Counts {
 }
 
 /// One broker, or three.
-#[expect(clippy::large_enum_variant, reason = "there is one per test")]
 enum Servers {
     One(Box<KafkaServer>),
     Three(KafkaCluster),

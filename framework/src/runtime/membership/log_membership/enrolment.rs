@@ -171,9 +171,13 @@ fn check_fit(
     if others().all(|(_, record)| record.left || conflicts(own, record).is_empty()) {
         return Ok(());
     }
-    let members = admin.group_members(group)?.into_iter();
+    let members = match admin.group_members(group) {
+        // Nobody can say who runs. The leader compares again.
+        Err(error) if error.is_retriable() => return Ok(()),
+        members => members?,
+    };
     let members: BTreeSet<MemberId> =
-        members.map(|member| MemberId::new(member.member_id)).collect();
+        members.into_iter().map(|member| MemberId::new(member.member_id)).collect();
     let running = view.live(&members).filter(|(other, record)| {
         *other != process && view.refusal(*other, &record.member_id).is_none()
     });
