@@ -18,7 +18,7 @@ const TURN: Duration = Duration::from_secs(1);
 /// How often the topics are looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Watches the source topics: a deleted one, and partitions that nobody reads, are told once each.
+/// Watches the topics that are read: a deleted one, and partitions that nobody reads, are told once each.
 #[derive(Debug)]
 pub(crate) struct TopicWatch {
     plan: Arc<TopicPlan>,

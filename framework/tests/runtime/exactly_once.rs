@@ -127,6 +127,36 @@ fn a_commit_whose_outcome_nobody_heard_of_counts_once() {
 }
 
 #[test]
+fn a_commit_that_hangs_loses_to_whoever_takes_the_tasks_over() {
+    let broker = FaultyBroker::new(broker());
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let impatient = exactly_once(here.path())
+        .session_timeout(Duration::from_millis(1500))
+        .max_poll_interval(Duration::from_millis(1500))
+        .transaction_timeout(Duration::from_secs(2));
+    let mut first = running(counting(), impatient, broker.clone());
+    produce_keys(&broker.inner, 0..KEYS);
+    wait_until_through(&broker.inner, KEYS, 1);
+    // From here it has its offsets in the transaction, and has written its records.
+    broker.faults.hanging.store(true, Ordering::SeqCst);
+    produce_keys(&broker.inner, 0..KEYS);
+    let is_waiting = || broker.faults.is_waiting.load(Ordering::SeqCst);
+    wait_until(SOON, "a commit", is_waiting).unwrap();
+    let mut second = running(counting(), exactly_once(there.path()), broker.inner.clone());
+    wait_until(SOON, "all tasks", || tasks(&second).len() == 4).unwrap();
+    wait_until_through(&broker.inner, KEYS, 2);
+    broker.faults.hanging.store(false, Ordering::SeqCst);
+    let is_back = || tasks(&first).len() == 2 && tasks(&second).len() == 2;
+    wait_until(SOON, "two tasks each", is_back).unwrap();
+    produce_keys(&broker.inner, 0..KEYS);
+    wait_until_through(&broker.inner, KEYS, 3);
+    first.close().unwrap();
+    second.close().unwrap();
+    assert_eq!(history(&broker.inner), exact(KEYS, 3));
+    assert_eq!(counts_in(&broker.inner, CHANGELOG), counts_of(0..KEYS, 3));
+}
+
+#[test]
 fn a_restarted_process_ends_what_it_has_left_open() {
     let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
     let config = exactly_once(folder.path()).transaction_timeout(Duration::from_hours(1));

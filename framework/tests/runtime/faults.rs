@@ -24,7 +24,7 @@ pub(crate) const LATE_REFUSAL: &[u8] = b"refuse me";
 pub(crate) struct Faults {
     /// Nothing is acknowledged.
     pub(crate) blocked: AtomicBool,
-    /// Somebody waits for an acknowledgement in vain.
+    /// Somebody waits in vain, for an acknowledgement or for the end of a commit.
     pub(crate) is_waiting: AtomicBool,
     /// So many commits of offsets are refused: the group has moved on.
     pub(crate) refused_commits: AtomicU32,
@@ -38,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) fenced_transactions: AtomicU32,
     /// So many transactions are committed, and their producers do not hear of it.
     pub(crate) unheard_commits: AtomicU32,
+    /// Commits of transactions do not come back, whatever their timeout, and get to the broker later.
+    pub(crate) hanging: AtomicBool,
     /// So many calls about transactions are not answered.
     pub(crate) unanswered_transactions: AtomicU32,
     /// So many questions for the ends of topics are not answered.
@@ -240,6 +242,11 @@ impl Producer for FaultyProducer {
     }
     fn commit_transaction(&mut self, timeout: Duration) -> Result<(), BrokerError> {
         self.answer()?;
+        if self.faults.hanging.load(Ordering::SeqCst) {
+            self.faults.is_waiting.store(true, Ordering::SeqCst);
+            let is_over = || !self.faults.hanging.load(Ordering::SeqCst);
+            wait_until(SOON, "the end of a commit", is_over).unwrap();
+        }
         if strikes(&self.faults.fenced_transactions) {
             self.at_its_end = true;
             return Err(BrokerError::new(BrokerErrorKind::Fenced, "fenced by the test"));

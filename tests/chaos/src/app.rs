@@ -9,20 +9,45 @@ use kstream::{
 };
 
 use crate::wire::{
-    ABSENT, CHAINS, COUNTS, EVENTS, Event, JOINED, ORDERS, PRICED, PRODUCTS, PROFILES,
+    ABSENT, CHAINS, COPIES, COUNTS, EVENTS, Event, JOINED, ORDERS, PRICED, PRODUCTS, PROFILES,
     REPARTITIONED, TOTALS, WINDOW_MS, link,
 };
 
 /// Instances that are away for a while bring late records: none is too late.
 const GRACE: Duration = Duration::from_hours(2);
 
-/// The application's topology.
+/// What of the application is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// The one that a run begins with.
+    First,
+    /// Has an operator more in front of the stores, which shifts the numbers of all others, and a
+    /// sub-topology more.
+    Second,
+}
+
+impl std::str::FromStr for Release {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "first" => Ok(Self::First),
+            "second" => Ok(Self::Second),
+            _ => Err("a release is `first` or `second`".to_owned()),
+        }
+    }
+}
+
+/// The topology of a release.
 ///
 /// # Errors
 /// None that a user could cause.
-pub fn topology() -> Result<Topology, TopologyErrors> {
+pub fn topology(release: Release) -> Result<Topology, TopologyErrors> {
     let builder = StreamsBuilder::new();
-    let events: KStream<String, String> = builder.stream(EVENTS);
+    let mut events: KStream<String, String> = builder.stream(EVENTS);
+    if release == Release::Second {
+        events = events.filter(|_, value| Event::parse(value).is_some());
+    }
     chains(&events);
     joined(&events, &builder.table(PROFILES));
     grouped(&events);
@@ -33,6 +58,10 @@ pub fn topology() -> Result<Topology, TopologyErrors> {
         builder.table_with(topic, Consumed::new(), store)
     };
     priced(&table(ORDERS, "orders"), &table(PRODUCTS, "products"));
+    if release == Release::Second {
+        let chains: KStream<String, String> = builder.stream(CHAINS);
+        chains.to(COPIES);
+    }
     builder.build()
 }
 

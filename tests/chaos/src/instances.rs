@@ -1,6 +1,6 @@
 //! The processes of the application.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub(crate) struct Instances {
     running: BTreeMap<usize, Process>,
     /// How often each has been started.
     starts: BTreeMap<usize, usize>,
+    /// Those that run the second release.
+    upgraded: BTreeSet<usize>,
 }
 
 impl Instances {
@@ -51,11 +53,22 @@ impl Instances {
             folder: folder.to_owned(),
             running: BTreeMap::new(),
             starts: BTreeMap::new(),
+            upgraded: BTreeSet::new(),
         }
     }
 
     pub(crate) fn running(&self) -> Vec<usize> {
         self.running.keys().copied().collect()
+    }
+
+    pub(crate) fn is_upgraded(&self, number: usize) -> bool {
+        self.upgraded.contains(&number)
+    }
+
+    /// Starts an instance as the second release, from now on.
+    pub(crate) fn start_upgraded(&mut self, number: usize) -> Result<(), ChaosError> {
+        self.upgraded.insert(number);
+        self.start(number)
     }
 
     /// Starts an instance on the state that it left behind, if any.
@@ -72,6 +85,7 @@ impl Instances {
             .args(["--guarantee", &self.options.guarantee.to_string()])
             .args(["--commit-interval-ms", &milliseconds(self.options.commit_interval)])
             .args(["--session-timeout-ms", &milliseconds(self.options.session_timeout)])
+            .args(["--release", if self.is_upgraded(number) { "second" } else { "first" }])
             .arg("--state-dir")
             .arg(self.state_dir(number));
         self.running.insert(number, Process::spawn(&name, command, &log)?);

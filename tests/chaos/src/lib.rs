@@ -1,5 +1,5 @@
 //! Chaos: an application on a real cluster whose instances and brokers are killed, stopped, restarted,
-//! added and removed by a seeded script, and a checker that then compares what came out with a naive
+//! upgraded, added and removed by a seeded script, and a checker that then compares what came out with a naive
 //! model of what went in.
 //!
 //! What always holds: the checker uses nothing of kstream, neither to read topics nor to work out the
@@ -22,6 +22,7 @@ mod summary;
 pub mod wire;
 pub mod workload;
 
+pub use app::Release;
 pub use error::ChaosError;
 pub use guarantee::Guarantee;
 pub use history::HISTORY_FILE;

@@ -19,7 +19,7 @@ use crate::monitor::Monitor;
 use crate::reader::{read_topic, wait_until_closed};
 use crate::script::{Fault, Plan, Step, Strike, script};
 use crate::summary::Summary;
-use crate::wire::{INPUTS, OUTPUTS, PARTITIONS};
+use crate::wire::{CHAINS, INPUTS, OUTPUTS, PARTITIONS};
 use crate::workload::Workload;
 
 /// What a run is to be.
@@ -175,7 +175,7 @@ impl Run<'_> {
                 self.instances.wipe(target)
             }
             Fault::Stop => self.instances.suspend(target),
-            Fault::Restart | Fault::Remove => self.instances.ask_to_stop(target),
+            Fault::Restart | Fault::Upgrade | Fault::Remove => self.instances.ask_to_stop(target),
             Fault::Add => self.instances.start(target),
             Fault::BrokerKill | Fault::BrokerRestart => {
                 // With another broker's copies incomplete, this one may be the only one to have a record.
@@ -187,7 +187,7 @@ impl Run<'_> {
     }
 
     fn wait_for_stop(&mut self, Strike { fault, target }: Strike) -> Result<(), ChaosError> {
-        if matches!(fault, Fault::Restart | Fault::Remove)
+        if matches!(fault, Fault::Restart | Fault::Upgrade | Fault::Remove)
             && let Some(problem) = self.instances.wait_for_stop(target)?
         {
             self.problem(problem);
@@ -198,6 +198,7 @@ impl Run<'_> {
     fn heal(&mut self, Strike { fault, target }: Strike) -> Result<(), ChaosError> {
         match fault {
             Fault::Kill | Fault::KillAndWipe | Fault::Restart => self.instances.start(target),
+            Fault::Upgrade => self.instances.start_upgraded(target),
             Fault::Stop => self.instances.resume(target),
             Fault::Add | Fault::Remove => Ok(()),
             Fault::BrokerKill | Fault::BrokerRestart => {
@@ -257,6 +258,23 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Replaces, one by one, the instances that are still of the first release, while records come in.
+    fn upgrade_all(&mut self) -> Result<(), ChaosError> {
+        for target in self.instances.running() {
+            if self.instances.is_upgraded(target) {
+                continue;
+            }
+            let strike = Strike { fault: Fault::Upgrade, target };
+            let last_event = self.last_event();
+            self.history.note(format_args!("in the end: {strike}"));
+            self.begin(strike)?;
+            self.wait_for_stop(strike)?;
+            self.heal(strike)?;
+            self.wait_until_beyond(last_event, "an upgrade")?;
+        }
+        Ok(())
+    }
+
     /// Ends the input, waits for the rest of the output, stops everything and judges.
     fn finish(mut self) -> Result<Summary, ChaosError> {
         for number in 0..self.options.plan.instances {
@@ -264,6 +282,7 @@ impl Run<'_> {
                 self.instances.start(number)?;
             }
         }
+        self.upgrade_all()?;
         let feeder = self.feeder.take();
         let feeder = feeder.ok_or_else(|| ChaosError::Runner("no feeder".to_owned()))?;
         let mut workload = feeder.stop()?;
@@ -324,10 +343,17 @@ impl Run<'_> {
         let input = Input::new(&events?, &profiles?, &orders?, &products?)
             .map_err(|problems| ChaosError::Input(problems.join("\n  ")))?;
         let mut verdicts = BTreeMap::new();
-        for topic in OUTPUTS {
-            let entries = read_topic(&self.bootstrap, topic)?;
-            let verdict = checker::check(self.options.app.guarantee, &input, topic, &entries);
-            verdicts.insert(topic, verdict);
+        // ORDER: a copy is read after what it was made from, so it may have more and not less.
+        let outputs = OUTPUTS.map(|topic| read_topic(&self.bootstrap, topic));
+        let mut records = BTreeMap::new();
+        for (topic, entries) in OUTPUTS.into_iter().zip(outputs) {
+            records.insert(topic, entries?);
+        }
+        let chains = records.get(CHAINS).map_or(&[][..], Vec::as_slice);
+        for (topic, entries) in &records {
+            let guarantee = self.options.app.guarantee;
+            let verdict = checker::check(guarantee, &input, chains, topic, entries);
+            verdicts.insert(*topic, verdict);
         }
         Ok((input, verdicts))
     }

@@ -16,6 +16,8 @@ pub enum Fault {
     Stop,
     /// An instance is stopped in the orderly way (`SIGTERM`) and started again.
     Restart,
+    /// The same, and it comes back as the next release of the application.
+    Upgrade,
     /// An instance more.
     Add,
     /// An instance less, in the orderly way.
@@ -28,11 +30,12 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, with how often they are drawn.
-    pub const WEIGHTS: [(Self, usize); 8] = [
+    pub const WEIGHTS: [(Self, usize); 9] = [
         (Self::Kill, 28),
         (Self::KillAndWipe, 6),
         (Self::Stop, 20),
-        (Self::Restart, 16),
+        (Self::Restart, 10),
+        (Self::Upgrade, 6),
         (Self::Add, 9),
         (Self::Remove, 9),
         (Self::BrokerKill, 6),
@@ -52,6 +55,7 @@ impl std::fmt::Display for Fault {
             Self::KillAndWipe => "kill -9, state wiped",
             Self::Stop => "stop and continue",
             Self::Restart => "restart",
+            Self::Upgrade => "upgrade",
             Self::Add => "add an instance",
             Self::Remove => "remove an instance",
             Self::BrokerKill => "kill -9 of a broker",
@@ -189,6 +193,7 @@ impl Drawing<'_> {
             | Fault::KillAndWipe
             | Fault::Stop
             | Fault::Restart
+            | Fault::Upgrade
             | Fault::BrokerKill
             | Fault::BrokerRestart => true,
         };
@@ -206,6 +211,7 @@ impl Drawing<'_> {
             | Fault::KillAndWipe
             | Fault::Stop
             | Fault::Restart
+            | Fault::Upgrade
             | Fault::BrokerKill
             | Fault::BrokerRestart => fault,
         }
@@ -252,7 +258,7 @@ mod tests {
         for seed in 0..50 {
             let kinds: BTreeSet<Fault> =
                 strikes(&script(seed, &PLAN)).iter().take(12).map(|strike| strike.fault).collect();
-            assert!(kinds.len() >= 7, "{seed}: {kinds:?}");
+            assert!(kinds.len() >= 8, "{seed}: {kinds:?}");
         }
     }
 
@@ -278,7 +284,11 @@ mod tests {
                     Fault::BrokerKill | Fault::BrokerRestart => {
                         assert!(strike.target < PLAN.brokers);
                     }
-                    Fault::Kill | Fault::KillAndWipe | Fault::Stop | Fault::Restart => {
+                    Fault::Kill
+                    | Fault::KillAndWipe
+                    | Fault::Stop
+                    | Fault::Restart
+                    | Fault::Upgrade => {
                         assert!(running.contains(&strike.target));
                     }
                 }

@@ -27,10 +27,13 @@ pub const JOINED: &str = "chaos-joined";
 /// `order` → `version product version-of-product`, the latter `-` where the product is not there, or null.
 pub const PRICED: &str = "chaos-priced";
 
+/// What `chaos-chains` has. Only the second release of the application writes it.
+pub const COPIES: &str = "chaos-copies";
+
 /// What the application reads.
 pub const INPUTS: [&str; 4] = [EVENTS, PROFILES, ORDERS, PRODUCTS];
 /// What it writes.
-pub const OUTPUTS: [&str; 6] = [REPARTITIONED, COUNTS, TOTALS, CHAINS, JOINED, PRICED];
+pub const OUTPUTS: [&str; 7] = [REPARTITIONED, COUNTS, TOTALS, CHAINS, JOINED, PRICED, COPIES];
 
 /// What stands where a row is not there.
 pub const ABSENT: &str = "-";

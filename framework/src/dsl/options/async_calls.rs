@@ -30,13 +30,13 @@ pub enum CallOrder {
 /// use std::time::Duration;
 /// use kstream::{AsyncCalls, CallOrder};
 ///
-/// let calls: AsyncCalls<std::io::Error> = AsyncCalls::named("look-up")
+/// let calls = AsyncCalls::named("look-up")
 ///     .with_max_in_flight(20)
 ///     .with_order(CallOrder::Unordered)
 ///     .with_timeout(Duration::from_secs(3))
 ///     .with_attempt_timeout(Duration::from_secs(1))
 ///     .with_retries(4)
-///     .with_retry_if(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
+///     .with_retry_if(|error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset);
 /// ```
 ///
 /// # Source

@@ -70,6 +70,8 @@ pub(crate) struct Changelog {
     pub(crate) partition: TopicPartition,
     /// Looked up at the first commit.
     handle: Option<TopicHandle>,
+    /// Whether this commit has brought it a record.
+    sent: bool,
 }
 
 /// A task with everything it needs to process records.
@@ -153,9 +155,11 @@ impl StreamTask {
                 let partition = |topic: &TopicName| {
                     TopicPartition::new(topic.resolve(&settings.application_id), id.partition)
                 };
-                let changelog = store
-                    .changelog()
-                    .map(|topic| Changelog { partition: partition(&topic), handle: None });
+                let changelog = store.changelog().map(|topic| Changelog {
+                    partition: partition(&topic),
+                    handle: None,
+                    sent: false,
+                });
                 let source = topology.source_changelog(linked.id).map(|source| StoreSource {
                     partition: partition(&source.topic),
                     read: Arc::clone(&source.read),
@@ -277,7 +281,9 @@ impl StreamTask {
                 Some(handle) => handle,
                 None => *changelog.handle.insert(collector.topic(&changelog.partition.topic)?),
             };
+            changelog.sent = false;
             managed.prepare_commit(&mut |record| {
+                changelog.sent = true;
                 collector.send_changelog(handle, partition, record)
             })?;
         }
@@ -291,7 +297,9 @@ impl StreamTask {
         now_ms: Timestamp,
     ) -> Result<(), Error> {
         for store in &self.stores {
-            let acked = store.changelog.as_ref().and_then(|changelog| {
+            // INVARIANT: what this thread sent before the task was elsewhere is behind the store's position.
+            let sent = store.changelog.as_ref().filter(|changelog| changelog.sent);
+            let acked = sent.and_then(|changelog| {
                 let partition = changelog.partition.partition;
                 producer.borrow().last_acked(changelog.handle?, partition)
             });

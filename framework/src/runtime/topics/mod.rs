@@ -45,8 +45,9 @@ impl TopicPlan {
         &self.repartition
     }
 
-    /// What has happened to the source topics since: deleted ones, and others with more partitions, which
-    /// nobody reads. Each with what to do.
+    /// What has happened to the topics since and nobody else notices: deleted ones, and topics of global stores
+    /// with more partitions, which nobody reads. Each with what to do. More partitions of other topics are a
+    /// matter of the group.
     pub(crate) fn changes(&self, admin: &dyn Admin) -> Result<Vec<String>, Error> {
         let planned: Vec<_> = self.partitions.iter().chain(&self.global).collect();
         let names: Vec<&str> = planned.iter().map(|(name, _)| name.as_str()).collect();
@@ -56,11 +57,9 @@ impl TopicPlan {
                 "topic {name} is gone; create it again, with {planned} partitions, and start anew: the \
                  offsets committed for it mean nothing any more"
             )),
-            Some(found) if found != **planned => Some(format!(
+            Some(found) if found != **planned && self.global.contains_key(*name) => Some(format!(
                 "topic {name} has {found} partitions now, and had {planned} at the start; records of the \
-                 new ones are not read. Restart all instances if the topology is stateless; otherwise keys \
-                 have moved away from their state: take a new topic, or start anew with another \
-                 application id"
+                 new ones are not in the global store until all instances are started anew"
             )),
             Some(_) => None,
         };

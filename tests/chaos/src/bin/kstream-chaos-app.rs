@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use kstream::broker::kafka::{KafkaBroker, KafkaSettings};
 use kstream::{KafkaStreams, ProcessingGuarantee, State, StreamsConfig};
-use kstream_chaos::{Guarantee, app};
+use kstream_chaos::{Guarantee, Release, app};
 
 /// One instance of the application under test.
 #[derive(Debug, Parser)]
@@ -22,6 +22,9 @@ struct Cli {
     /// Where it keeps its state.
     #[arg(long)]
     state_dir: PathBuf,
+    /// Which release of the application this is: `first` or `second`.
+    #[arg(long, default_value = "first")]
+    release: Release,
     /// How many threads process records.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -41,7 +44,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[expect(clippy::print_stdout, reason = "whoever started it reads it")]
 fn run(cli: &Cli) -> Result<(), String> {
-    let topology = app::topology().map_err(|errors| errors.to_string())?;
+    let topology = app::topology(cli.release).map_err(|errors| errors.to_string())?;
     let session_timeout = Duration::from_millis(cli.session_timeout_ms);
     let config = StreamsConfig::new(&cli.application_id)
         .state_dir(&cli.state_dir)

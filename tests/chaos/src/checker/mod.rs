@@ -11,11 +11,13 @@
 //! | totals | counts grow | the number of the group's events |
 //! | chains | every count once with the digest of exactly these events | all events of the key |
 //! | joined | every event once, in order, with a version that existed, never an older one than before | the last event has the last version |
+//! | copies | every link of the chains once, in order for each key | |
 //! | priced | versions that existed and belong together, none twice, never an older one than before | the last order with the last version of its product |
 //!
 //! *Lost* is what has no trace; *duplicated* what has more than one; *wrong* what no order of events
 //! explains.
 
+mod copied;
 mod counters;
 mod findings;
 mod joined;
@@ -30,14 +32,20 @@ pub use findings::{Findings, Verdict};
 use crate::Guarantee;
 use crate::model::Input;
 use crate::records::{Entry, by_key};
-use crate::wire::{CHAINS, COUNTS, JOINED, PRICED, REPARTITIONED, TOTALS};
+use crate::wire::{CHAINS, COPIES, COUNTS, JOINED, PRICED, REPARTITIONED, TOTALS};
 
-/// Checks all records of one output topic.
-pub fn check(guarantee: Guarantee, input: &Input, topic: &str, entries: &[Entry]) -> Verdict {
+/// Checks all records of one output topic. `chains` are the records of that topic, of which there are copies.
+pub fn check(
+    guarantee: Guarantee,
+    input: &Input,
+    chains: &[Entry],
+    topic: &str,
+    entries: &[Entry],
+) -> Verdict {
     let mut verdict = Verdict { records: entries.len(), ..Verdict::default() };
-    let keys = match by_key(entries) {
-        Ok(keys) => keys,
-        Err(scattered) => {
+    let (keys, chains) = match (by_key(entries), by_key(chains)) {
+        (Ok(keys), Ok(chains)) => (keys, chains),
+        (Err(scattered), _) | (_, Err(scattered)) => {
             for what in scattered {
                 verdict.wrong.add(format!("{topic}: {what}"));
             }
@@ -51,6 +59,7 @@ pub fn check(guarantee: Guarantee, input: &Input, topic: &str, entries: &[Entry]
         CHAINS => counters::check_chains(guarantee, input, &keys, &mut verdict),
         JOINED => joined::check(input, &keys, &mut verdict),
         PRICED => priced::check(input, &keys, &mut verdict),
+        COPIES => copied::check(&chains, &keys, &mut verdict),
         _ => verdict.wrong.add(format!("{topic} is not a topic of the application")),
     }
     verdict

@@ -94,7 +94,7 @@ fn output_records(topic: &str) -> Records {
 }
 
 fn output(topic: &str) -> Vec<Entry> {
-    if topic != CHAINS {
+    if ![CHAINS, COPIES].contains(&topic) {
         return entries(&output_records(topic));
     }
     let chain = |numbers: &[u64]| {
@@ -116,9 +116,13 @@ fn output(topic: &str) -> Vec<Entry> {
     entries(&both)
 }
 
+fn chains() -> Vec<Entry> {
+    output(CHAINS)
+}
+
 /// How many are lost, duplicated and wrong.
 fn judge(guarantee: Guarantee, topic: &str, output: &[Entry]) -> (usize, usize, usize) {
-    let verdict = check(guarantee, &input(), topic, output);
+    let verdict = check(guarantee, &input(), &chains(), topic, output);
     let (lost, duplicated) = (verdict.lost.count, verdict.duplicated.count);
     let found = (lost, duplicated, verdict.wrong.count);
     let keeps = if guarantee == EXACTLY_ONCE { found == (0, 0, 0) } else { lost == 0 };
@@ -155,13 +159,14 @@ fn right_outputs_are_right() {
 #[test]
 fn no_output_at_all_is_lost() {
     let lost = OUTPUTS.map(|topic| judge(EXACTLY_ONCE, topic, &[]).0);
-    // Six events; a count for each; both totals; a link for each; six joined; two orders with a price.
-    assert_eq!(lost, [6, 6, 6, 6, 6, 2]);
+    // Six events; a count for each; both totals; a link for each; six joined; two orders with a price; a copy
+    // of each link.
+    assert_eq!(lost, [6, 6, 6, 6, 6, 2, 6]);
 }
 
 #[test]
 fn each_lost_record_of_an_event_is_found() {
-    for topic in [REPARTITIONED, COUNTS, CHAINS, JOINED] {
+    for topic in [REPARTITIONED, COUNTS, CHAINS, JOINED, COPIES] {
         for index in 0..6 {
             let mut output = output(topic);
             output.remove(index);
@@ -207,6 +212,9 @@ fn records_that_never_were_are_wrong() {
     replace(PRICED, ("o1", "1 tea 1"), ("o1", "1 milk -"));
     replace(PRICED, ("o1", "1 tea 1"), ("o1", "1 tea 3"));
     replace(PRICED, ("o1", "1 tea 1"), ("o9", "1 tea 1"));
+    let mut copies = output(COPIES);
+    copies[1].value = Some("2 0".to_owned());
+    assert_eq!(judge(EXACTLY_ONCE, COPIES, &copies), (1, 0, 1));
     let mut chains = output(CHAINS);
     chains[1].value = chains[1].value.take().map(|value| value.replace('a', "b") + "0");
     assert_eq!(judge(EXACTLY_ONCE, CHAINS, &chains), (0, 0, 1));
@@ -214,6 +222,9 @@ fn records_that_never_were_are_wrong() {
 
 #[test]
 fn what_goes_back_is_wrong() {
+    let mut copies = output(COPIES);
+    copies[0].offset = 9;
+    assert_eq!(judge(EXACTLY_ONCE, COPIES, &copies), (0, 0, 1));
     // Events of a key, a version of the profile, a version of the product, an older order.
     expect(REPARTITIONED, |records| records.swap(4, 5), (0, 0, 1));
     expect(JOINED, |records| records[2] = ("ann", "3 2 4"), (0, 0, 1));

@@ -6,6 +6,7 @@
 mod cluster;
 mod outages;
 mod recreated;
+mod retention;
 
 use cluster::{Cluster, RECORDS, truth};
 

@@ -16,7 +16,7 @@ const INPUT: &str = "in";
 const CHANGELOG: &str = "recreated-rows-changelog";
 const SOON: Duration = Duration::from_mins(3);
 
-fn create(broker: &KafkaBroker, name: &str, policy: &str) {
+pub(crate) fn create(broker: &KafkaBroker, name: &str, policy: &str) {
     let configs = BTreeMap::from([("cleanup.policy".to_owned(), policy.to_owned())]);
     let topic = NewTopic { name: name.to_owned(), partitions: 1, replication_factor: 1, configs };
     let created = || {
@@ -27,7 +27,7 @@ fn create(broker: &KafkaBroker, name: &str, policy: &str) {
     wait_until(SOON, "a topic", created).unwrap();
 }
 
-fn produce(broker: &KafkaBroker, topic: &str, records: i64) {
+pub(crate) fn produce(broker: &KafkaBroker, topic: &str, records: i64) {
     let client_id = "test".to_owned();
     let settings = ProducerSettings { client_id, track_acks: false, transactions: None };
     let mut producer = broker.producer(&settings).unwrap();
