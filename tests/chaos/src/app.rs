@@ -21,8 +21,8 @@ const GRACE: Duration = Duration::from_hours(2);
 pub enum Release {
     /// The one that a run begins with.
     First,
-    /// Has an operator more in front of the stores, which shifts the numbers of all others, and a
-    /// sub-topology more.
+    /// Has an operator more in front of the stores, which shifts the numbers of all others (what has to keep its
+    /// name has been given one), and a sub-topology more.
     Second,
 }
 
@@ -49,7 +49,8 @@ pub fn topology(release: Release) -> Result<Topology, TopologyErrors> {
         events = events.filter(|_, value| Event::parse(value).is_some());
     }
     chains(&events);
-    joined(&events, &builder.table(PROFILES));
+    let named = Materialized::named("profiles");
+    joined(&events, &builder.table_with(PROFILES, Consumed::new(), named));
     grouped(&events);
     // With a record cache in between, a join by foreign key may show a version twice: when the row is read from
     // the cache, and when the cache forwards it.

@@ -39,6 +39,8 @@ pub struct Options {
 
 /// How long the application may take to go on after a fault.
 const RECOVERY: Duration = Duration::from_mins(3);
+/// How often is noted what the run waits for.
+const NOTE: Duration = Duration::from_secs(10);
 /// Nothing comes out for so long: everything is processed, or nothing goes on.
 const QUIET: Duration = Duration::from_secs(4);
 /// Nothing comes out for so long: nothing will.
@@ -228,8 +230,14 @@ impl Run<'_> {
     /// Waits until later events than this one have come out everywhere.
     fn wait_until_beyond(&mut self, event: u64, after: &str) -> Result<bool, ChaosError> {
         let clock = SystemClock::new();
+        let mut next_note = NOTE;
         while !self.monitor.is_beyond(event) {
             self.revive()?;
+            if clock.monotonic() > next_note {
+                next_note += NOTE;
+                let behind = self.monitor.behind(event).join(", ");
+                self.history.note(format_args!("not beyond event {event}: {behind}"));
+            }
             if clock.monotonic() > RECOVERY {
                 let behind = self.monitor.behind(event).join(", ");
                 self.problem(format!(

@@ -5,8 +5,8 @@ use std::time::Duration;
 use kstream_chaos::script::Plan;
 use kstream_chaos::{AppOptions, Guarantee, Options, run};
 
-/// Its script has a kill, a stop, a restart, a lost disk and a broker among the first faults.
-const SEED: u64 = 3;
+/// Its script has a kill, a lost disk, a stop, an upgrade, an instance less and a broker.
+const SEED: u64 = 6;
 const FAULTS: usize = 6;
 
 #[test]

@@ -21,7 +21,9 @@ impl StreamThread {
         let due = now.saturating_sub(self.last_commit) >= interval;
         if requested || due || self.is_full || !self.revoking.is_empty() {
             if self.commit()? {
-                self.last_commit = now;
+                // From its end on: a commit that takes longer than the interval would leave no time to process
+                // between it and the next.
+                self.last_commit = self.shared.clock.monotonic();
                 self.release_revoked()?;
             } else if !self.revoking.is_empty() && now >= self.revoking_until {
                 self.give_up_revoked()?;
