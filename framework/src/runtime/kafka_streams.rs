@@ -61,7 +61,7 @@ pub struct KafkaStreams {
     topology: Arc<Topology>,
     config: Arc<StreamsConfig>,
     broker: Arc<dyn Broker>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     env: StateEnv,
     metrics: Metrics,
     status: Arc<Status>,

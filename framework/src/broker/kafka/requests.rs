@@ -15,7 +15,7 @@ use rdkafka::types::{
     RDKafkaTopicResult, RDKafkaType,
 };
 
-use super::client::{Client, REASON_LEN, Role, c_string, millis, text};
+use super::client::{Client, Deadline, REASON_LEN, Role, c_string, millis, text};
 use super::creation::Creation;
 use super::errors::{all_or_rights, broker_error, check_topic};
 use super::event::Event;
@@ -25,6 +25,9 @@ use crate::ids::{TopicId, TopicPartition};
 
 /// A request that has not been answered by then has failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A request that failed is made again for so long, with a pause in between.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// librdkafka ends the request itself; this only guards against it not doing so.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
 
@@ -87,12 +90,29 @@ impl Requests {
         self.client.serve(time);
     }
 
-    /// Makes one request with options and an answer queue of its own, and waits for the answer.
+    /// Makes a request and waits for the answer. It is made again when the broker that was asked has gone away:
+    /// librdkafka asks one, and reports it even if others are there. All requests may be made twice.
     pub(super) fn ask(
         &self,
         operation: RDKafkaAdminOp,
         what: &str,
-        request: impl FnOnce(*mut RDKafkaAdminOptions, *mut RDKafkaQueue),
+        mut request: impl FnMut(*mut RDKafkaAdminOptions, *mut RDKafkaQueue),
+    ) -> Result<Event, BrokerError> {
+        let deadline = Deadline::after(RETRY_TIMEOUT);
+        loop {
+            match self.ask_once(operation, what, &mut request) {
+                Err(error) if error.is_retriable() && !deadline.passed() => self.pause(RETRY_PAUSE),
+                answer => return answer,
+            }
+        }
+    }
+
+    /// With options and an answer queue of its own.
+    fn ask_once(
+        &self,
+        operation: RDKafkaAdminOp,
+        what: &str,
+        request: &mut dyn FnMut(*mut RDKafkaAdminOptions, *mut RDKafkaQueue),
     ) -> Result<Event, BrokerError> {
         let client = self.client.handle();
         let mut reason = [0; REASON_LEN];

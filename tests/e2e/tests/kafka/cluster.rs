@@ -109,6 +109,16 @@ impl Cluster {
         }
     }
 
+    /// Questions are answered by one of the brokers that are there, whichever they went to first.
+    #[track_caller]
+    pub(crate) fn check_answers(&self) {
+        let admin = self.broker.admin().unwrap();
+        for topic in [INPUT, COUNTS, WINDOWS].repeat(10) {
+            assert!(!admin.topic_configs(topic).unwrap().is_empty());
+            assert_eq!(admin.partition_counts(&[topic]).unwrap(), [Some(PARTITIONS)]);
+        }
+    }
+
     /// The three brokers.
     pub(crate) fn brokers(&mut self) -> &mut KafkaCluster {
         match &mut self.servers {

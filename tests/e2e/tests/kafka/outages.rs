@@ -48,12 +48,17 @@ fn leaders_that_move_and_single_brokers_that_are_missing_cost_nothing() {
     cluster.wait_until_committed_beyond(RECORDS / 10);
     // Each broker leads some partitions and some coordinators: all of them move, and more than once.
     cluster.brokers().broker(0).kill().unwrap();
+    cluster.check_answers();
     cluster.produce(RECORDS / 4..RECORDS / 2);
     cluster.wait_until_committed_beyond(RECORDS / 4 + RECORDS / 10);
     cluster.brokers().broker(0).restart().unwrap();
     cluster.brokers().wait_until_complete().unwrap();
     cluster.brokers().broker(1).restart().unwrap();
     cluster.produce(RECORDS / 2..RECORDS * 3 / 4);
+    cluster.brokers().wait_until_complete().unwrap();
+    cluster.brokers().broker(2).kill().unwrap();
+    cluster.check_answers();
+    cluster.brokers().broker(2).restart().unwrap();
     cluster.brokers().wait_until_complete().unwrap();
     cluster.brokers().broker(2).suspend().unwrap();
     cluster.produce(RECORDS * 3 / 4..RECORDS);

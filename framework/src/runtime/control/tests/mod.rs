@@ -21,7 +21,7 @@ use crate::record::Headers;
 use crate::runtime::commit::Offsets;
 use crate::runtime::membership::{Assignment, MemberReport, Membership, MembershipEvent};
 use crate::runtime::{KafkaStreams, State};
-use crate::time::SystemClock;
+use crate::time::{ManualClock, SystemClock};
 use crate::topology::Topology;
 
 const INPUT: &str = "in";
@@ -39,6 +39,9 @@ struct Script {
     more: Condvar,
     released: Mutex<BTreeSet<TaskId>>,
     rejoined: AtomicU32,
+    commits: AtomicU32,
+    /// So much time passes in each commit, on this clock.
+    slow_commits: Mutex<Option<(Arc<ManualClock>, Duration)>>,
     offsets: GroupOffsets,
 }
 
@@ -113,6 +116,10 @@ impl Membership for Script {
         Some(GroupMetadata { group_id, generation: 1, member_id })
     }
     fn commit(&self, offsets: &Offsets) -> Result<(), Error> {
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        if let Some((clock, time)) = &*self.slow_commits.lock().unwrap() {
+            clock.advance(*time);
+        }
         self.offsets.lock().unwrap().extend(offsets.iter().cloned());
         Ok(())
     }
@@ -346,4 +353,35 @@ fn a_process_asks_for_tasks_only_when_none_of_its_threads_is_at_work_on_old_ones
     script.wait_until_committed(1);
     streams.close().unwrap();
     assert_eq!(count(&broker), Some(1));
+}
+
+#[test]
+fn a_commit_that_takes_longer_than_the_interval_leaves_time_for_records() {
+    const RECORDS: usize = 20_000;
+    let interval = Duration::from_millis(20);
+    let script = Script::new(&GroupOffsets::default());
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    let clock = Arc::new(ManualClock::new(0));
+    *script.slow_commits.lock().unwrap() = Some((Arc::clone(&clock), interval * 2));
+    let seen = Arc::new(AtomicU32::new(0));
+    // The first record makes a commit due; no other time passes.
+    let topology = {
+        let (clock, seen) = (Arc::clone(&clock), Arc::clone(&seen));
+        counting(move || {
+            if seen.fetch_add(1, Ordering::SeqCst) == 0 {
+                clock.advance(interval);
+            }
+        })
+    };
+    let config = config(folder.path()).commit_interval(interval);
+    let mut streams = KafkaStreams::new(topology, config, broker.clone()).unwrap();
+    streams.clock = clock;
+    streams.start_as(|_| Ok(Arc::clone(&script) as Arc<dyn Membership>)).unwrap();
+    produce(&broker, RECORDS);
+    script.assign(&[0]);
+    let all = || seen.load(Ordering::SeqCst) as usize == RECORDS;
+    wait_until(SOON, "all records", all).unwrap();
+    assert_eq!(script.commits.load(Ordering::SeqCst), 1);
+    streams.close().unwrap();
+    assert_eq!(count(&broker), Some(20_000));
 }
