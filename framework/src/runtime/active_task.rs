@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ownership::Grant;
 use super::restore::TaskRestore;
-use super::stream_thread::Shared;
+use super::shared::Shared;
 use super::task::{StreamTask, source_partitions};
 use crate::broker::{Consumer, Slot};
 use crate::error::Error;

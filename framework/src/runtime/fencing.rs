@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::time::Duration;
 
-use super::stream_thread::Shared;
+use super::shared::Shared;
 use crate::broker::{BrokerError, ProducerSettings, TransactionSettings};
 
 /// How long one question waits.

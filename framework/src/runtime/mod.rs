@@ -15,6 +15,7 @@ mod membership;
 mod ownership;
 mod purge;
 mod restore;
+mod shared;
 mod status;
 mod stores;
 mod stream_thread;

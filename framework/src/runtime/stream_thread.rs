@@ -14,7 +14,7 @@ mod starting;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
@@ -22,26 +22,16 @@ use self::producing::ThreadProducer;
 use self::rebuild::Rebuilds;
 use self::starting::StartingTask;
 use super::active_task::ActiveTask;
-use super::global::GlobalStores;
-use super::membership::Membership;
-use super::ownership::{Grant, Ownership};
-use super::purge::Purge;
-use super::restore::RestoreListener;
-use super::restore::pace::{Pace, RateLimit};
-use super::status::{Status, TaskState};
-use super::stores::TaskStores;
+use super::ownership::Grant;
+use super::restore::pace::Pace;
+use super::shared::Shared;
+use super::status::TaskState;
 use super::task::partition_group::RecordQueue;
-use super::topics::TopicPlan;
 use super::watchdog::Progress;
-use crate::broker::{Admin, Broker, BrokerErrorKind, Consumer, ConsumerRole};
-use crate::config::StreamsConfig;
+use crate::broker::{BrokerErrorKind, Consumer, ConsumerRole};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
-use crate::metrics::{Metrics, ThreadMetrics};
-use crate::time::Clock;
-use crate::topology::Topology;
-use crate::topology::fingerprint::Fingerprint;
-use crate::topology::link::LinkSettings;
+use crate::metrics::ThreadMetrics;
 
 /// Records that one task processes before the next has its turn.
 const SLICE_RECORDS: usize = 1000;
@@ -95,43 +85,6 @@ impl Reports {
     pub(crate) fn send(&self, event: ThreadEvent) {
         // The receiver is gone only when the application gave up waiting.
         self.sender.send((self.thread, event)).ok();
-    }
-}
-
-/// What all threads of an application share.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared {
-    pub(crate) topology: Arc<Topology>,
-    pub(crate) fingerprint: Arc<Fingerprint>,
-    pub(crate) config: Arc<StreamsConfig>,
-    pub(crate) plan: Arc<TopicPlan>,
-    pub(crate) broker: Arc<dyn Broker>,
-    pub(crate) admin: Arc<dyn Admin>,
-    pub(crate) membership: Arc<dyn Membership>,
-    pub(crate) ownership: Arc<Ownership>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) stores: Arc<TaskStores>,
-    pub(crate) restore_limit: Arc<RateLimit>,
-    pub(crate) restore_listener: RestoreListener,
-    pub(crate) globals: Arc<GlobalStores>,
-    pub(crate) status: Arc<Status>,
-    pub(crate) metrics: Metrics,
-    pub(crate) link: Arc<LinkSettings>,
-    pub(crate) purge: Arc<Purge>,
-    /// Whether tasks process nothing for now.
-    pub(crate) paused: Arc<AtomicBool>,
-    /// Whether the application is to stop.
-    pub(crate) stop: Arc<AtomicBool>,
-    /// How many stream threads there are.
-    pub(crate) threads: Arc<AtomicUsize>,
-}
-
-impl Shared {
-    /// The transactional id of a thread, the same in each life of the process: the next one thus ends at
-    /// once what this one leaves open.
-    pub(crate) fn transactional_id(&self, thread: &str) -> String {
-        let process = self.stores.process_id();
-        format!("{}-{process}-{thread}", self.config.application_id)
     }
 }
 

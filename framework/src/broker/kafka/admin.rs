@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::client::{Client, Deadline};
 use super::client_config::ClientConfig;
-use super::consumer::Reader;
 use super::groups::GroupLookup;
 use super::partitions;
-use super::requests::{AdminRole, OffsetSpec, Requests, TopicState};
+use super::requests::{OffsetSpec, Requests, TopicState};
+use super::roles::{AdminRole, Reader};
 use super::topic_names::topic_names;
 use crate::broker::{
     Admin, BrokerError, BrokerErrorKind, CommittedOffset, GroupMemberInfo, NewTopic,

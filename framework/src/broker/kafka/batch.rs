@@ -14,8 +14,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaMessage;
 
 use super::client::{Client, text};
-use super::consumer::Reader;
 use super::errors::failed;
+use super::roles::Reader;
 use crate::broker::{RawRecord, RecordBatch};
 use crate::record::Headers;
 

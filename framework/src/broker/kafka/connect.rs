@@ -5,8 +5,7 @@ use std::time::Duration;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::client::{Client, Deadline, Role};
-use super::consumer::Reader;
-use super::requests::AdminRole;
+use super::roles::{AdminRole, Reader};
 use super::settings::{KafkaSettings, OwnClient};
 use crate::broker::{BrokerError, BrokerErrorKind};
 

@@ -14,25 +14,18 @@ use std::time::Duration;
 
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::types::{RDKafka, RDKafkaMessage, RDKafkaQueue, RDKafkaTopic, RDKafkaType};
+use rdkafka::types::{RDKafka, RDKafkaMessage, RDKafkaQueue, RDKafkaTopic};
 
 use super::admin::KafkaAdmin;
 use super::batch::{KafkaBatch, Message};
-use super::client::{Client, Role, c_string};
+use super::client::{Client, c_string};
 use super::client_config::ClientConfig;
 use super::errors::{broker_error, failed, topic_error};
+use super::roles::Reader;
 use crate::broker::{
     Admin, BrokerError, BrokerErrorKind, Consumer, RecordBatch, Slot, StartOffset,
 };
 use crate::ids::TopicPartition;
-
-/// The role of a consumer outside any group; it has no callbacks of its own.
-#[derive(Debug)]
-pub(super) struct Reader;
-
-impl Role for Reader {
-    const KIND: RDKafkaType = RDKafkaType::RD_KAFKA_CONSUMER;
-}
 
 /// No batch is longer, whatever the caller asks for.
 const MAX_BATCH: usize = 16_384;

@@ -19,7 +19,7 @@ use rdkafka::types::{RDKafkaAdminOp, RDKafkaQueue};
 use super::client::{Client, REASON_LEN, c_string, millis, text};
 use super::errors::{broker_error, broker_error_with, failed};
 use super::event::Event;
-use super::requests::AdminRole;
+use super::roles::AdminRole;
 use crate::broker::{BrokerError, GroupMemberInfo};
 
 /// The longest that librdkafka takes; see the module.

@@ -20,6 +20,7 @@ mod oauth;
 mod partitions;
 mod producer;
 mod requests;
+mod roles;
 mod settings;
 mod topic_names;
 
@@ -34,7 +35,7 @@ use self::connect::{check_roles, connect};
 use self::consumer::KafkaConsumer;
 use self::member::KafkaMember;
 use self::producer::KafkaProducer;
-use self::requests::AdminRole;
+use self::roles::AdminRole;
 use super::{
     Admin, Broker, BrokerError, BrokerErrorKind, Consumer, ConsumerRole, GroupMember,
     GroupSettings, Producer, ProducerSettings,

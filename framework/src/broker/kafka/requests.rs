@@ -12,14 +12,15 @@ use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::{
     RDKafkaAdminOp, RDKafkaAdminOptions, RDKafkaQueue, RDKafkaResourceType, RDKafkaRespErr,
-    RDKafkaTopicResult, RDKafkaType,
+    RDKafkaTopicResult,
 };
 
-use super::client::{Client, Deadline, REASON_LEN, Role, c_string, millis, text};
+use super::client::{Client, Deadline, REASON_LEN, c_string, millis, text};
 use super::creation::Creation;
 use super::errors::{all_or_rights, broker_error, check_topic};
 use super::event::Event;
 use super::partitions::{Element, list_of};
+use super::roles::AdminRole;
 use crate::broker::{BrokerError, NewTopic};
 use crate::ids::{TopicId, TopicPartition};
 
@@ -30,14 +31,6 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// librdkafka ends the request itself; this only guards against it not doing so.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
-
-/// The role of the admin client; it has no callbacks of its own.
-#[derive(Debug)]
-pub(super) struct AdminRole;
-
-impl Role for AdminRole {
-    const KIND: RDKafkaType = RDKafkaType::RD_KAFKA_PRODUCER;
-}
 
 /// What metadata says about a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

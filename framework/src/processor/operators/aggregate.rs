@@ -2,11 +2,12 @@
 
 use super::fold::{Fold, Folded};
 use super::held_back::forward_held_back;
-use crate::error::{Error, ErrorKind};
+use super::key_errors::unwritable_key;
+use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Flush, Node, Outlet};
 use crate::record::Record;
-use crate::serdes::{ArcSerde, SerdeError};
+use crate::serdes::ArcSerde;
 
 /// An aggregation without windows. Records with a null key or value are dropped.
 pub(crate) struct Aggregate<K, V, A> {
@@ -51,16 +52,4 @@ impl<K: Data, V: Data, A: Data> Flush for Aggregate<K, V, A> {
             key_serde.deserialize(key)
         })
     }
-}
-
-#[cold]
-pub(crate) fn unwritable_key(node: &str, error: SerdeError) -> Error {
-    Error::new(ErrorKind::BadRecord, "the key cannot be written").with_source(error).at_node(node)
-}
-
-#[cold]
-pub(crate) fn unreadable_key(node: &str, error: SerdeError) -> Error {
-    Error::new(ErrorKind::Fatal, "a stored key cannot be read; was the store's type changed?")
-        .with_source(error)
-        .at_node(node)
 }

@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::aggregate::unwritable_key;
 use super::fold::Update;
+use super::key_errors::unwritable_key;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Data, Node, Outlet};

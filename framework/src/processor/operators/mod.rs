@@ -16,6 +16,7 @@ pub(crate) mod guard;
 pub(crate) mod held_back;
 pub(crate) mod join_window;
 pub(crate) mod kept_rows;
+mod key_errors;
 pub(crate) mod late;
 pub(crate) mod map;
 pub(crate) mod merge;

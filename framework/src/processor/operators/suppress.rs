@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::aggregate::{unreadable_key, unwritable_key};
+use super::key_errors::{unreadable_key, unwritable_key};
 use super::sink::nullable;
 use crate::error::{Error, ErrorKind};
 use crate::processor::context::TaskContext;

@@ -1,8 +1,8 @@
 //! A topic as a table: each record is the row's new value.
 
-use super::aggregate::unwritable_key;
 use super::held_back::forward_held_back;
 use super::kept_rows::Kept;
+use super::key_errors::unwritable_key;
 use super::table_rows::TableRows;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};

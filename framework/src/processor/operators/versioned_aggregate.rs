@@ -4,8 +4,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::aggregate::unwritable_key;
 use super::fold::Update;
+use super::key_errors::unwritable_key;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Node, Outlet};

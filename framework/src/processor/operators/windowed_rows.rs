@@ -1,10 +1,10 @@
 //! What all aggregations in windows share: rows by key and window, results as they change or once they are
 //! final, late records.
 
-use super::aggregate::{unreadable_key, unwritable_key};
 use super::final_results::FinalResults;
 use super::fold::{Fold, Folded};
 use super::held_back::forward_held_back_at;
+use super::key_errors::{unreadable_key, unwritable_key};
 use super::late::Late;
 use super::window_keys::WindowKeys;
 use crate::error::Error;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::runtime::global::thread::GlobalThread;
-use crate::runtime::stream_thread::{Command, Reports, Shared, StreamThread, ThreadEvent};
+use crate::runtime::shared::Shared;
+use crate::runtime::stream_thread::{Command, Reports, StreamThread, ThreadEvent};
 use crate::runtime::watchdog::Progress;
 
 /// Commands that may wait for a thread that is busy.

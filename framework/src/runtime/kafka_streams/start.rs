@@ -19,9 +19,9 @@ use crate::runtime::membership::{Enrolment, MemberReport, Membership, PlannedTas
 use crate::runtime::purge::Purge;
 use crate::runtime::restore::RestoreListener;
 use crate::runtime::restore::pace::RateLimit;
+use crate::runtime::shared::Shared;
 use crate::runtime::status::State;
 use crate::runtime::stores::TaskStores;
-use crate::runtime::stream_thread::Shared;
 use crate::runtime::task::source_partitions;
 use crate::runtime::topics::{TopicPlan, prepare, resolve_patterns};
 use crate::state::StateDirectory;

@@ -3,12 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Shared, StreamThread, ThreadEvent};
+use super::{StreamThread, ThreadEvent};
 use crate::broker::GroupMetadata;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::runtime::commit::{Commit, InputOffsets};
 use crate::runtime::ownership::Grant;
+use crate::runtime::shared::Shared;
 
 impl StreamThread {
     pub(super) fn commit_if_due(

@@ -20,7 +20,7 @@ use crate::config::ProcessingGuarantee;
 use crate::error::Error;
 use crate::processor::collector::SharedProducer;
 use crate::runtime::commit::{is_final, refused_in_transaction};
-use crate::runtime::stream_thread::Shared;
+use crate::runtime::shared::Shared;
 
 /// How long one try to begin or abort waits; other work of the thread waits as long.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use super::murmur3::murmur3_128;
 use super::wire::{Instruction, Subscription, ValueHash};
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
-use crate::processor::operators::aggregate::unwritable_key;
+use crate::processor::operators::key_errors::unwritable_key;
 use crate::processor::operators::suppress::unwritable_value;
 use crate::processor::{Change, Data, Node, Outlet};
 use crate::record::Record;
