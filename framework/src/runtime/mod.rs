@@ -13,6 +13,7 @@ mod housekeeping;
 mod kafka_streams;
 mod membership;
 mod ownership;
+mod pulse;
 mod purge;
 mod restore;
 mod shared;

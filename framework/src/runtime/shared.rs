@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use super::global::GlobalStores;
 use super::membership::Membership;
 use super::ownership::Ownership;
+use super::pulse::Pulse;
 use super::purge::Purge;
 use super::restore::RestoreListener;
 use super::restore::pace::RateLimit;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) link: Arc<LinkSettings>,
     pub(crate) purge: Arc<Purge>,
+    pub(crate) pulse: Arc<Pulse>,
     /// Whether tasks process nothing for now.
     pub(crate) paused: Arc<AtomicBool>,
     /// Whether the application is to stop.

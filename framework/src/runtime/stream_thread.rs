@@ -23,6 +23,7 @@ use self::rebuild::Rebuilds;
 use self::starting::StartingTask;
 use super::active_task::ActiveTask;
 use super::ownership::Grant;
+use super::pulse::Absences;
 use super::restore::pace::Pace;
 use super::shared::Shared;
 use super::status::TaskState;
@@ -109,6 +110,8 @@ pub(crate) struct StreamThread {
     revoking: BTreeSet<TaskId>,
     /// When they are given up without one.
     revoking_until: Duration,
+    /// The absences of the process before the thread got the tasks that it has.
+    absences: Absences,
     last_commit: Duration,
     last_publish: Duration,
     /// Uncommitted bytes when the record cache was last emptied.
@@ -150,6 +153,7 @@ impl StreamThread {
             running: Vec::new(),
             revoking: BTreeSet::new(),
             revoking_until: now,
+            absences: Absences::default(),
             last_commit: now,
             last_publish: now,
             flushed_bytes: 0,
@@ -169,13 +173,17 @@ impl StreamThread {
 
     fn run_until_stopped(&mut self) -> Result<(), Error> {
         loop {
+            let now = self.shared.clock.monotonic();
+            self.progress.check_in(now);
+            let absences = self.shared.pulse.beat(now);
+            if self.running.is_empty() && self.starting.is_empty() {
+                self.absences = absences;
+            }
             match self.commands.try_recv() {
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
                 Ok(command) => self.obey(command)?,
                 Err(TryRecvError::Empty) => {}
             }
-            let now = self.shared.clock.monotonic();
-            self.progress.check_in(now);
             match self.turn(now) {
                 Ok(0) => self.wait(),
                 Ok(_) => {}

@@ -16,6 +16,7 @@ use crate::runtime::control::{Control, UNKNOWN_LAG};
 use crate::runtime::global::open_global_stores;
 use crate::runtime::housekeeping::{Housekeeping, TopicWatch};
 use crate::runtime::membership::{Enrolment, MemberReport, Membership, PlannedTask};
+use crate::runtime::pulse::Pulse;
 use crate::runtime::purge::Purge;
 use crate::runtime::restore::RestoreListener;
 use crate::runtime::restore::pace::RateLimit;
@@ -51,7 +52,8 @@ impl KafkaStreams {
         let state = (&directory, &self.env);
         let now_ms = self.clock.now_ms();
         let globals = open_global_stores(&self.topology, config, state, &*admin, now_ms)?;
-        let purge = self.keep_house(&plan, &admin)?;
+        let pulse = Arc::new(Pulse::new(config, self.clock.monotonic()));
+        let purge = self.keep_house(&plan, &admin, &pulse)?;
         let config = &self.config;
         let shared = Shared {
             globals: Arc::new(globals),
@@ -74,6 +76,7 @@ impl KafkaStreams {
             stop: Arc::clone(&self.stop),
             threads: Arc::default(),
             purge,
+            pulse,
         };
         self.status.set_state(State::Rebalancing);
         let (requests, received) = channel();
@@ -123,6 +126,7 @@ impl KafkaStreams {
         &mut self,
         plan: &Arc<TopicPlan>,
         admin: &Arc<dyn Admin>,
+        pulse: &Arc<Pulse>,
     ) -> Result<Arc<Purge>, Error> {
         let now = self.clock.monotonic();
         let repartition = plan.repartition_topics().iter().cloned();
@@ -130,7 +134,8 @@ impl KafkaStreams {
         let purge = Arc::new(purge);
         let watch = TopicWatch::new(Arc::clone(plan), now);
         let (keeper, clock) = (Arc::clone(admin), Arc::clone(&self.clock));
-        self.housekeeping = Some(Housekeeping::spawn(Arc::clone(&purge), watch, keeper, clock)?);
+        let (purge_of, pulse) = (Arc::clone(&purge), Arc::clone(pulse));
+        self.housekeeping = Some(Housekeeping::spawn(purge_of, watch, keeper, clock, pulse)?);
         Ok(purge)
     }
 

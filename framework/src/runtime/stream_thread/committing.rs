@@ -7,8 +7,9 @@ use super::{StreamThread, ThreadEvent};
 use crate::broker::GroupMetadata;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
-use crate::runtime::commit::{Commit, InputOffsets};
+use crate::runtime::commit::{Commit, CommitStep, InputOffsets};
 use crate::runtime::ownership::Grant;
+use crate::runtime::pulse::Absences;
 use crate::runtime::shared::Shared;
 
 impl StreamThread {
@@ -71,8 +72,9 @@ impl StreamThread {
         if !is_ready || self.identity()?.is_none() {
             return Ok(false);
         }
-        let Self { shared, running, producer, progress, .. } = self;
+        let Self { shared, running, producer, progress, absences, .. } = self;
         let started = shared.clock.monotonic();
+        let transactional = producer.is_transactional();
         let mut as_member = |offsets| shared.membership.commit(&offsets);
         let grants: Vec<_> = running.iter().map(|active| (active.task.id, active.grant)).collect();
         let mut in_transaction = || {
@@ -84,14 +86,21 @@ impl StreamThread {
         };
         let commit = Commit {
             now_ms: shared.clock.now_ms(),
-            input_offsets: if producer.is_transactional() {
+            input_offsets: if transactional {
                 InputOffsets::ExactlyOnce(&mut in_transaction)
             } else {
                 InputOffsets::AtLeastOnce(&mut as_member)
             },
             producer: producer.shared(),
-            between: &mut |_| Ok(()),
-            waiting: &|| progress.check_in(shared.clock.monotonic()),
+            between: &mut |step| match step {
+                CommitStep::CachesFlushed if !transactional => check_presence(shared, *absences),
+                _ => Ok(()),
+            },
+            waiting: &|| {
+                let now = shared.clock.monotonic();
+                progress.check_in(now);
+                shared.pulse.beat(now);
+            },
         };
         commit.run(running.iter_mut().map(|active| &mut active.task))?;
         producer.committed();
@@ -153,6 +162,17 @@ impl StreamThread {
         self.reports.send(ThreadEvent::Released(std::mem::take(&mut self.revoking)));
         Ok(())
     }
+}
+
+/// ORDER: before any row is sent to a changelog. Nobody refuses these records, and rows from before an absence
+/// would stand behind those of the tasks' next owner, and win. In a transaction nobody reads them.
+fn check_presence(shared: &Shared, seen: Absences) -> Result<(), Error> {
+    if shared.pulse.beat(shared.clock.monotonic()) == seen {
+        return Ok(());
+    }
+    let message =
+        "the process did not run for so long that the group may have given its tasks away";
+    Err(Error::new(ErrorKind::TaskMigrated, message))
 }
 
 /// Who commits for tasks of these grants; `None`: nobody can at the moment.

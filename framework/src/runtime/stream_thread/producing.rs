@@ -9,7 +9,8 @@
 //!        │ fenced              └──────────────┐  ▼
 //!        └──────────────────────────────── Aborting
 //! ```
-//! At least once there are no transactions, and the producer is always ready.
+//! At least once there are no transactions, and the producer is always ready; another one takes its place when
+//! tasks are taken away while it has records to send.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -34,6 +35,8 @@ enum Transaction {
     Closed,
     Open,
     Aborting,
+    /// There are none, and what the producer has not sent yet belongs to tasks that are gone.
+    Abandoned,
 }
 
 /// See the module.
@@ -87,6 +90,10 @@ impl ThreadProducer {
                 self.shared.borrow_mut().poll()?;
                 return Ok(true);
             }
+            Transaction::Abandoned => {
+                self.replace(shared)?;
+                return Ok(true);
+            }
             Transaction::Starting => self.shared.borrow_mut().init_transactions(PATIENCE),
             Transaction::Aborting => self.shared.borrow_mut().abort_transaction(PATIENCE),
         };
@@ -123,10 +130,15 @@ impl ThreadProducer {
     }
 
     /// Gives the open transaction up; [`poll`](Self::poll) says when that is done. Fails when it holds a
-    /// record that the broker will refuse again.
+    /// record that the broker will refuse again. At least once, what is not sent yet is not sent at all: the
+    /// changelogs of the tasks may be somebody else's by now.
     pub(super) fn abort(&mut self) -> Result<(), Error> {
-        if self.transaction == Transaction::Open {
-            self.transaction = Transaction::Aborting;
+        match self.transaction {
+            Transaction::Open => self.transaction = Transaction::Aborting,
+            Transaction::Never if self.shared.borrow_mut().flush(Duration::ZERO).is_err() => {
+                self.transaction = Transaction::Abandoned;
+            }
+            _ => {}
         }
         let refused = self.shared.borrow_mut().take_undelivered();
         match refused.into_iter().find(|record| is_final(&record.error)) {
@@ -142,12 +154,13 @@ impl ThreadProducer {
         self.transaction == Transaction::Aborting
     }
 
-    /// Makes another producer, which fences the old one. Only between two sets of tasks: they know the old
+    /// Makes another producer, which fences the old one if it has transactions. Only between two sets of tasks: they know the old
     /// one's topics.
     fn replace(&mut self, shared: &Shared) -> Result<(), Error> {
         let producer = make(shared, &self.settings, self.reports_undelivered)?;
         *self.shared.borrow_mut() = producer;
-        self.transaction = Transaction::Starting;
+        self.transaction =
+            if self.is_transactional() { Transaction::Starting } else { Transaction::Never };
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use crate::record::Headers;
 use crate::runtime::commit::Offsets;
 use crate::runtime::membership::{Assignment, MemberReport, Membership, MembershipEvent};
 use crate::runtime::{KafkaStreams, State};
-use crate::time::{ManualClock, SystemClock};
+use crate::time::{Clock, ManualClock, SystemClock};
 use crate::topology::Topology;
 
 const INPUT: &str = "in";
@@ -384,4 +384,48 @@ fn a_commit_that_takes_longer_than_the_interval_leaves_time_for_records() {
     assert_eq!(script.commits.load(Ordering::SeqCst), 1);
     streams.close().unwrap();
     assert_eq!(count(&broker), Some(20_000));
+}
+
+#[test]
+fn a_process_that_was_away_sends_no_rows_of_tasks_that_may_be_somebody_elses() {
+    let interval = Duration::from_millis(20);
+    let script = Script::new(&GroupOffsets::default());
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    let clock = Arc::new(ManualClock::new(0));
+    let seen = Arc::new(AtomicU32::new(0));
+    let config = config(folder.path()).commit_interval(interval);
+    let session = config.session_timeout;
+    // The process is stopped while it has the first record of the second round.
+    let topology = {
+        let (clock, seen) = (Arc::clone(&clock), Arc::clone(&seen));
+        counting(move || {
+            if seen.fetch_add(1, Ordering::SeqCst) == 10 {
+                clock.advance(session);
+            }
+        })
+    };
+    let mut streams = KafkaStreams::new(topology, config, broker.clone()).unwrap();
+    streams.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    streams.start_as(|_| Ok(Arc::clone(&script) as Arc<dyn Membership>)).unwrap();
+    script.assign(&[0]);
+    produce(&broker, 10);
+    let is_committed = |offset| {
+        clock.advance(interval);
+        script.committed_input(0) == Some(offset)
+    };
+    wait_until(SOON, "the first commit", || is_committed(10)).unwrap();
+    let rows = || broker.records(CHANGELOG, 0, 0).unwrap().len();
+    let rows_before = rows();
+    produce(&broker, 10);
+    let is_back = || {
+        clock.advance(Duration::from_secs(1));
+        script.rejoined.load(Ordering::SeqCst) == 1
+    };
+    wait_until(SOON, "the process's return", is_back).unwrap();
+    assert_eq!(rows(), rows_before);
+    assert_eq!(script.committed_input(0), Some(10));
+    script.assign(&[0]);
+    wait_until(SOON, "the second commit", || is_committed(20)).unwrap();
+    streams.close().unwrap();
+    assert_eq!(count(&broker), Some(20));
 }
