@@ -87,6 +87,8 @@ impl Commit<'_> {
             self.deliver(&mut tasks)?;
         }
         // 2. Rows go to the changelogs.
+        //    ORDER: the caller has made sure before, in `between`, that the process has not been away: at least
+        //    once nobody would refuse the rows of tasks that are somebody else's by now.
         //    Crash: the changelog may have some of them, and the store none. Restoring gives those rows, and
         //    their input is processed again: at least once. Exactly once: restoring passes them over.
         for task in &mut tasks {
