@@ -92,9 +92,11 @@ impl StreamThread {
                 InputOffsets::AtLeastOnce(&mut as_member)
             },
             producer: producer.shared(),
-            between: &mut |step| match step {
-                CommitStep::CachesFlushed if !transactional => check_presence(shared, *absences),
-                _ => Ok(()),
+            between: &mut |step| {
+                if step == CommitStep::CachesFlushed && !transactional {
+                    check_presence(shared, *absences)?;
+                }
+                Ok(())
             },
             waiting: &|| {
                 let now = shared.clock.monotonic();

@@ -133,12 +133,13 @@ impl ThreadProducer {
     /// record that the broker will refuse again. At least once, what is not sent yet is not sent at all: the
     /// changelogs of the tasks may be somebody else's by now.
     pub(super) fn abort(&mut self) -> Result<(), Error> {
-        match self.transaction {
-            Transaction::Open => self.transaction = Transaction::Aborting,
-            Transaction::Never if self.shared.borrow_mut().flush(Duration::ZERO).is_err() => {
-                self.transaction = Transaction::Abandoned;
-            }
-            _ => {}
+        if self.transaction == Transaction::Open {
+            self.transaction = Transaction::Aborting;
+        }
+        let unsent =
+            |producer: &SharedProducer| producer.borrow_mut().flush(Duration::ZERO).is_err();
+        if self.transaction == Transaction::Never && unsent(&self.shared) {
+            self.transaction = Transaction::Abandoned;
         }
         let refused = self.shared.borrow_mut().take_undelivered();
         match refused.into_iter().find(|record| is_final(&record.error)) {
