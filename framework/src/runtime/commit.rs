@@ -79,13 +79,13 @@ impl Commit<'_> {
         for task in &mut tasks {
             task.flush_caches()?;
         }
-        (self.between)(CommitStep::CachesFlushed)?;
         // ORDER: what a buffer has given out is acknowledged before its changelog forgets it. A crash
         //    in between gives it out again; the other way round it would be lost, because its input need
         //    not come again: it is long committed. In a transaction the two are one.
         if !transactional && tasks.iter().any(|task| task.gave_out()) {
             self.deliver(&mut tasks)?;
         }
+        (self.between)(CommitStep::CachesFlushed)?;
         // 2. Rows go to the changelogs.
         //    ORDER: the caller has made sure before, in `between`, that the process has not been away: at least
         //    once nobody would refuse the rows of tasks that are somebody else's by now.

@@ -153,7 +153,6 @@ impl Control {
             self.serve(request);
         }
         let now = self.shared.clock.monotonic();
-        self.shared.pulse.beat(now);
         self.replace_threads(now)?;
         self.rejoin_if_refused(now)?;
         if now.saturating_sub(self.last_watch) >= WATCH_INTERVAL {

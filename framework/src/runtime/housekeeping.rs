@@ -7,7 +7,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
 
-use super::pulse::Pulse;
 use super::purge::Purge;
 use super::topics::TopicPlan;
 use crate::broker::Admin;
@@ -65,14 +64,12 @@ impl Housekeeping {
         mut watch: TopicWatch,
         admin: Arc<dyn Admin>,
         clock: Arc<dyn Clock>,
-        pulse: Arc<Pulse>,
     ) -> Result<Self, Error> {
         let (running, ended): (_, Receiver<()>) = sync_channel(0);
         let turn = TURN.min(purge.interval());
         let body = move || {
             while ended.recv_timeout(turn) == Err(RecvTimeoutError::Timeout) {
                 let now = clock.monotonic();
-                pulse.beat(now);
                 purge.run(&*admin, now);
                 for change in watch.news(&*admin, now) {
                     tracing::error!("{change}");

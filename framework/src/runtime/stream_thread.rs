@@ -8,6 +8,7 @@
 //! aborted all of them are closed and opened again, from what is committed.
 
 mod committing;
+mod presence;
 mod producing;
 mod rebuild;
 mod starting;
@@ -18,12 +19,12 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
+use self::presence::Presence;
 use self::producing::ThreadProducer;
 use self::rebuild::Rebuilds;
 use self::starting::StartingTask;
 use super::active_task::ActiveTask;
 use super::ownership::Grant;
-use super::pulse::Absences;
 use super::restore::pace::Pace;
 use super::shared::Shared;
 use super::status::TaskState;
@@ -110,8 +111,7 @@ pub(crate) struct StreamThread {
     revoking: BTreeSet<TaskId>,
     /// When they are given up without one.
     revoking_until: Duration,
-    /// The absences of the process before the thread got the tasks that it has.
-    absences: Absences,
+    presence: Presence,
     last_commit: Duration,
     last_publish: Duration,
     /// Uncommitted bytes when the record cache was last emptied.
@@ -153,7 +153,7 @@ impl StreamThread {
             running: Vec::new(),
             revoking: BTreeSet::new(),
             revoking_until: now,
-            absences: Absences::default(),
+            presence: Presence::default(),
             last_commit: now,
             last_publish: now,
             flushed_bytes: 0,
@@ -175,10 +175,6 @@ impl StreamThread {
         loop {
             let now = self.shared.clock.monotonic();
             self.progress.check_in(now);
-            let absences = self.shared.pulse.beat(now);
-            if self.running.is_empty() && self.starting.is_empty() {
-                self.absences = absences;
-            }
             match self.commands.try_recv() {
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
                 Ok(command) => self.obey(command)?,
@@ -239,6 +235,9 @@ impl StreamThread {
     fn obey(&mut self, command: Command) -> Result<(), Error> {
         match command {
             Command::Assign(tasks) => {
+                if self.running.is_empty() && self.starting.is_empty() {
+                    self.presence.begin(self.shared.pulse.beat(self.shared.clock.monotonic()));
+                }
                 let starting = tasks.into_iter().map(|(id, grant)| StartingTask::new(id, grant));
                 self.starting.extend(starting);
             }
@@ -250,7 +249,7 @@ impl StreamThread {
             }
             Command::Drop => {
                 self.drop_tasks()?;
-                self.producer.abort()?;
+                self.producer.abort(&self.shared)?;
                 self.reports.send(ThreadEvent::Dropped);
             }
             Command::Stop => {}
@@ -265,7 +264,7 @@ impl StreamThread {
             ErrorKind::TaskMigrated => {
                 tracing::warn!(error = report, "the group has moved on; all tasks are dropped");
                 self.drop_tasks()?;
-                self.producer.abort()?;
+                self.producer.abort(&self.shared)?;
                 self.reports.send(ThreadEvent::Refused);
             }
             ErrorKind::TransactionAborted => {
@@ -303,8 +302,9 @@ impl StreamThread {
 
     /// One turn; the answer is how much was done.
     fn turn(&mut self, now: Duration) -> Result<usize, Error> {
+        let is_ready = self.producer.poll(&self.shared)?;
         self.consumer.poll()?;
-        if !self.producer.poll(&self.shared)? {
+        if !is_ready {
             return Ok(0);
         }
         let mut done = 0;
@@ -411,7 +411,7 @@ impl StreamThread {
         if !revoked.is_empty() {
             self.reports.send(ThreadEvent::Released(revoked));
         }
-        self.producer.abort()
+        self.producer.abort(&self.shared)
     }
 
     /// Stops to start those tasks.
@@ -430,7 +430,7 @@ impl StreamThread {
     fn give_up_transaction(&mut self) {
         // What the running tasks have sent is what is given up.
         self.running.clear();
-        if let Err(error) = self.producer.abort() {
+        if let Err(error) = self.producer.abort(&self.shared) {
             tracing::debug!(error = error.report(), "while giving up a transaction");
         }
         let deadline = self.shared.clock.monotonic() + self.shared.config.close_timeout / 2;

@@ -27,7 +27,7 @@ use crate::ids::{TopicId, TopicPartition};
 /// A request that has not been answered by then has failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// A request that failed is made again for so long, with a pause in between.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(3);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// librdkafka ends the request itself; this only guards against it not doing so.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);

@@ -53,7 +53,8 @@ impl KafkaStreams {
         let now_ms = self.clock.now_ms();
         let globals = open_global_stores(&self.topology, config, state, &*admin, now_ms)?;
         let pulse = Arc::new(Pulse::new(config, self.clock.monotonic()));
-        let purge = self.keep_house(&plan, &admin, &pulse)?;
+        pulse.spawn(Arc::clone(&self.clock))?;
+        let purge = self.keep_house(&plan, &admin)?;
         let config = &self.config;
         let shared = Shared {
             globals: Arc::new(globals),
@@ -126,7 +127,6 @@ impl KafkaStreams {
         &mut self,
         plan: &Arc<TopicPlan>,
         admin: &Arc<dyn Admin>,
-        pulse: &Arc<Pulse>,
     ) -> Result<Arc<Purge>, Error> {
         let now = self.clock.monotonic();
         let repartition = plan.repartition_topics().iter().cloned();
@@ -134,8 +134,7 @@ impl KafkaStreams {
         let purge = Arc::new(purge);
         let watch = TopicWatch::new(Arc::clone(plan), now);
         let (keeper, clock) = (Arc::clone(admin), Arc::clone(&self.clock));
-        let (purge_of, pulse) = (Arc::clone(&purge), Arc::clone(pulse));
-        self.housekeeping = Some(Housekeeping::spawn(purge_of, watch, keeper, clock, pulse)?);
+        self.housekeeping = Some(Housekeeping::spawn(Arc::clone(&purge), watch, keeper, clock)?);
         Ok(purge)
     }
 

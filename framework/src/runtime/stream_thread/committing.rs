@@ -3,13 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::presence::doubtful;
 use super::{StreamThread, ThreadEvent};
 use crate::broker::GroupMetadata;
 use crate::error::{Error, ErrorKind};
-use crate::ids::TaskId;
+use crate::ids::{TaskId, TopicPartition};
 use crate::runtime::commit::{Commit, CommitStep, InputOffsets};
 use crate::runtime::ownership::Grant;
-use crate::runtime::pulse::Absences;
 use crate::runtime::shared::Shared;
 
 impl StreamThread {
@@ -72,10 +72,24 @@ impl StreamThread {
         if !is_ready || self.identity()?.is_none() {
             return Ok(false);
         }
-        let Self { shared, running, producer, progress, absences, .. } = self;
+        let transactional = self.producer.is_transactional();
+        if !transactional {
+            let running = &self.running;
+            let has = |wanted: &TopicPartition| {
+                let mut queues = running.iter().flat_map(|active| active.task.group.queues());
+                queues.any(|queue| queue.partition == *wanted)
+            };
+            let absences = self.shared.pulse.beat(now);
+            self.presence.confirm(absences, &*self.shared.membership, has)?;
+        }
+        let Self { shared, running, producer, progress, presence, .. } = self;
         let started = shared.clock.monotonic();
-        let transactional = producer.is_transactional();
-        let mut as_member = |offsets| shared.membership.commit(&offsets);
+        let mut taken = None;
+        let mut as_member = |offsets| {
+            shared.membership.commit(&offsets)?;
+            taken = Some(offsets);
+            Ok(())
+        };
         let grants: Vec<_> = running.iter().map(|active| (active.task.id, active.grant)).collect();
         let mut in_transaction = || {
             let identity = identity(shared, &grants)?;
@@ -93,19 +107,19 @@ impl StreamThread {
             },
             producer: producer.shared(),
             between: &mut |step| {
-                if step == CommitStep::CachesFlushed && !transactional {
-                    check_presence(shared, *absences)?;
+                // ORDER: nothing is waited for between this and the sending of rows.
+                let is_before_rows = step == CommitStep::CachesFlushed && !transactional;
+                let absences = || shared.pulse.beat(shared.clock.monotonic());
+                if is_before_rows && presence.is_doubtful(absences()) {
+                    return Err(doubtful());
                 }
                 Ok(())
             },
-            waiting: &|| {
-                let now = shared.clock.monotonic();
-                progress.check_in(now);
-                shared.pulse.beat(now);
-            },
+            waiting: &|| progress.check_in(shared.clock.monotonic()),
         };
         commit.run(running.iter_mut().map(|active| &mut active.task))?;
         producer.committed();
+        presence.committed(taken.unwrap_or_default());
         for queue in running.iter().flat_map(|active| active.task.group.queues()) {
             if let Some(offset) = queue.consumed {
                 shared.purge.note_committed(&queue.partition, offset);
@@ -164,17 +178,6 @@ impl StreamThread {
         self.reports.send(ThreadEvent::Released(std::mem::take(&mut self.revoking)));
         Ok(())
     }
-}
-
-/// ORDER: before any row is sent to a changelog. Nobody refuses these records, and rows from before an absence
-/// would stand behind those of the tasks' next owner, and win. In a transaction nobody reads them.
-fn check_presence(shared: &Shared, seen: Absences) -> Result<(), Error> {
-    if shared.pulse.beat(shared.clock.monotonic()) == seen {
-        return Ok(());
-    }
-    let message =
-        "the process did not run for so long that the group may have given its tasks away";
-    Err(Error::new(ErrorKind::TaskMigrated, message))
 }
 
 /// Who commits for tasks of these grants; `None`: nobody can at the moment.

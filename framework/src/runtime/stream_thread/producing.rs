@@ -10,7 +10,7 @@
 //!        └──────────────────────────────── Aborting
 //! ```
 //! At least once there are no transactions, and the producer is always ready; another one takes its place when
-//! tasks are taken away while it has records to send.
+//! tasks are taken away.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -35,8 +35,6 @@ enum Transaction {
     Closed,
     Open,
     Aborting,
-    /// There are none, and what the producer has not sent yet belongs to tasks that are gone.
-    Abandoned,
 }
 
 /// See the module.
@@ -90,10 +88,6 @@ impl ThreadProducer {
                 self.shared.borrow_mut().poll()?;
                 return Ok(true);
             }
-            Transaction::Abandoned => {
-                self.replace(shared)?;
-                return Ok(true);
-            }
             Transaction::Starting => self.shared.borrow_mut().init_transactions(PATIENCE),
             Transaction::Aborting => self.shared.borrow_mut().abort_transaction(PATIENCE),
         };
@@ -129,17 +123,14 @@ impl ThreadProducer {
         }
     }
 
-    /// Gives the open transaction up; [`poll`](Self::poll) says when that is done. Fails when it holds a
-    /// record that the broker will refuse again. At least once, what is not sent yet is not sent at all: the
-    /// changelogs of the tasks may be somebody else's by now.
-    pub(super) fn abort(&mut self) -> Result<(), Error> {
-        if self.transaction == Transaction::Open {
-            self.transaction = Transaction::Aborting;
-        }
-        let unsent =
-            |producer: &SharedProducer| producer.borrow_mut().flush(Duration::ZERO).is_err();
-        if self.transaction == Transaction::Never && unsent(&self.shared) {
-            self.transaction = Transaction::Abandoned;
+    /// Gives up what the tasks that are gone have sent: the open transaction, [`poll`](Self::poll) says when that is
+    /// done; at least once what has not left the process yet, because their changelogs may be somebody else's by
+    /// now. Fails when a transaction holds a record that the broker will refuse again.
+    pub(super) fn abort(&mut self, shared: &Shared) -> Result<(), Error> {
+        match self.transaction {
+            Transaction::Never => return self.replace(shared),
+            Transaction::Open => self.transaction = Transaction::Aborting,
+            Transaction::Starting | Transaction::Closed | Transaction::Aborting => {}
         }
         let refused = self.shared.borrow_mut().take_undelivered();
         match refused.into_iter().find(|record| is_final(&record.error)) {

@@ -15,7 +15,7 @@ use crate::broker::memory::MemoryBroker;
 use crate::broker::{CommittedOffset, GroupMetadata, OutgoingRecord, partition_for_key};
 use crate::config::StreamsConfig;
 use crate::dsl::{KStream, Materialized, StreamsBuilder};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::record::Headers;
 use crate::runtime::commit::Offsets;
@@ -40,6 +40,8 @@ struct Script {
     released: Mutex<BTreeSet<TaskId>>,
     rejoined: AtomicU32,
     commits: AtomicU32,
+    /// Commits are refused until the process joins again.
+    expelled: AtomicBool,
     /// So much time passes in each commit, on this clock.
     slow_commits: Mutex<Option<(Arc<ManualClock>, Duration)>>,
     offsets: GroupOffsets,
@@ -102,6 +104,7 @@ impl Membership for Script {
         Ok(())
     }
     fn rejoin(&self) -> Result<(), Error> {
+        self.expelled.store(false, Ordering::SeqCst);
         self.rejoined.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -116,6 +119,9 @@ impl Membership for Script {
         Some(GroupMetadata { group_id, generation: 1, member_id })
     }
     fn commit(&self, offsets: &Offsets) -> Result<(), Error> {
+        if self.expelled.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::TaskMigrated, "expelled by the test"));
+        }
         self.commits.fetch_add(1, Ordering::SeqCst);
         if let Some((clock, time)) = &*self.slow_commits.lock().unwrap() {
             clock.advance(*time);
@@ -386,46 +392,81 @@ fn a_commit_that_takes_longer_than_the_interval_leaves_time_for_records() {
     assert_eq!(count(&broker), Some(20_000));
 }
 
+/// A process that is stopped, for a session, while it has the eleventh record.
+struct Away {
+    clock: Arc<ManualClock>,
+    script: Arc<Script>,
+    broker: MemoryBroker,
+    streams: KafkaStreams,
+    _folder: tempfile::TempDir,
+}
+
+impl Away {
+    /// It has committed ten records, and is about to have ten more.
+    fn start(is_expelled: bool) -> Self {
+        let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+        let script = Script::new(&GroupOffsets::default());
+        let clock = Arc::new(ManualClock::new(0));
+        let config = config(folder.path());
+        let session = config.session_timeout;
+        let topology = {
+            let (clock, script, seen) =
+                (Arc::clone(&clock), Arc::clone(&script), AtomicU32::new(0));
+            counting(move || {
+                if seen.fetch_add(1, Ordering::SeqCst) == 10 {
+                    script.expelled.store(is_expelled, Ordering::SeqCst);
+                    clock.advance(session);
+                }
+            })
+        };
+        let mut streams = KafkaStreams::new(topology, config, broker.clone()).unwrap();
+        streams.clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        streams.start_as(|_| Ok(Arc::clone(&script) as Arc<dyn Membership>)).unwrap();
+        script.assign(&[0]);
+        produce(&broker, 10);
+        let away = Self { clock, script, broker, streams, _folder: folder };
+        away.wait_until_committed(10);
+        produce(&away.broker, 10);
+        away
+    }
+
+    #[track_caller]
+    fn wait_until_committed(&self, offset: i64) {
+        let is_committed = || {
+            // Little, lest it looks like an absence.
+            self.clock.advance(Duration::from_millis(1));
+            self.script.committed_input(0) == Some(offset)
+        };
+        wait_until(SOON, "a commit", is_committed).unwrap();
+    }
+
+    fn rows(&self) -> usize {
+        self.broker.records(CHANGELOG, 0, 0).unwrap().len()
+    }
+}
+
 #[test]
-fn a_process_that_was_away_sends_no_rows_of_tasks_that_may_be_somebody_elses() {
-    let interval = Duration::from_millis(20);
-    let script = Script::new(&GroupOffsets::default());
-    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
-    let clock = Arc::new(ManualClock::new(0));
-    let seen = Arc::new(AtomicU32::new(0));
-    let config = config(folder.path()).commit_interval(interval);
-    let session = config.session_timeout;
-    // The process is stopped while it has the first record of the second round.
-    let topology = {
-        let (clock, seen) = (Arc::clone(&clock), Arc::clone(&seen));
-        counting(move || {
-            if seen.fetch_add(1, Ordering::SeqCst) == 10 {
-                clock.advance(session);
-            }
-        })
-    };
-    let mut streams = KafkaStreams::new(topology, config, broker.clone()).unwrap();
-    streams.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-    streams.start_as(|_| Ok(Arc::clone(&script) as Arc<dyn Membership>)).unwrap();
-    script.assign(&[0]);
-    produce(&broker, 10);
-    let is_committed = |offset| {
-        clock.advance(interval);
-        script.committed_input(0) == Some(offset)
-    };
-    wait_until(SOON, "the first commit", || is_committed(10)).unwrap();
-    let rows = || broker.records(CHANGELOG, 0, 0).unwrap().len();
-    let rows_before = rows();
-    produce(&broker, 10);
+fn a_process_that_was_away_sends_no_rows_of_tasks_that_are_somebody_elses() {
+    let mut away = Away::start(true);
     let is_back = || {
-        clock.advance(Duration::from_secs(1));
-        script.rejoined.load(Ordering::SeqCst) == 1
+        away.clock.advance(Duration::from_secs(1));
+        away.script.rejoined.load(Ordering::SeqCst) == 1
     };
     wait_until(SOON, "the process's return", is_back).unwrap();
-    assert_eq!(rows(), rows_before);
-    assert_eq!(script.committed_input(0), Some(10));
-    script.assign(&[0]);
-    wait_until(SOON, "the second commit", || is_committed(20)).unwrap();
-    streams.close().unwrap();
-    assert_eq!(count(&broker), Some(20));
+    assert_eq!(away.rows(), 1);
+    assert_eq!(away.script.committed_input(0), Some(10));
+    away.script.assign(&[0]);
+    away.wait_until_committed(20);
+    away.streams.close().unwrap();
+    assert_eq!(count(&away.broker), Some(20));
+}
+
+#[test]
+fn a_process_that_was_away_and_still_counts_goes_on() {
+    let mut away = Away::start(false);
+    away.wait_until_committed(20);
+    away.streams.close().unwrap();
+    assert_eq!(away.script.rejoined.load(Ordering::SeqCst), 0);
+    assert_eq!(away.rows(), 2);
+    assert_eq!(count(&away.broker), Some(20));
 }
