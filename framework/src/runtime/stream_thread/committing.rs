@@ -74,13 +74,7 @@ impl StreamThread {
         }
         let transactional = self.producer.is_transactional();
         if !transactional {
-            let running = &self.running;
-            let has = |wanted: &TopicPartition| {
-                let mut queues = running.iter().flat_map(|active| active.task.group.queues());
-                queues.any(|queue| queue.partition == *wanted)
-            };
-            let absences = self.shared.pulse.beat(now);
-            self.presence.confirm(absences, &*self.shared.membership, has)?;
+            self.confirm_presence(now)?;
         }
         let Self { shared, running, producer, progress, presence, .. } = self;
         let started = shared.clock.monotonic();
@@ -120,17 +114,33 @@ impl StreamThread {
         commit.run(running.iter_mut().map(|active| &mut active.task))?;
         producer.committed();
         presence.committed(taken.unwrap_or_default());
-        for queue in running.iter().flat_map(|active| active.task.group.queues()) {
-            if let Some(offset) = queue.consumed {
-                shared.purge.note_committed(&queue.partition, offset);
-            }
-        }
+        self.note_committed();
         self.flushed_bytes = 0;
         self.is_full = false;
         let took = self.shared.clock.monotonic().saturating_sub(started);
         self.metrics.commits.inc();
         self.metrics.commit_duration.observe(took.as_secs_f64());
         Ok(true)
+    }
+
+    /// What has been read of repartition topics may be deleted.
+    fn note_committed(&self) {
+        for queue in self.running.iter().flat_map(|active| active.task.group.queues()) {
+            if let Some(offset) = queue.consumed {
+                self.shared.purge.note_committed(&queue.partition, offset);
+            }
+        }
+    }
+
+    /// Asks the group, if the process has been away, whether it still counts it.
+    fn confirm_presence(&mut self, now: Duration) -> Result<(), Error> {
+        let running = &self.running;
+        let has = |wanted: &TopicPartition| {
+            let mut queues = running.iter().flat_map(|active| active.task.group.queues());
+            queues.any(|queue| queue.partition == *wanted)
+        };
+        let absences = self.shared.pulse.beat(now);
+        self.presence.confirm(absences, &*self.shared.membership, has)
     }
 
     /// Who commits for the tasks; `None`: nobody can at the moment.
