@@ -113,6 +113,8 @@ pub(crate) struct StreamThread {
     revoking_until: Duration,
     presence: Presence,
     last_commit: Duration,
+    /// No commit is tried before.
+    commit_again: Duration,
     last_publish: Duration,
     /// Uncommitted bytes when the record cache was last emptied.
     flushed_bytes: usize,
@@ -155,6 +157,7 @@ impl StreamThread {
             revoking_until: now,
             presence: Presence::default(),
             last_commit: now,
+            commit_again: now,
             last_publish: now,
             flushed_bytes: 0,
             is_full: false,

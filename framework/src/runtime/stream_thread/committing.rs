@@ -12,6 +12,10 @@ use crate::runtime::commit::{Commit, CommitStep, InputOffsets};
 use crate::runtime::ownership::Grant;
 use crate::runtime::shared::Shared;
 
+/// After a commit that the broker did not answer, or the group between two generations, the next one waits so
+/// long.
+const COMMIT_PAUSE: Duration = Duration::from_millis(100);
+
 impl StreamThread {
     pub(super) fn commit_if_due(
         &mut self,
@@ -21,8 +25,14 @@ impl StreamThread {
         let requested = self.running.iter().any(|active| active.task.commit_requested());
         let interval = self.shared.config.effective_commit_interval();
         let due = now.saturating_sub(self.last_commit) >= interval;
-        if requested || due || self.is_full || !self.revoking.is_empty() {
-            if self.commit()? {
+        let wanted = requested || due || self.is_full || !self.revoking.is_empty();
+        if wanted && now >= self.commit_again {
+            let committed = self.commit().inspect_err(|error| {
+                if error.kind() == ErrorKind::Retriable {
+                    self.commit_again = now + COMMIT_PAUSE;
+                }
+            })?;
+            if committed {
                 // From its end on: a commit that takes longer than the interval would leave no time to process
                 // between it and the next.
                 self.last_commit = self.shared.clock.monotonic();
