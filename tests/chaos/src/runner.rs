@@ -287,7 +287,8 @@ impl Run<'_> {
     fn finish(mut self) -> Result<Summary, ChaosError> {
         for number in 0..self.options.plan.instances {
             if !self.instances.running().contains(&number) {
-                self.instances.start(number)?;
+                // A process that has just been started does not know yet that it is to stop in an orderly way.
+                self.instances.start_upgraded(number)?;
             }
         }
         self.upgrade_all()?;
