@@ -19,6 +19,8 @@ use kstream::{
     StreamsConfig, TopicPartition, Topology,
 };
 
+use kstream_test_support::poll_until;
+
 type BoxError = Box<dyn Error>;
 
 /// Rows of the changelog, each with a key of 16 and a value of 100 bytes.
@@ -92,14 +94,8 @@ struct Watch(Arc<Mutex<(Option<Instant>, Option<Duration>)>>);
 impl Watch {
     /// Waits for the end; gives the time that the restore took.
     fn wait(&self) -> Result<Duration, BoxError> {
-        let begun = Instant::now();
-        while begun.elapsed() < SOON {
-            if let (_, Some(took)) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-                return Ok(took);
-            }
-            std::thread::sleep(LOOK);
-        }
-        Err("not restored in time".into())
+        let took = || Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).1);
+        Ok(poll_until(SOON, "the end of the restore", took)?)
     }
 }
 

@@ -176,13 +176,13 @@ impl StreamThread {
 
     fn run_until_stopped(&mut self) -> Result<(), Error> {
         loop {
-            let now = self.shared.clock.monotonic();
-            self.progress.check_in(now);
             match self.commands.try_recv() {
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => break,
                 Ok(command) => self.obey(command)?,
                 Err(TryRecvError::Empty) => {}
             }
+            let now = self.shared.clock.monotonic();
+            self.progress.check_in(now);
             match self.turn(now) {
                 Ok(0) => self.wait(),
                 Ok(_) => {}
@@ -305,9 +305,8 @@ impl StreamThread {
 
     /// One turn; the answer is how much was done.
     fn turn(&mut self, now: Duration) -> Result<usize, Error> {
-        let is_ready = self.producer.poll(&self.shared)?;
         self.consumer.poll()?;
-        if !is_ready {
+        if !self.producer.poll(&self.shared)? {
             return Ok(0);
         }
         let mut done = 0;
@@ -433,6 +432,10 @@ impl StreamThread {
     fn give_up_transaction(&mut self) {
         // What the running tasks have sent is what is given up.
         self.running.clear();
+        if !self.producer.is_transactional() {
+            // It ends with the thread.
+            return;
+        }
         if let Err(error) = self.producer.abort(&self.shared) {
             tracing::debug!(error = error.report(), "while giving up a transaction");
         }

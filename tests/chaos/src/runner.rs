@@ -353,10 +353,9 @@ impl Run<'_> {
             .map_err(|problems| ChaosError::Input(problems.join("\n  ")))?;
         let mut verdicts = BTreeMap::new();
         // ORDER: a copy is read after what it was made from, so it may have more and not less.
-        let outputs = OUTPUTS.map(|topic| read_topic(&self.bootstrap, topic));
         let mut records = BTreeMap::new();
-        for (topic, entries) in OUTPUTS.into_iter().zip(outputs) {
-            records.insert(topic, entries?);
+        for topic in OUTPUTS {
+            records.insert(topic, read_topic(&self.bootstrap, topic)?);
         }
         let chains = records.get(CHAINS).map_or(&[][..], Vec::as_slice);
         for (topic, entries) in &records {

@@ -17,7 +17,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::{RDKafka, RDKafkaConf, RDKafkaRespErr, RDKafkaType};
 
 use super::client_config::ClientConfig;
-use super::errors::{broker_error_with, configuration_error, failed};
+use super::errors::{at_its_end, broker_error_with, configuration_error, failed};
 use super::oauth::{OAuthTokens, on_token_wanted};
 use crate::broker::{BrokerError, BrokerErrorKind};
 
@@ -168,11 +168,7 @@ impl<R: Role> Client<R> {
             None => Ok(()),
             Some((code, reason)) => {
                 let error = broker_error_with(*code, "the Kafka client cannot go on", reason);
-                let kind = error.kind();
-                let is_known =
-                    matches!(kind, BrokerErrorKind::Authorization | BrokerErrorKind::Fenced);
-                let kind = if is_known { kind } else { BrokerErrorKind::Fatal };
-                Err(BrokerError::new(kind, error.to_string()).with_source(*code))
+                Err(at_its_end(&error, *code))
             }
         }
     }

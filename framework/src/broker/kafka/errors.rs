@@ -142,6 +142,15 @@ pub(super) fn broker_error_with(code: Code, what: impl Display, detail: &str) ->
     BrokerError::new(kind_of(code), message).with_source(code)
 }
 
+/// The error of a client that cannot go on: whatever else it is, only its user's rights and another client with
+/// its id say more than that.
+pub(super) fn at_its_end(known: &BrokerError, code: Code) -> BrokerError {
+    let kind = known.kind();
+    let says_more = matches!(kind, BrokerErrorKind::Authorization | BrokerErrorKind::Fenced);
+    let kind = if says_more { kind } else { BrokerErrorKind::Fatal };
+    BrokerError::new(kind, known.to_string()).with_source(code)
+}
+
 /// What is missing where the call itself does not need something else: an application reads the topics that
 /// it asks about.
 fn usual_right(code: Code) -> Option<&'static str> {

@@ -84,7 +84,8 @@ impl Requests {
     }
 
     /// Makes a request and waits for the answer. It is made again when the broker that was asked has gone away:
-    /// librdkafka asks one, and reports it even if others are there. All requests may be made twice.
+    /// librdkafka asks one, and reports it even if others are there. Nothing is harmed by asking twice; who creates or
+    /// deletes may find it done.
     pub(super) fn ask(
         &self,
         operation: RDKafkaAdminOp,

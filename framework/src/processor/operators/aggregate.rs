@@ -2,7 +2,7 @@
 
 use super::fold::{Fold, Folded};
 use super::held_back::forward_held_back;
-use super::key_errors::unwritable_key;
+use super::row_errors::unwritable_key;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Flush, Node, Outlet};

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::key_errors::unwritable_key;
+use super::row_errors::unwritable_key;
 use super::stream_join::{Alone, Joiner};
 use super::waiting_records::WaitingRecords;
 use crate::error::Error;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::key_errors::unreadable_key;
+use super::row_errors::unreadable_key;
 use crate::error::Error;
 use crate::processor::context::TaskContext;
 use crate::processor::{Change, Data, Outlet};

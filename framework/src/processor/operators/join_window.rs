@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::key_errors::unwritable_key;
+use super::row_errors::unwritable_key;
 use crate::error::Error;
 use crate::processor::context::TaskContext;
 use crate::processor::{Data, Node, Outlet};

@@ -1,7 +1,7 @@
 //! The rows of a table that an operator keeps in a store of its own.
 
 use super::held_back::forward_held_back;
-use super::key_errors::unwritable_key;
+use super::row_errors::unwritable_key;
 use super::table_rows::TableRows;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};

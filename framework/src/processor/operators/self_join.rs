@@ -1,7 +1,7 @@
 //! A stream joined with itself, with one store: the records and their results are those of an inner join of
 //! two equal streams.
 
-use super::key_errors::unwritable_key;
+use super::row_errors::unwritable_key;
 use super::stream_join::{JoinRows, Joiner};
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::key_errors::unwritable_key;
+use super::row_errors::unwritable_key;
 use super::unmatched::{Closed, Either, JoinClock, Side, Unmatched};
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::key_errors::{unreadable_key, unwritable_key};
+use super::row_errors::{unreadable_key, unreadable_value, unwritable_key, unwritable_value};
 use super::sink::nullable;
 use crate::error::{Error, ErrorKind};
 use crate::processor::context::TaskContext;
@@ -189,16 +189,4 @@ fn option_bytes<'a, V: 'static>(
     bytes: &'a mut Vec<u8>,
 ) -> Result<Option<&'a [u8]>, SerdeError> {
     value.map_or(Ok(None), |value| nullable(serde, value, bytes))
-}
-
-#[cold]
-pub(crate) fn unwritable_value(node: &str, error: SerdeError) -> Error {
-    Error::new(ErrorKind::BadRecord, "the value cannot be written").with_source(error).at_node(node)
-}
-
-#[cold]
-pub(crate) fn unreadable_value(node: &str, error: SerdeError) -> Error {
-    Error::new(ErrorKind::Fatal, "a stored value cannot be read; was the store's type changed?")
-        .with_source(error)
-        .at_node(node)
 }

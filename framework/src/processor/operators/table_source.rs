@@ -2,7 +2,7 @@
 
 use super::held_back::forward_held_back;
 use super::kept_rows::Kept;
-use super::key_errors::unwritable_key;
+use super::row_errors::unwritable_key;
 use super::table_rows::TableRows;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};

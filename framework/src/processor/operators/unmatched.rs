@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::key_errors::unreadable_key;
+use super::row_errors::unreadable_key;
 use crate::error::Error;
 use crate::processor::Data;
 use crate::record::Timestamp;

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::fold::Update;
-use super::key_errors::unwritable_key;
+use super::row_errors::unwritable_key;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
 use crate::processor::{Change, Data, Node, Outlet};

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::key_errors::{unreadable_key, unwritable_key};
+use super::row_errors::{unreadable_key, unwritable_key, unwritable_value};
 use crate::error::{Error, ErrorKind};
 use crate::processor::Data;
 use crate::processor::context::TaskContext;
@@ -97,11 +97,6 @@ impl<K: Data, V: Data> WaitingRecords<K, V> {
         let Origin { timestamp, headers, .. } = &row.origin;
         Ok(Record { key, value, timestamp: *timestamp, headers: headers.clone() })
     }
-}
-
-#[cold]
-fn unwritable_value(node: &str, error: SerdeError) -> Error {
-    Error::new(ErrorKind::BadRecord, "the value cannot be written").with_source(error).at_node(node)
 }
 
 #[cold]

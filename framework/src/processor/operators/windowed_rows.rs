@@ -4,8 +4,8 @@
 use super::final_results::FinalResults;
 use super::fold::{Fold, Folded};
 use super::held_back::forward_held_back_at;
-use super::key_errors::{unreadable_key, unwritable_key};
 use super::late::Late;
+use super::row_errors::{unreadable_key, unwritable_key};
 use super::window_keys::WindowKeys;
 use crate::error::Error;
 use crate::processor::context::TaskContext;

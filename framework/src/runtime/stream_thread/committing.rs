@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::runtime::commit::{Commit, CommitStep, InputOffsets};
 use crate::runtime::ownership::Grant;
+use crate::runtime::pulse::Absences;
 use crate::runtime::shared::Shared;
 
 /// After a commit that the broker did not answer, or the group between two generations, the next one waits so
@@ -83,15 +84,12 @@ impl StreamThread {
             return Ok(false);
         }
         let transactional = self.producer.is_transactional();
-        if !transactional {
-            self.confirm_presence(now)?;
-        }
+        let confirmed = if transactional { None } else { Some(self.confirm_presence(now)?) };
         let Self { shared, running, producer, progress, presence, .. } = self;
         let started = shared.clock.monotonic();
-        let mut taken = None;
         let mut as_member = |offsets| {
             shared.membership.commit(&offsets)?;
-            taken = Some(offsets);
+            presence.committed(offsets);
             Ok(())
         };
         let grants: Vec<_> = running.iter().map(|active| (active.task.id, active.grant)).collect();
@@ -112,9 +110,8 @@ impl StreamThread {
             producer: producer.shared(),
             between: &mut |step| {
                 // ORDER: nothing is waited for between this and the sending of rows.
-                let is_before_rows = step == CommitStep::CachesFlushed && !transactional;
-                let absences = || shared.pulse.beat(shared.clock.monotonic());
-                if is_before_rows && presence.is_doubtful(absences()) {
+                let was_away = |seen| shared.pulse.beat(shared.clock.monotonic()) != seen;
+                if step == CommitStep::CachesFlushed && confirmed.is_some_and(was_away) {
                     return Err(doubtful());
                 }
                 Ok(())
@@ -123,7 +120,6 @@ impl StreamThread {
         };
         commit.run(running.iter_mut().map(|active| &mut active.task))?;
         producer.committed();
-        presence.committed(taken.unwrap_or_default());
         self.note_committed();
         self.flushed_bytes = 0;
         self.is_full = false;
@@ -142,15 +138,16 @@ impl StreamThread {
         }
     }
 
-    /// Asks the group, if the process has been away, whether it still counts it.
-    fn confirm_presence(&mut self, now: Duration) -> Result<(), Error> {
+    /// Asks the group, if the process has been away, whether it still counts it; gives the absences until now.
+    fn confirm_presence(&mut self, now: Duration) -> Result<Absences, Error> {
         let running = &self.running;
         let has = |wanted: &TopicPartition| {
             let mut queues = running.iter().flat_map(|active| active.task.group.queues());
             queues.any(|queue| queue.partition == *wanted)
         };
         let absences = self.shared.pulse.beat(now);
-        self.presence.confirm(absences, &*self.shared.membership, has)
+        self.presence.confirm(absences, &*self.shared.membership, has)?;
+        Ok(absences)
     }
 
     /// Who commits for the tasks; `None`: nobody can at the moment.

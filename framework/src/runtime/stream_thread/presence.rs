@@ -26,12 +26,7 @@ impl Presence {
 
     /// Notes that the group has taken these offsets.
     pub(super) fn committed(&mut self, offsets: Offsets) {
-        self.committed = offsets.into_iter().next().or_else(|| self.committed.take());
-    }
-
-    /// Whether there was an absence since the group was asked last.
-    pub(super) fn is_doubtful(&self, absences: Absences) -> bool {
-        absences != self.seen
+        self.committed = offsets.into_iter().next();
     }
 
     /// Asks the group after an absence, by committing again what it has for a partition that the thread has.
@@ -44,7 +39,7 @@ impl Presence {
         membership: &dyn Membership,
         has: impl Fn(&TopicPartition) -> bool,
     ) -> Result<(), Error> {
-        if !self.is_doubtful(absences) {
+        if absences == self.seen {
             return Ok(());
         }
         let known = self.committed.clone().filter(|(partition, _)| has(partition));

@@ -146,8 +146,8 @@ impl ThreadProducer {
         self.transaction == Transaction::Aborting
     }
 
-    /// Makes another producer, which fences the old one if it has transactions. Only between two sets of tasks: they know the old
-    /// one's topics.
+    /// Makes another producer, which fences the old one if it has transactions. Only between two sets of
+    /// tasks: they know the old one's topics.
     fn replace(&mut self, shared: &Shared) -> Result<(), Error> {
         let producer = make(shared, &self.settings, self.reports_undelivered)?;
         *self.shared.borrow_mut() = producer;

@@ -11,17 +11,16 @@ pub(super) fn check(originals: &Keys<'_>, copies: &Keys<'_>, verdict: &mut Verdi
         let mut seen = BTreeSet::new();
         for entry in entries {
             let value = entry.value.as_deref().unwrap_or("null");
+            let what = || format!("copies: {key}: `{value}` at {}", entry.place());
             let Some(place) = places.get(&entry.value) else {
-                verdict.wrong.add(format!("copies: {key}: `{value}` at {}", entry.place()));
+                verdict.wrong.add(what());
                 continue;
             };
-            if seen.last().is_some_and(|last| place < *last) && !seen.contains(place) {
-                let place = entry.place();
-                verdict.wrong.add(format!("copies: {key}: `{value}` at {place} comes too late"));
-            }
+            let is_late = seen.last().is_some_and(|last| place < *last);
             if !seen.insert(place) {
-                let place = entry.place();
-                verdict.duplicated.add(format!("copies: {key}: `{value}` again at {place}"));
+                verdict.duplicated.add(what() + " again");
+            } else if is_late {
+                verdict.wrong.add(what() + " comes too late");
             }
         }
     }

@@ -17,7 +17,7 @@ use rdkafka::types::{RDKafka, RDKafkaConsumerGroupMetadata};
 
 use super::KafkaProducer;
 use crate::broker::kafka::client::{Deadline, REASON_LEN, c_string, millis, text};
-use crate::broker::kafka::errors::{broker_error_with, failed};
+use crate::broker::kafka::errors::{at_its_end, broker_error_with, failed};
 use crate::broker::kafka::partitions::offsets_of;
 use crate::broker::{
     BrokerError, BrokerErrorKind, CommittedOffset, GroupMetadata, Producer, TransactionSettings,
@@ -221,15 +221,10 @@ impl KafkaProducer {
 /// The error of a client that cannot go on.
 fn fatal(code: Code, what: impl Display, reason: &str) -> BrokerError {
     let known = broker_error_with(code, what, reason);
-    let known_kind = known.kind();
-    let kind = if matches!(known_kind, BrokerErrorKind::Authorization | BrokerErrorKind::Fenced) {
-        known_kind
-    } else if code == Code::InvalidTransactionTimeout {
-        BrokerErrorKind::Invalid
-    } else {
-        BrokerErrorKind::Fatal
-    };
-    BrokerError::new(kind, known.to_string()).with_source(code)
+    if code == Code::InvalidTransactionTimeout {
+        return BrokerError::new(BrokerErrorKind::Invalid, known.to_string()).with_source(code);
+    }
+    at_its_end(&known, code)
 }
 
 /// A member's identity in librdkafka's form.

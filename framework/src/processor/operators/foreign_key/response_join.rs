@@ -7,7 +7,7 @@ use super::murmur3::murmur3_128;
 use super::wire::Response;
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
-use crate::processor::operators::suppress::unwritable_value;
+use crate::processor::operators::row_errors::unwritable_value;
 use crate::processor::value_getter::BoxedGetter;
 use crate::processor::{Data, Node, Outlet};
 use crate::record::Record;

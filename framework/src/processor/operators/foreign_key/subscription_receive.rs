@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::wire::{Instruction, Response, Subscription, behind_prefix, write_combined_key};
 use crate::error::Error;
 use crate::processor::context::{DropReason, TaskContext};
-use crate::processor::operators::key_errors::unwritable_key;
+use crate::processor::operators::row_errors::unwritable_key;
 use crate::processor::value_getter::BoxedGetter;
 use crate::processor::{Change, Data, Node, Outlet};
 use crate::record::Record;
