@@ -424,6 +424,19 @@ impl StreamsConfig {
         self
     }
 
+    /// After so long without a sign of life the group may have given the process's tasks away. The group counts
+    /// from the last heartbeat that it has heard, which was a while ago when the process stopped.
+    pub(crate) fn patience(&self) -> Duration {
+        let session = self.session_timeout;
+        session.saturating_sub(self.heartbeat_interval * 2).max(session / 2)
+    }
+
+    /// How long rows on their way to a changelog are of use; `None`: as long as their transaction.
+    pub(crate) fn row_lifetime(&self) -> Option<Duration> {
+        let at_least_once = self.processing_guarantee == ProcessingGuarantee::AtLeastOnce;
+        at_least_once.then(|| self.patience())
+    }
+
     /// How often is committed, with the default of the guarantee.
     pub(crate) fn effective_commit_interval(&self) -> Duration {
         self.commit_interval.unwrap_or(match self.processing_guarantee {

@@ -25,6 +25,9 @@ pub enum BrokerErrorKind {
     /// A newer producer has this transactional id, or the broker has aborted the transaction for its age:
     /// drop the producer and what is uncommitted, and make another one.
     Fenced,
+    /// A record with a lifetime was not acknowledged in it, and is given up: send it again if it is still to
+    /// be sent.
+    Expired,
     /// The record is larger than the broker takes: a bad record.
     RecordTooLarge,
     /// A right is missing; the message says which.
@@ -72,7 +75,9 @@ impl BrokerError {
 impl From<BrokerError> for Error {
     fn from(error: BrokerError) -> Self {
         let kind = match error.kind() {
-            BrokerErrorKind::Retriable | BrokerErrorKind::Rebalancing => ErrorKind::Retriable,
+            BrokerErrorKind::Retriable
+            | BrokerErrorKind::Rebalancing
+            | BrokerErrorKind::Expired => ErrorKind::Retriable,
             BrokerErrorKind::TransactionAborted | BrokerErrorKind::Fenced => {
                 ErrorKind::TransactionAborted
             }

@@ -240,6 +240,18 @@ pub trait Producer: Debug + Send {
     /// Looks a topic up, once per topic; later calls are by handle. Fails with
     /// [`BrokerErrorKind::UnknownTopicOrPartition`] when the topic does not exist.
     fn topic(&mut self, name: &str) -> Result<TopicHandle, BrokerError>;
+    /// The same for a topic whose records are given up when they are not acknowledged after this time, counted
+    /// from `send`: even those that were queued when the process was suspended are not sent later than that.
+    /// Then [`BrokerErrorKind::Expired`] is the answer, once, of a `flush` that has nothing left to wait for, or
+    /// of `send` to such a topic; what else was sent is not concerned. An implementation that queues nothing
+    /// has nothing to do.
+    fn topic_with_lifetime(
+        &mut self,
+        name: &str,
+        _lifetime: Duration,
+    ) -> Result<TopicHandle, BrokerError> {
+        self.topic(name)
+    }
     /// The topic's number of partitions, as looked up by [`Producer::topic`].
     fn partition_count(&self, topic: TopicHandle) -> i32;
     /// Queues a record. Waits when the queue is full (back-pressure), and fails when an earlier

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::handler::DeadLetter;
 use crate::broker::{BrokerError, OutgoingRecord, Producer, TopicHandle, partition_for_key};
@@ -22,6 +23,8 @@ pub(crate) struct RecordCollector {
     /// Records without a key sent so far: their partition is this count over [`STICKY_RECORDS`].
     keyless: u32,
     dead_letter_topic: Option<String>,
+    /// See [`Self::with_row_lifetime`].
+    row_lifetime: Option<Duration>,
     /// Records sent since the counter was last taken.
     pub(crate) produced: u64,
 }
@@ -37,14 +40,39 @@ pub(crate) struct Outgoing<'a> {
 
 impl RecordCollector {
     pub(crate) fn new(producer: SharedProducer, dead_letter_topic: Option<String>) -> Self {
-        Self { producer, keyless: 0, dead_letter_topic, produced: 0 }
+        Self { producer, keyless: 0, dead_letter_topic, row_lifetime: None, produced: 0 }
     }
 
-    /// Looks a topic up; done once per sink. Waits for a broker that is away, as sending does: a record in
-    /// the middle of the topology cannot be tried again without counting it twice.
+    /// Rows of stores are given up when they are not acknowledged after this time: their task may be somebody
+    /// else's by then. In a transaction they need not be, and live as long as it.
+    #[must_use]
+    pub(crate) fn with_row_lifetime(mut self, lifetime: Option<Duration>) -> Self {
+        self.row_lifetime = lifetime;
+        self
+    }
+
+    /// Looks a topic up; done once per sink.
     pub(crate) fn topic(&self, name: &str) -> Result<TopicHandle, Error> {
+        self.look_up(name, |producer| producer.topic(name))
+    }
+
+    /// Looks a changelog up; done once per store.
+    pub(crate) fn changelog(&self, name: &str) -> Result<TopicHandle, Error> {
+        self.look_up(name, |producer| match self.row_lifetime {
+            Some(lifetime) => producer.topic_with_lifetime(name, lifetime),
+            None => producer.topic(name),
+        })
+    }
+
+    /// Waits for a broker that is away, as sending does: a record in the middle of the topology cannot be tried
+    /// again without counting it twice.
+    fn look_up(
+        &self,
+        name: &str,
+        ask: impl Fn(&mut dyn Producer) -> Result<TopicHandle, BrokerError>,
+    ) -> Result<TopicHandle, Error> {
         loop {
-            match self.producer.borrow_mut().topic(name) {
+            match ask(&mut **self.producer.borrow_mut()) {
                 Err(error) if error.is_retriable() => {
                     tracing::warn!(topic = name, %error, "the topic cannot be looked up yet; waiting");
                 }

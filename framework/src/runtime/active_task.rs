@@ -36,7 +36,8 @@ impl ActiveTask {
     ) -> Result<Option<Self>, Error> {
         let Some(mut rows) = shared.stores.open(&shared.topology, id)? else { return Ok(None) };
         let config = &shared.config;
-        let collector = RecordCollector::new(Rc::clone(producer), config.dead_letter_topic.clone());
+        let collector = RecordCollector::new(Rc::clone(producer), config.dead_letter_topic.clone())
+            .with_row_lifetime(config.row_lifetime());
         let handlers = Handlers::of(config);
         let context = TaskContext::new(id, shared.clock.now_ms(), collector, handlers);
         let partitions = source_partitions(&shared.topology, id, &shared.link, &|topic| {

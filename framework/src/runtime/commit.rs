@@ -61,6 +61,7 @@ impl Commit<'_> {
     /// Commits the tasks that have processed something.
     ///
     /// # Errors
+    /// `Retriable`: the commit is to be made again, as a whole, by tasks that may have gone on meanwhile.
     /// `TransactionAborted`: exactly once, and nothing of it is committed, or it is not known whether: what the
     /// tasks hold in memory is to be forgotten, and they go on from what a reader of committed records finds.
     pub(crate) fn run<'t>(
@@ -78,6 +79,7 @@ impl Commit<'_> {
         //    transaction is aborted.
         for task in &mut tasks {
             task.flush_caches()?;
+            task.find_changelogs().map_err(|error| error.in_task(task.id))?;
         }
         // ORDER: what a buffer has given out is acknowledged before its changelog forgets it. A crash
         //    in between gives it out again; the other way round it would be lost, because its input need
@@ -87,8 +89,9 @@ impl Commit<'_> {
         }
         (self.between)(CommitStep::CachesFlushed)?;
         // 2. Rows go to the changelogs.
-        //    ORDER: the caller has made sure before, in `between`, that the process has not been away: at least
-        //    once nobody would refuse the rows of tasks that are somebody else's by now.
+        //    ORDER: the caller makes sure in `between`, before and after, that the process has not been away: at
+        //    least once nobody would refuse the rows of tasks that are somebody else's by now. If it is away
+        //    later, the rows' lifetime ends before the group gives its tasks away.
         //    Crash: the changelog may have some of them, and the store none. Restoring gives those rows, and
         //    their input is processed again: at least once. Exactly once: restoring passes them over.
         for task in &mut tasks {
@@ -166,10 +169,7 @@ impl Commit<'_> {
                     None => flushed,
                 };
             }
-            flushed?;
-            if refused.is_empty() {
-                return Ok(());
-            }
+            let is_settled = refused.is_empty();
             for record in refused {
                 // INVARIANT: a changelog has every row of its store.
                 if tasks.iter().any(|task| task.logs_to(&record.partition)) {
@@ -179,6 +179,10 @@ impl Commit<'_> {
                     let decided = task.context.delivery_failed(record);
                     decided.map_err(|error| error.in_task(task.id))?;
                 }
+            }
+            flushed?;
+            if is_settled {
+                return Ok(());
             }
         }
     }

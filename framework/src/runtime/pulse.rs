@@ -27,10 +27,7 @@ const BEATS: u32 = 16;
 
 impl Pulse {
     pub(crate) fn new(config: &StreamsConfig, now: Duration) -> Self {
-        // The group counts from the last heartbeat it has heard, which was a while ago when the process stopped.
-        let session = config.session_timeout;
-        let patience = session.saturating_sub(config.heartbeat_interval * 2).max(session / 2);
-        Self { patience, last: Mutex::new((now, Absences::default())) }
+        Self { patience: config.patience(), last: Mutex::new((now, Absences::default())) }
     }
 
     /// Starts the thread. It ends by itself, soon after the pulse is no longer held by anybody else.

@@ -410,10 +410,12 @@ impl StreamThread {
         self.drop_tasks()?;
         self.starting = starting;
         self.starting.extend(tasks.into_iter().map(|(id, grant)| StartingTask::new(id, grant)));
+        // ORDER: nothing of the tasks is under way any more when others may have them.
+        let aborted = self.producer.abort(&self.shared);
         if !revoked.is_empty() {
             self.reports.send(ThreadEvent::Released(revoked));
         }
-        self.producer.abort(&self.shared)
+        aborted
     }
 
     /// Stops to start those tasks.

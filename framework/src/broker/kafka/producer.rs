@@ -19,7 +19,7 @@ use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaTopic;
 
-use self::deliveries::{Acks, Deliveries};
+use self::deliveries::{Deliveries, TopicReports};
 use self::outgoing::{OutgoingHeaders, produce};
 use self::transactions::Phase;
 use super::admin::KafkaAdmin;
@@ -37,6 +37,9 @@ const STEP: Duration = Duration::from_millis(1);
 /// The same where it does.
 const LONG_STEP: Duration = Duration::from_millis(50);
 
+/// What librdkafka does not say about a lifetime that it refuses.
+const LIFETIME: &str = " (its records have a lifetime, and `linger.ms` has to be shorter)";
+
 /// Looking a topic up is given up after this time.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -46,7 +49,7 @@ struct SendTopic {
     handle: NonNull<RDKafkaTopic>,
     name: String,
     partitions: i32,
-    acks: Arc<Acks>,
+    reports: Arc<TopicReports>,
 }
 
 impl Drop for SendTopic {
@@ -104,29 +107,52 @@ impl KafkaProducer {
         }
     }
 
-    fn look_up(&self, name: &str) -> Result<SendTopic, BrokerError> {
+    fn find(&mut self, name: &str, lifetime: Option<Duration>) -> Result<TopicHandle, BrokerError> {
+        if let Some(handle) = self.by_name.get(name) {
+            return Ok(*handle);
+        }
+        let topic = self.look_up(name, lifetime)?;
+        let handle = TopicHandle(self.topics.len());
+        self.topics.push(topic);
+        self.by_name.insert(name.to_owned(), handle);
+        Ok(handle)
+    }
+
+    fn look_up(&self, name: &str, lifetime: Option<Duration>) -> Result<SendTopic, BrokerError> {
         // Asked through the admin client, because a producer's own question could create the topic.
         let counts = self.admin.partition_counts(&[name])?;
         let Some(partitions) = counts.first().copied().flatten() else {
             let message = format!("topic {name} does not exist");
             return Err(BrokerError::new(BrokerErrorKind::UnknownTopicOrPartition, message));
         };
-        let acks = self.client.context().role.topic(partitions);
+        let reports = self.client.context().role.topic(partitions, lifetime);
         let c_name = c_string(name)?;
+        let lifetime =
+            lifetime.map(|lifetime| c_string(&millis(lifetime).to_string())).transpose()?;
         let client = self.client.handle();
-        // SAFETY: the client is live; the topic takes the configuration over; its opaque lives as
-        // long as the client.
+        // SAFETY: the client is live; the topic takes the configuration over, also a lifetime that it refuses;
+        // its opaque lives as long as the client.
         let handle = unsafe {
             let conf = sys::rd_kafka_default_topic_conf_dup(client);
-            sys::rd_kafka_topic_conf_set_opaque(conf, Arc::as_ptr(&acks).cast_mut().cast());
+            sys::rd_kafka_topic_conf_set_opaque(conf, Arc::as_ptr(&reports).cast_mut().cast());
+            if let Some(lifetime) = &lifetime {
+                sys::rd_kafka_topic_conf_set(
+                    conf,
+                    c"message.timeout.ms".as_ptr(),
+                    lifetime.as_ptr(),
+                    ptr::null_mut(),
+                    0,
+                );
+            }
             sys::rd_kafka_topic_new(client, c_name.as_ptr(), conf)
         };
         let handle = NonNull::new(handle).ok_or_else(|| {
             // SAFETY: reads a thread-local of librdkafka.
             let code = RDKafkaErrorCode::from(unsafe { sys::rd_kafka_last_error() });
-            broker_error(code, format_args!("cannot use topic {name}"))
+            let of_rows = if lifetime.is_some() { LIFETIME } else { "" };
+            broker_error(code, format_args!("cannot use topic {name}{of_rows}"))
         })?;
-        let topic = SendTopic { handle, name: name.to_owned(), partitions, acks };
+        let topic = SendTopic { handle, name: name.to_owned(), partitions, reports };
         self.await_metadata(&topic)?;
         Ok(topic)
     }
@@ -158,14 +184,15 @@ impl KafkaProducer {
 
 impl Producer for KafkaProducer {
     fn topic(&mut self, name: &str) -> Result<TopicHandle, BrokerError> {
-        if let Some(handle) = self.by_name.get(name) {
-            return Ok(*handle);
-        }
-        let topic = self.look_up(name)?;
-        let handle = TopicHandle(self.topics.len());
-        self.topics.push(topic);
-        self.by_name.insert(name.to_owned(), handle);
-        Ok(handle)
+        self.find(name, None)
+    }
+
+    fn topic_with_lifetime(
+        &mut self,
+        name: &str,
+        lifetime: Duration,
+    ) -> Result<TopicHandle, BrokerError> {
+        self.find(name, Some(lifetime))
     }
 
     fn partition_count(&self, topic: TopicHandle) -> i32 {
@@ -187,6 +214,9 @@ impl Producer for KafkaProducer {
         }
         let mut headers = OutgoingHeaders::new(record.headers)?;
         loop {
+            if topic.reports.may_expire() {
+                self.client.context().role.check_expired()?;
+            }
             let error = produce(&self.client, topic, &record, &mut headers);
             match failed(error) {
                 None => return Ok(()),
@@ -218,7 +248,9 @@ impl Producer for KafkaProducer {
             // SAFETY: the client is live. The call ends linger.ms, serves deliveries and waits.
             let error = unsafe { sys::rd_kafka_flush(self.client.handle(), step) };
             self.check()?;
-            let Some(code) = failed(error) else { return Ok(()) };
+            let Some(code) = failed(error) else {
+                return self.client.context().role.check_expired();
+            };
             if deadline.passed() {
                 let message = format!("records are not acknowledged after {timeout:?}");
                 return Err(BrokerError::new(BrokerErrorKind::Retriable, message).with_source(code));
@@ -235,7 +267,7 @@ impl Producer for KafkaProducer {
     }
 
     fn last_acked(&self, topic: TopicHandle, partition: i32) -> Option<i64> {
-        self.topics.get(topic.0)?.acks.last(partition)
+        self.topics.get(topic.0)?.reports.last_acked(partition)
     }
 
     fn init_transactions(&mut self, timeout: Duration) -> Result<(), BrokerError> {

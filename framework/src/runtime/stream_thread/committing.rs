@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::presence::doubtful;
+use super::presence::{away, doubtful};
 use super::{StreamThread, ThreadEvent};
 use crate::broker::GroupMetadata;
 use crate::error::{Error, ErrorKind};
@@ -87,6 +87,7 @@ impl StreamThread {
         let confirmed = if transactional { None } else { Some(self.confirm_presence(now)?) };
         let Self { shared, running, producer, progress, presence, .. } = self;
         let started = shared.clock.monotonic();
+        let mut rows_are_under_way = false;
         let mut as_member = |offsets| {
             shared.membership.commit(&offsets)?;
             presence.committed(offsets);
@@ -109,16 +110,25 @@ impl StreamThread {
             },
             producer: producer.shared(),
             between: &mut |step| {
-                // ORDER: nothing is waited for between this and the sending of rows.
                 let was_away = |seen| shared.pulse.beat(shared.clock.monotonic()) != seen;
-                if step == CommitStep::CachesFlushed && confirmed.is_some_and(was_away) {
-                    return Err(doubtful());
+                rows_are_under_way =
+                    matches!(step, CommitStep::CachesFlushed | CommitStep::ChangelogsSent);
+                match step {
+                    // ORDER: nothing is waited for between this and the sending of rows.
+                    CommitStep::CachesFlushed if confirmed.is_some_and(was_away) => Err(doubtful()),
+                    // ORDER: what was queued after an absence is still in the queue, and is dropped with it.
+                    CommitStep::ChangelogsSent if confirmed.is_some_and(was_away) => Err(away()),
+                    _ => Ok(()),
                 }
-                Ok(())
             },
             waiting: &|| progress.check_in(shared.clock.monotonic()),
         };
-        commit.run(running.iter_mut().map(|active| &mut active.task))?;
+        let result = commit.run(running.iter_mut().map(|active| &mut active.task));
+        if result.is_err() && rows_are_under_way {
+            // For so long, perhaps, that the group has gone on.
+            presence.doubt();
+        }
+        result?;
         producer.committed();
         self.note_committed();
         self.flushed_bytes = 0;
@@ -138,7 +148,8 @@ impl StreamThread {
         }
     }
 
-    /// Asks the group, if the process has been away, whether it still counts it; gives the absences until now.
+    /// Asks the group, if the process has been away or could not commit, whether it still counts it; gives the
+    /// absences until now.
     fn confirm_presence(&mut self, now: Duration) -> Result<Absences, Error> {
         let running = &self.running;
         let has = |wanted: &TopicPartition| {
@@ -182,7 +193,8 @@ impl StreamThread {
         tracing::warn!(
             "tasks were to be given up and could not be committed in time; their work is lost"
         );
-        if self.producer.is_transactional() {
+        // One producer is for all tasks: what is under way is dropped by all, or by none.
+        if self.producer.is_transactional() || self.presence.is_doubted() {
             return self.roll_back();
         }
         let (revoked, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)

@@ -1,6 +1,9 @@
 //! Whether the process is still who its group thinks it is, before rows go to changelogs at least once: nobody
 //! refuses them, and rows from before an absence would stand behind those of the tasks' next owner, and win. In a
 //! transaction nobody reads them.
+//!
+//! Rows that were queued before an absence are given up by the client, because their lifetime has ended; before others
+//! are queued the group is asked.
 
 use crate::broker::CommittedOffset;
 use crate::error::{Error, ErrorKind};
@@ -14,6 +17,8 @@ use crate::runtime::pulse::Absences;
 pub(super) struct Presence {
     /// The absences after which the group has taken a commit.
     seen: Absences,
+    /// Rows were not acknowledged.
+    doubted: bool,
     /// An offset that it has taken.
     committed: Option<(TopicPartition, CommittedOffset)>,
 }
@@ -21,7 +26,7 @@ pub(super) struct Presence {
 impl Presence {
     /// Notes that a thread without tasks is given some.
     pub(super) fn begin(&mut self, absences: Absences) {
-        *self = Self { seen: absences, committed: None };
+        *self = Self { seen: absences, ..Self::default() };
     }
 
     /// Notes that the group has taken these offsets.
@@ -29,7 +34,18 @@ impl Presence {
         self.committed = offsets.into_iter().next();
     }
 
-    /// Asks the group after an absence, by committing again what it has for a partition that the thread has.
+    /// Notes that rows were not acknowledged: the next ones wait for the group's word.
+    pub(super) fn doubt(&mut self) {
+        self.doubted = true;
+    }
+
+    /// Whether there may be rows under way.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.doubted
+    }
+
+    /// Asks the group after an absence or a doubt, by committing again what it has for a partition that the
+    /// thread has.
     ///
     /// # Errors
     /// `TaskMigrated`: the group has gone on without the process, or nobody can say.
@@ -39,31 +55,29 @@ impl Presence {
         membership: &dyn Membership,
         has: impl Fn(&TopicPartition) -> bool,
     ) -> Result<(), Error> {
-        if absences == self.seen {
+        if absences == self.seen && !self.doubted {
             return Ok(());
         }
         let known = self.committed.clone().filter(|(partition, _)| has(partition));
-        let Some(offset) = known else {
-            // Tasks that come after this are none from before the absence.
-            self.seen = absences;
-            return Err(Error::new(ErrorKind::TaskMigrated, AWAY));
-        };
-        match membership.commit(&vec![offset]) {
-            Err(error) if error.kind() == ErrorKind::TaskMigrated => {
-                self.seen = absences;
-                Err(Error::new(ErrorKind::TaskMigrated, AWAY).with_source(error))
-            }
+        let answer = known.map_or_else(|| Err(away()), |offset| membership.commit(&vec![offset]));
+        match answer {
+            // Tasks that come after this are none from before.
+            Err(error) if error.kind() != ErrorKind::TaskMigrated => Err(error),
             answer => {
-                answer?;
-                self.seen = absences;
-                Ok(())
+                (self.seen, self.doubted) = (absences, false);
+                answer
             }
         }
     }
 }
 
-const AWAY: &str =
-    "the process did not run for so long that the group may have given its tasks away";
+/// The error of a thread whose tasks may be somebody else's.
+pub(super) fn away() -> Error {
+    Error::new(
+        ErrorKind::TaskMigrated,
+        "the process did not run, or no row left it, for so long that the group may have given its tasks away",
+    )
+}
 
 /// The error of a commit during which the process was away: the next one asks the group first.
 pub(super) fn doubtful() -> Error {

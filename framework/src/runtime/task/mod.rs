@@ -266,21 +266,31 @@ impl StreamTask {
         self.stores.iter().any(|store| store.built.managed.borrow().gave_out())
     }
 
-    /// Sends the rows written since the last commit to the changelogs.
+    /// Looks the changelogs up that rows go to, which may take as long as a broker is away.
+    pub(crate) fn find_changelogs(&mut self) -> Result<(), Error> {
+        for changelog in self.stores.iter_mut().filter_map(|store| store.changelog.as_mut()) {
+            if changelog.handle.is_none() {
+                let topic = &changelog.partition.topic;
+                changelog.handle = Some(self.context.collector.changelog(topic)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the rows written since the last commit to the changelogs, which are found. Done again after a
+    /// failure, it sends all of them again, as they are then.
     pub(crate) fn send_changelogs(&mut self) -> Result<(), Error> {
         self.check_drained()?;
         for store in &mut self.stores {
             let mut managed = store.built.managed.borrow_mut();
-            let Some(changelog) = &mut store.changelog else {
+            let found = store.changelog.as_mut();
+            let found = found.and_then(|changelog| Some((changelog.handle?, changelog)));
+            let Some((handle, changelog)) = found else {
                 managed.prepare_commit(&mut |_| Ok(()))?;
                 continue;
             };
             let collector = &mut self.context.collector;
             let partition = changelog.partition.partition;
-            let handle = match changelog.handle {
-                Some(handle) => handle,
-                None => *changelog.handle.insert(collector.topic(&changelog.partition.topic)?),
-            };
             changelog.sent = false;
             managed.prepare_commit(&mut |record| {
                 changelog.sent = true;

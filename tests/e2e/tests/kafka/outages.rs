@@ -1,14 +1,22 @@
 //! Three brokers that come and go: leaders move, one is missing, all are.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kstream_test_support::wait_until;
+use kstream::broker::kafka::{KafkaBroker, KafkaSettings};
+use kstream::broker::{
+    Broker, BrokerError, BrokerErrorKind, NewTopic, OutgoingRecord, ProducerSettings,
+};
+use kstream::{Headers, TopicPartition};
+use kstream_test_support::{KafkaServer, wait_until};
 
 use crate::cluster::{Cluster, Counter, RECORDS, truth};
 
 /// How long all brokers are away; `make outage` says a minute. Longer than the program's session timeout.
 const OUTAGE_S: u64 = 20;
 const OUTAGE_VARIABLE: &str = "KSTREAM_OUTAGE_S";
+/// How long anything may take.
+const SOON: Duration = Duration::from_mins(1);
 
 fn outage() -> Duration {
     let given = std::env::var(OUTAGE_VARIABLE).ok();
@@ -85,4 +93,65 @@ fn a_full_outage_is_survived_by_everybody() {
     programs.iter_mut().for_each(Counter::check_running);
     programs.into_iter().for_each(Counter::stop);
     check_nothing_is_lost(&cluster);
+}
+
+#[test]
+fn a_record_with_a_lifetime_is_given_up_by_it_and_others_wait_on() {
+    let mut server = KafkaServer::start().unwrap();
+    let broker = KafkaBroker::new(server.bootstrap(), KafkaSettings::default()).unwrap();
+    let admin = broker.admin().unwrap();
+    let topics = ["rows", "results"].map(|name| NewTopic {
+        name: name.to_owned(),
+        partitions: 1,
+        replication_factor: -1,
+        configs: BTreeMap::new(),
+    });
+    for created in admin.create_topics(&topics).unwrap() {
+        created.unwrap();
+    }
+    let settings =
+        ProducerSettings { client_id: "test".to_owned(), track_acks: true, transactions: None };
+    let mut producer = broker.producer(&settings).unwrap();
+    let rows = producer.topic_with_lifetime("rows", Duration::from_secs(2)).unwrap();
+    let results = producer.topic("results").unwrap();
+    let headers = Headers::new();
+    let record = OutgoingRecord {
+        partition: 0,
+        key: Some(b"key"),
+        value: Some(b"value"),
+        timestamp: None,
+        headers: &headers,
+    };
+    for topic in [rows, results] {
+        producer.send(topic, record).unwrap();
+    }
+    producer.flush(SOON).unwrap();
+    assert_eq!(producer.last_acked(rows, 0), Some(0));
+
+    server.suspend().unwrap();
+    for topic in [rows, results] {
+        producer.send(topic, record).unwrap();
+    }
+    wait_until(SOON, "the end of a lifetime", || {
+        producer.poll().unwrap();
+        producer.send(rows, record).is_err_and(|error| is_expiry(&error))
+    })
+    .unwrap();
+    server.resume().unwrap();
+    wait_until(SOON, "acknowledgement of what was sent since", || {
+        producer.flush(SOON).map_err(|error| assert!(is_expiry(&error), "{error}")).is_ok()
+    })
+    .unwrap();
+    producer.send(rows, record).unwrap();
+    producer.flush(SOON).unwrap();
+    let ends = admin.end_offsets(&["rows", "results"].map(|name| TopicPartition::new(name, 0)));
+    let [of_rows, of_results] = ends.unwrap()[..] else { panic!("an end each") };
+    assert_eq!(producer.last_acked(rows, 0), Some(of_rows - 1));
+    // KAFKA: the client goes on with another epoch, so the broker may take what was under way twice.
+    assert!(of_results >= 2, "{of_results}");
+    assert_eq!(producer.last_acked(results, 0), Some(of_results - 1));
+}
+
+fn is_expiry(error: &BrokerError) -> bool {
+    error.kind() == BrokerErrorKind::Expired
 }

@@ -5,6 +5,7 @@ use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
@@ -19,20 +20,50 @@ use crate::ids::TopicPartition;
 /// What delivery callbacks write.
 #[derive(Debug, Default)]
 pub(in crate::broker::kafka) struct Deliveries {
-    /// Whether there is a failure: looked at with each record.
-    failed: AtomicBool,
-    /// Locked at a failure only.
-    failure: Mutex<Option<Failure>>,
+    failure: First,
+    /// A record of a topic whose records have a lifetime.
+    expired: First,
     /// Whether failures are kept for `take_undelivered`, instead of the first ending the producer.
     reported: AtomicBool,
     /// Locked once per failure.
     undelivered: Mutex<Vec<UndeliveredRecord>>,
     /// Keeps what topics point to alive as long as the client. Locked once per topic.
-    topics: Mutex<Vec<Arc<Acks>>>,
+    topics: Mutex<Vec<Arc<TopicReports>>>,
     transactional: bool,
 }
 
-/// The first record that failed for good.
+/// The first of its kind.
+#[derive(Debug, Default)]
+struct First {
+    /// Whether there is one: looked at with each record.
+    is_there: AtomicBool,
+    /// Locked at a failure only.
+    failure: Mutex<Option<Failure>>,
+}
+
+impl First {
+    fn is_there(&self) -> bool {
+        self.is_there.load(Ordering::Acquire)
+    }
+
+    fn note(&self, failure: Failure) {
+        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(failure);
+        self.is_there.store(true, Ordering::Release);
+    }
+
+    fn take(&self) -> Option<Failure> {
+        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_there.store(false, Ordering::Release);
+        first.take()
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Failure) -> T) -> Option<T> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(look)
+    }
+}
+
+/// A record that failed for good.
 #[derive(Debug)]
 pub(super) struct Failure {
     code: RDKafkaErrorCode,
@@ -40,18 +71,23 @@ pub(super) struct Failure {
     reason: String,
 }
 
-/// The highest acknowledged offset per partition of a topic; −1: none.
+/// What delivery reports tell of a topic.
 #[derive(Debug)]
-pub(super) struct Acks(Box<[AtomicI64]>);
+pub(super) struct TopicReports {
+    /// The highest acknowledged offset per partition; −1: none.
+    acked: Box<[AtomicI64]>,
+    lifetime: Option<Duration>,
+}
 
-impl Acks {
-    fn new(partitions: i32) -> Self {
-        Self((0..partitions).map(|_| AtomicI64::new(-1)).collect())
+impl TopicReports {
+    pub(super) fn last_acked(&self, partition: i32) -> Option<i64> {
+        let last = self.acked.get(usize::try_from(partition).ok()?)?.load(Ordering::Relaxed);
+        (last >= 0).then_some(last)
     }
 
-    pub(super) fn last(&self, partition: i32) -> Option<i64> {
-        let last = self.0.get(usize::try_from(partition).ok()?)?.load(Ordering::Relaxed);
-        (last >= 0).then_some(last)
+    /// Whether records have a lifetime.
+    pub(super) fn may_expire(&self) -> bool {
+        self.lifetime.is_some()
     }
 }
 
@@ -60,33 +96,39 @@ impl Deliveries {
         Self { transactional, ..Self::default() }
     }
 
-    /// Room for the acknowledgements of a topic, for as long as the client lives.
-    pub(super) fn topic(&self, partitions: i32) -> Arc<Acks> {
-        let acks = Arc::new(Acks::new(partitions));
+    /// Room for the reports of a topic, for as long as the client lives.
+    pub(super) fn topic(&self, partitions: i32, lifetime: Option<Duration>) -> Arc<TopicReports> {
+        let acked = (0..partitions).map(|_| AtomicI64::new(-1)).collect();
+        let reports = Arc::new(TopicReports { acked, lifetime });
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        topics.push(Arc::clone(&acks));
-        acks
+        topics.push(Arc::clone(&reports));
+        reports
     }
 
     pub(super) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.failure.is_there()
     }
 
     /// The first failure since the last `forget_failure`.
     pub(super) fn failure(&self) -> Option<BrokerError> {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.as_ref().map(|failure| failure.error(self.transactional))
+        self.failure.look(|failure| failure.error(self.transactional))
     }
 
     /// Whether the first failure is a record that was dropped with its transaction.
     pub(super) fn was_purged(&self) -> bool {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.as_ref().is_some_and(Failure::is_purge)
+        self.failure.look(Failure::is_purge).unwrap_or(false)
     }
 
     pub(super) fn forget_failure(&self) {
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.failed.store(false, Ordering::Release);
+        self.failure.take();
+    }
+
+    /// Fails once after records whose lifetime has ended.
+    pub(super) fn check_expired(&self) -> Result<(), BrokerError> {
+        if !self.expired.is_there() {
+            return Ok(());
+        }
+        self.expired.take().map_or(Ok(()), |failure| Err(failure.expiry()))
     }
 
     pub(super) fn report(&self) {
@@ -95,12 +137,6 @@ impl Deliveries {
 
     pub(super) fn take_undelivered(&self) -> Vec<UndeliveredRecord> {
         std::mem::take(&mut *self.undelivered.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn fail(&self, failure: Failure) {
-        let mut first = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert(failure);
-        self.failed.store(true, Ordering::Release);
     }
 }
 
@@ -122,9 +158,9 @@ unsafe extern "C" fn on_delivery(
     // `Deliveries::topics`; the context is this role's.
     unsafe {
         let message = &*message;
+        let reports = sys::rd_kafka_topic_opaque(message.rkt).cast::<TopicReports>().as_ref();
         let Some(code) = failed(message.err) else {
-            let acks = sys::rd_kafka_topic_opaque(message.rkt).cast::<Acks>().as_ref();
-            let last = usize::try_from(message.partition).ok().and_then(|p| acks?.0.get(p));
+            let last = usize::try_from(message.partition).ok().and_then(|p| reports?.acked.get(p));
             if let Some(last) = last {
                 last.store(message.offset, Ordering::Relaxed);
             }
@@ -138,6 +174,10 @@ unsafe extern "C" fn on_delivery(
         let told = if told.is_null() { sys::rd_kafka_err2str(message.err) } else { told };
         let reason = text(told);
         let failure = Failure { code, place: partition.clone(), reason };
+        let may_expire = reports.is_some_and(TopicReports::may_expire);
+        if may_expire && code == RDKafkaErrorCode::MessageTimedOut {
+            return role.expired.note(failure);
+        }
         // A record that was dropped with its transaction is no failure of its own.
         if role.reported.load(Ordering::Relaxed) && !failure.is_purge() {
             let record = undelivered(message, partition, failure.cause());
@@ -146,7 +186,7 @@ unsafe extern "C" fn on_delivery(
                 return;
             }
         }
-        role.fail(failure);
+        role.failure.note(failure);
     }
 }
 
@@ -176,6 +216,13 @@ impl Failure {
     /// Dropped because the transaction was lost already.
     fn is_purge(&self) -> bool {
         matches!(self.code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
+    }
+
+    /// The error of a record whose lifetime has ended.
+    fn expiry(&self) -> BrokerError {
+        let message =
+            format!("a record to {} was not acknowledged in time, and is given up", self.place);
+        BrokerError::new(BrokerErrorKind::Expired, message).with_source(self.code)
     }
 
     fn cause(&self) -> BrokerError {

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use self::world::{
-    COMMITTED, LazyProducer, Limit, OUTPUT, PROCESSED, RECORDS, STORES, State, Unsent, World,
-    key_of,
+    COMMITTED, Instance, KEYS, LazyProducer, Limit, OUTPUT, PROCESSED, RECORDS, STORES, State,
+    Unsent, World, key_of,
 };
 use super::{CommitStep, flush};
 use crate::broker::{
@@ -27,6 +27,9 @@ const STEPS: [CommitStep; 5] = [
     CommitStep::StoresWritten,
     CommitStep::OffsetsCommitted,
 ];
+
+/// The first topic that a task looks up.
+const OUTPUT_HANDLE: TopicHandle = TopicHandle(0);
 
 /// How many of these records each key has.
 fn counts(records: std::ops::Range<usize>) -> State {
@@ -151,6 +154,39 @@ fn records_processed_between_two_tries_of_a_commit_are_committed_by_the_second()
         let left = instance.crash(&world, 0, &[false, false]);
         let recovered = world.recover(&left);
         assert_eq!(recovered.state("counts"), counts(0..RECORDS), "{step:?}");
+    }
+}
+
+#[test]
+fn rows_that_were_given_up_on_their_way_are_sent_again() {
+    let rows_under_way = |instance: &Instance| {
+        let unsent = instance.unsent.lock().unwrap();
+        unsent.iter().filter(|sent| sent.topic != OUTPUT_HANDLE).count()
+    };
+    let all = {
+        let instance = World::new().stopped_at(CommitStep::ChangelogsSent, ErrorKind::Retriable);
+        rows_under_way(&instance)
+    };
+    assert!(all > KEYS, "rows of both stores");
+    for arrived in 0..=all {
+        let mut world = World::new();
+        let mut instance = world.stopped_at(CommitStep::ChangelogsSent, ErrorKind::Retriable);
+        let mut rows = 0;
+        instance.unsent.lock().unwrap().retain(|sent| {
+            let is_row = sent.topic != OUTPUT_HANDLE;
+            rows += usize::from(is_row);
+            !is_row || rows <= arrived
+        });
+        // Some rows change before they are sent again.
+        instance.process(RECORDS - PROCESSED);
+        world.commit(&mut instance, &mut |_| Ok(())).unwrap();
+        assert_eq!(rows_under_way(&instance), 0);
+        let left = instance.crash(&world, 0, &[false, false]);
+        let recovered = world.recover(&left);
+        assert_eq!(recovered.state("counts"), counts(0..RECORDS), "{arrived}");
+        assert_eq!(world.outputs(), counts(0..RECORDS), "{arrived}");
+        let total = |state: State| state.values().sum::<i64>();
+        assert_eq!(total(recovered.state("windows")), total(counts(0..RECORDS)), "{arrived}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! in-process broker, and a membership that says what the test makes it say.
 
 mod calls;
+mod expired;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;

@@ -14,11 +14,13 @@ use crate::Failure;
 /// The group of the application, and the beginning of its topics' names.
 pub(crate) const APP_ID: &str = "memory";
 pub(crate) const INPUT: &str = "bench-in";
+pub(crate) const REPARTITION: &str = "memory-counts-repartition";
 pub(crate) const OUTPUT: &str = "bench-out";
 pub(crate) const PARTITIONS: i32 = 4;
 
 const WINDOW: Duration = Duration::from_secs(10);
-const GROUPED_BY: usize = 6;
+/// How many characters of a key, from its end.
+const GROUPED_BY: usize = 3;
 
 const ROCKSDB_MIB: usize = 64;
 const RECORD_CACHE_MIB: usize = 16;
@@ -54,7 +56,7 @@ fn topology() -> Result<Topology, TopologyErrors> {
     let builder = StreamsBuilder::new();
     let records: KStream<String, String> = builder.stream(INPUT);
     records
-        .group_by(|key, _| key.chars().take(GROUPED_BY).collect::<String>())
+        .group_by(|key, _| key[key.len() - GROUPED_BY..].to_owned())
         .count_with("count", Materialized::named("counts"))
         .to_stream()
         .to(OUTPUT);

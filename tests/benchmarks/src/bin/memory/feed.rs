@@ -15,7 +15,7 @@ use kstream::time::{Clock, SystemClock};
 use kstream::{Headers, TopicPartition};
 
 use crate::Failure;
-use crate::app::{APP_ID, INPUT, OUTPUT, PARTITIONS};
+use crate::app::{APP_ID, INPUT, OUTPUT, PARTITIONS, REPARTITION};
 
 /// So many records wait for the application.
 const BACKLOG: i64 = 200_000;
@@ -79,13 +79,18 @@ fn feed(
     let mut rng = fastrand::Rng::with_seed(SEED);
     let clock = SystemClock::new();
     let headers = Headers::new();
-    let partitions: Vec<_> = (0..PARTITIONS).map(|it| TopicPartition::new(INPUT, it)).collect();
+    let of = |topic| (0..PARTITIONS).map(|it| TopicPartition::new(topic, it)).collect::<Vec<_>>();
+    let (partitions, between) = (of(INPUT), of(REPARTITION));
     let value = "v".repeat(VALUE_BYTES);
     let mut sent = 0;
     while !stop.load(Ordering::SeqCst) {
-        let committed = admin.group_offsets(APP_ID, &partitions).unwrap_or_default();
-        let committed: i64 = committed.into_iter().flatten().map(|it| it.offset).sum();
+        let committed = committed(admin, &partitions);
         processed.fetch_max(committed, Ordering::SeqCst);
+        if lag(admin, &between) > BACKLOG {
+            // Tasks behind the repartition topic have to come along, or it fills the disk.
+            thread::park_timeout(TURN);
+            continue;
+        }
         while sent - processed.load(Ordering::SeqCst) < BACKLOG {
             let timestamp = Some(clock.now_ms());
             for _ in 0..BATCH {
@@ -105,4 +110,16 @@ fn feed(
         thread::park_timeout(TURN);
     }
     Ok(producer.flush(FLUSH)?)
+}
+
+/// How many records of these partitions the application has not committed; 0 before they are there.
+fn lag(admin: &dyn Admin, partitions: &[TopicPartition]) -> i64 {
+    let ends: i64 = admin.end_offsets(partitions).unwrap_or_default().into_iter().sum();
+    ends - committed(admin, partitions)
+}
+
+/// Up to where the application has committed these partitions, in all.
+fn committed(admin: &dyn Admin, partitions: &[TopicPartition]) -> i64 {
+    let committed = admin.group_offsets(APP_ID, partitions).unwrap_or_default();
+    committed.into_iter().flatten().map(|it| it.offset).sum()
 }
