@@ -41,6 +41,8 @@ fn log_to_stderr(filter: &str) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would panic when standard error is full.
+        .log_internal_errors(false)
         .init();
 }
 

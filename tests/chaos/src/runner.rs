@@ -319,6 +319,7 @@ impl Run<'_> {
             guarantee: self.options.app.guarantee,
             took: self.history.elapsed(),
             input_records: input.records(),
+            repeated_events: input.repeated(),
             faults: self.faults,
             recoveries: self.recoveries,
             verdicts,

@@ -20,6 +20,8 @@ pub struct Summary {
     pub took: Duration,
     /// Records of all input topics.
     pub input_records: usize,
+    /// Events that the input has more than once, and that count as often.
+    pub repeated_events: usize,
     /// How often each fault happened.
     pub faults: BTreeMap<Fault, usize>,
     /// From each fault that was alone until every partition had gone on.
@@ -60,6 +62,9 @@ impl fmt::Display for Summary {
         )?;
         let faults: usize = self.faults.values().sum();
         writeln!(f, "{} records in, {faults} faults", self.input_records)?;
+        if self.repeated_events > 0 {
+            writeln!(f, "  {} events are in the input more than once", self.repeated_events)?;
+        }
         for (fault, count) in &self.faults {
             let mut times = self.recoveries.get(fault).cloned().unwrap_or_default();
             times.sort();

@@ -2,12 +2,13 @@
 //!
 //! Callbacks of errors, deliveries and rebalances run only inside calls that serve the client, on the
 //! calling thread; logs come from librdkafka's own threads, and so do requests for tokens (`oauth`), the only
-//! callback that calls user code. No callback panics.
+//! callback that calls user code beside the subscriber of logs. No panic leaves a callback.
 #![expect(unsafe_code, reason = "the handle belongs to a C library")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -248,12 +249,18 @@ unsafe extern "C" fn on_log(
     let (facility, message) = (text(facility), text(message));
     // librdkafka's "error" is a connection that failed and is tried again; what cannot be mended comes
     // back from calls.
-    match level {
+    tell(|| match level {
         ..=2 => tracing::error!(target: "librdkafka", client = name, facility, "{message}"),
         3 | 4 => tracing::warn!(target: "librdkafka", client = name, facility, "{message}"),
         5 | 6 => tracing::info!(target: "librdkafka", client = name, facility, "{message}"),
         _ => tracing::debug!(target: "librdkafka", client = name, facility, "{message}"),
-    }
+    });
+}
+
+/// A subscriber that panics, because the disk of its log is full for example, must not do so through the C
+/// library: that would abort the process.
+fn tell(log: impl FnOnce()) {
+    catch_unwind(AssertUnwindSafe(log)).ok();
 }
 
 unsafe extern "C" fn on_error<R: Role>(
@@ -269,16 +276,51 @@ unsafe extern "C" fn on_error<R: Role>(
         // SAFETY: the client is live and the buffer has the length given.
         let code = unsafe { sys::rd_kafka_fatal_error(client, why.as_mut_ptr(), why.len()) };
         let fatal = (RDKafkaErrorCode::from(code), text(why.as_ptr()));
-        tracing::error!(target: "librdkafka", code = %fatal.0, "{}", fatal.1);
+        tell(|| tracing::error!(target: "librdkafka", code = %fatal.0, "{}", fatal.1));
         context.fatal.get_or_init(|| fatal);
     } else {
         let reason = text(reason);
-        tracing::warn!(target: "librdkafka", "{reason}");
+        tell(|| tracing::warn!(target: "librdkafka", "{reason}"));
         let mut last = context.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         // That all brokers are down says less than what happened to the last of them.
         if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as c_int || last.is_none() {
             let code = RDKafkaRespErr::try_from(code);
             *last = Some((code.map_or(RDKafkaErrorCode::Unknown, Into::into), reason));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+
+    /// Stands for one whose disk is full.
+    struct Broken;
+
+    impl Subscriber for Broken {
+        fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _span: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _span: &Id, _values: &Record<'_>) {}
+        fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+        fn event(&self, _event: &Event<'_>) {
+            panic!("this line has nowhere to go");
+        }
+        fn enter(&self, _span: &Id) {}
+        fn exit(&self, _span: &Id) {}
+    }
+
+    #[test]
+    fn a_log_that_panics_does_not_do_so_through_the_c_library() {
+        tracing::subscriber::with_default(Broken, || {
+            // SAFETY: no client, and texts that end with a zero byte.
+            unsafe { on_log(ptr::null(), 3, c"FAIL".as_ptr(), c"connection refused".as_ptr()) };
+        });
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::presence::{away, doubtful};
+use super::presence;
 use super::{StreamThread, ThreadEvent};
 use crate::broker::GroupMetadata;
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
-use crate::runtime::commit::{Commit, CommitStep, InputOffsets};
+use crate::runtime::commit::{Commit, InputOffsets};
 use crate::runtime::ownership::Grant;
 use crate::runtime::pulse::Absences;
 use crate::runtime::shared::Shared;
@@ -87,7 +87,7 @@ impl StreamThread {
         let confirmed = if transactional { None } else { Some(self.confirm_presence(now)?) };
         let Self { shared, running, producer, progress, presence, .. } = self;
         let started = shared.clock.monotonic();
-        let mut rows_are_under_way = false;
+        let mut reached = None;
         let mut as_member = |offsets| {
             shared.membership.commit(&offsets)?;
             presence.committed(offsets);
@@ -110,22 +110,14 @@ impl StreamThread {
             },
             producer: producer.shared(),
             between: &mut |step| {
+                reached = Some(step);
                 let was_away = |seen| shared.pulse.beat(shared.clock.monotonic()) != seen;
-                rows_are_under_way =
-                    matches!(step, CommitStep::CachesFlushed | CommitStep::ChangelogsSent);
-                match step {
-                    // ORDER: nothing is waited for between this and the sending of rows.
-                    CommitStep::CachesFlushed if confirmed.is_some_and(was_away) => Err(doubtful()),
-                    // ORDER: what was queued after an absence is still in the queue, and is dropped with it.
-                    CommitStep::ChangelogsSent if confirmed.is_some_and(was_away) => Err(away()),
-                    _ => Ok(()),
-                }
+                if confirmed.is_some_and(was_away) { presence::was_away(step) } else { Ok(()) }
             },
             waiting: &|| progress.check_in(shared.clock.monotonic()),
         };
         let result = commit.run(running.iter_mut().map(|active| &mut active.task));
-        if result.is_err() && rows_are_under_way {
-            // For so long, perhaps, that the group has gone on.
+        if result.is_err() && reached.is_some_and(presence::has_rows_under_way) {
             presence.doubt();
         }
         result?;

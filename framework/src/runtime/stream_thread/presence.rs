@@ -8,7 +8,7 @@
 use crate::broker::CommittedOffset;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TopicPartition;
-use crate::runtime::commit::Offsets;
+use crate::runtime::commit::{CommitStep, Offsets};
 use crate::runtime::membership::Membership;
 use crate::runtime::pulse::Absences;
 
@@ -71,18 +71,36 @@ impl Presence {
     }
 }
 
+/// What an absence means between two steps of a commit.
+///
+/// # Errors
+/// `Retriable`: the next commit asks the group first. `TaskMigrated`: rows have been queued after the absence.
+pub(super) fn was_away(step: CommitStep) -> Result<(), Error> {
+    match step {
+        // ORDER: nothing is waited for between this and the sending of rows.
+        CommitStep::CachesFlushed => Err(Error::new(
+            ErrorKind::Retriable,
+            "the process did not run for a while; the group is asked first",
+        )),
+        // ORDER: they are still in the queue, and are dropped with it.
+        CommitStep::ChangelogsSent => Err(away()),
+        CommitStep::Acknowledged
+        | CommitStep::OffsetsCommitted
+        | CommitStep::OffsetsSent
+        | CommitStep::TransactionCommitted
+        | CommitStep::StoresWritten => Ok(()),
+    }
+}
+
+/// Whether rows may have been sent and not been acknowledged when a commit fails behind this step.
+pub(super) fn has_rows_under_way(step: CommitStep) -> bool {
+    matches!(step, CommitStep::CachesFlushed | CommitStep::ChangelogsSent)
+}
+
 /// The error of a thread whose tasks may be somebody else's.
-pub(super) fn away() -> Error {
+fn away() -> Error {
     Error::new(
         ErrorKind::TaskMigrated,
         "the process did not run, or no row left it, for so long that the group may have given its tasks away",
-    )
-}
-
-/// The error of a commit during which the process was away: the next one asks the group first.
-pub(super) fn doubtful() -> Error {
-    Error::new(
-        ErrorKind::Retriable,
-        "the process did not run for a while; the group is asked first",
     )
 }

@@ -72,7 +72,11 @@ fn run(cli: &Cli) -> Result<(), String> {
 
 #[expect(clippy::print_stderr, reason = "a program tells its user what is wrong")]
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .init();
     match run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

@@ -21,7 +21,7 @@ pub(super) fn check(input: &Input, keys: &Keys<'_>, verdict: &mut Verdict) {
                 verdict.wrong.add(format!("joined: {key}: `{value}` at {}", entry.place()));
                 continue;
             };
-            if !seen.add(number, verdict, "joined") {
+            if !seen.add(number, event, verdict, "joined") {
                 continue;
             }
             if event.seq < last_seq {

@@ -1,9 +1,10 @@
-//! Every event once, with its group as key, in order for each of the keys it had before.
+//! Every event as often as in the input, once as a rule, with its group as key, in order for each of the keys it
+//! had before.
 
 use std::collections::BTreeMap;
 
 use super::{Keys, Verdict};
-use crate::model::Input;
+use crate::model::{Input, InputEvent};
 
 pub(super) fn check(input: &Input, keys: &Keys<'_>, verdict: &mut Verdict) {
     let mut seen = Seen::default();
@@ -21,7 +22,7 @@ pub(super) fn check(input: &Input, keys: &Keys<'_>, verdict: &mut Verdict) {
                 verdict.wrong.add(format!("repartitioned: {group}: `{value}` at {place}"));
                 continue;
             };
-            if !seen.add(number, verdict, "repartitioned") {
+            if !seen.add(number, event, verdict, "repartitioned") {
                 continue;
             }
             let last = last_of_key.entry(&event.key).or_default();
@@ -42,23 +43,30 @@ pub(super) fn check(input: &Input, keys: &Keys<'_>, verdict: &mut Verdict) {
 pub(super) struct Seen(BTreeMap<u64, usize>);
 
 impl Seen {
-    /// Notes an event; false when it was there before.
-    pub(super) fn add(&mut self, number: u64, verdict: &mut Verdict, topic: &str) -> bool {
+    /// Notes an event; false when it was there as often as in the input before.
+    pub(super) fn add(
+        &mut self,
+        number: u64,
+        event: &InputEvent,
+        verdict: &mut Verdict,
+        topic: &str,
+    ) -> bool {
         let times = self.0.entry(number).or_default();
         *times += 1;
-        if *times > 1 {
+        if *times > event.times {
             verdict.duplicated.add(format!("{topic}: event number {number}, time {times}"));
         }
-        *times == 1
+        *times <= event.times
     }
 
-    /// Notes the events that were never seen.
+    /// Notes the events that were not seen as often as they are in the input.
     pub(super) fn finish(&self, input: &Input, verdict: &mut Verdict, topic: &str) {
         for (number, event) in &input.events {
-            if !self.0.contains_key(number) {
+            let seen = self.0.get(number).copied().unwrap_or(0);
+            if seen < event.times {
                 verdict.lost.add(format!(
-                    "{topic}: event number {number}, {} of {}, sent at {}",
-                    event.seq, event.key, event.timestamp
+                    "{topic}: event number {number}, {} of {}, sent at {}: {seen} of {}",
+                    event.seq, event.key, event.timestamp, event.times
                 ));
             }
         }

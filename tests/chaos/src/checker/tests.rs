@@ -295,3 +295,41 @@ fn an_input_with_gaps_is_refused() {
         assert!(!problems.is_empty(), "{broken} without {record}");
     }
 }
+
+#[test]
+fn an_event_that_the_input_has_twice_has_to_come_out_twice() {
+    let [mut events, profiles, orders, products] =
+        INPUTS.map(|topic| entries(&input_records(topic)));
+    let mut again = events[1].clone();
+    again.offset = 6;
+    again.value = Some("5 2 red last".to_owned());
+    events.push(again);
+    let input = Input::new(&events, &profiles, &orders, &products).unwrap();
+    assert_eq!(input.repeated(), 1);
+    assert_eq!(input.totals()["red"], 6);
+    let judge = |topic, records: &Records| {
+        let verdict = check(EXACTLY_ONCE, &input, &chains(), topic, &entries(records));
+        (verdict.lost.count, verdict.duplicated.count, verdict.wrong.count)
+    };
+    for (topic, record) in [(REPARTITIONED, ("red", "5 2 bob")), (JOINED, ("bob", "5 2 -"))] {
+        let mut records = output_records(topic);
+        assert_eq!(judge(topic, &records), (1, 0, 0), "{topic}");
+        records.push(record);
+        assert_eq!(judge(topic, &records), (0, 0, 0), "{topic}");
+        records.push(record);
+        assert_eq!(judge(topic, &records), (0, 1, 0), "{topic}");
+    }
+}
+
+#[test]
+fn an_input_that_lacks_an_event_or_has_them_in_another_order_says_what_is_there() {
+    let of = |events: &[(&'static str, &'static str)]| {
+        Input::new(&entries(events), &[], &[], &[]).unwrap_err().join("\n")
+    };
+    let found = of(&[("ann", "1 1 red"), ("ann", "3 3 red")]);
+    assert_eq!(found, "behind event 1 of ann is `3 3 red`, at partition 0 offset 1");
+    let found = of(&[("ann", "1 1 red"), ("ann", "2 2 red"), ("ann", "1 1 red")]);
+    assert_eq!(found, "behind event 2 of ann is `1 1 red`, at partition 0 offset 2");
+    let found = of(&[("ann", "1 1 red"), ("ann", "1 2 red")]);
+    assert_eq!(found, "number 1 was given twice");
+}

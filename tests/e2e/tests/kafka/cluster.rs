@@ -130,8 +130,13 @@ impl Cluster {
     /// Starts the program on the state folder of this name.
     pub(crate) fn process(&mut self, name: &str) -> Counter {
         self.started += 1;
-        let state_dir = self.folder.path().join(name);
         let log = self.folder.path().join(format!("{name}-{}.log", self.started));
+        self.process_logging_to(name, log)
+    }
+
+    /// The same with this file as standard output and error.
+    pub(crate) fn process_logging_to(&self, name: &str, log: PathBuf) -> Counter {
+        let state_dir = self.folder.path().join(name);
         let mut command = Command::new(env!("CARGO_BIN_EXE_kstream-e2e-counter"));
         command.args([self.servers.bootstrap(), &self.application_id]).arg(state_dir);
         Counter { process: Process::spawn(name, command, &log).unwrap(), log }

@@ -83,3 +83,18 @@ fn a_restart_of_the_broker_is_survived() {
     assert_eq!(counts.len(), truth.len());
     assert!(truth.iter().all(|(key, count)| counts[key] >= *count), "{counts:?}");
 }
+
+#[test]
+fn a_log_that_takes_nothing_any_more_ends_nobody() {
+    let mut cluster = Cluster::start("unheard");
+    let mut process = cluster.process_logging_to("a", "/dev/full".into());
+    cluster.produce(0..RECORDS / 8);
+    cluster.wait_until_committed();
+    // Its clients and its threads have much to say about this.
+    cluster.restart_broker();
+    cluster.produce(RECORDS / 8..RECORDS / 4);
+    cluster.wait_until_committed();
+    process.check_running();
+    process.stop();
+    assert_eq!(cluster.counts(), truth(0..RECORDS / 4));
+}

@@ -59,7 +59,11 @@ const START: Duration = Duration::from_mins(2);
 const STOP: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .init();
     let cli = Cli::parse();
     let result = match &cli.part {
         Some(Part::App { bootstrap, state_dir }) => guarantee(&cli.guarantee)
