@@ -7,8 +7,9 @@ use super::ownership::Grant;
 use super::restore::TaskRestore;
 use super::shared::Shared;
 use super::task::{StreamTask, source_partitions};
-use crate::broker::{Consumer, Slot};
-use crate::error::Error;
+use crate::broker::{BrokerError, Consumer, Slot};
+use crate::config::ProcessingGuarantee;
+use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::metrics::{DropReason, Metrics, RestoreProgress, StoreMetrics, TaskMetrics};
 use crate::processor::collector::{RecordCollector, SharedProducer};
@@ -51,7 +52,7 @@ impl ActiveTask {
                 let name = &shared.topology.store(store).name;
                 rows.remove(&store).ok_or_else(|| {
                     let message = format!("store {name} was not opened");
-                    Error::new(crate::error::ErrorKind::Fatal, message)
+                    Error::new(ErrorKind::Fatal, message)
                 })
             })?;
         task.offset_metadata = shared.fingerprint.offset_metadata(id);
@@ -69,9 +70,14 @@ impl ActiveTask {
 
     /// Reads a partition on from where the topology says, because the log no longer has its position:
     /// retention has been faster than the application.
+    ///
+    /// # Errors
+    /// `TransactionAborted`: exactly once, what the application deletes itself has been read and committed before.
+    /// To read it again would count it twice, so the group is asked anew.
     pub(crate) fn reset_position(
         &mut self,
         queue: usize,
+        error: BrokerError,
         shared: &Shared,
         consumer: &mut dyn Consumer,
     ) -> Result<(), Error> {
@@ -82,10 +88,20 @@ impl ActiveTask {
         else {
             return Ok(());
         };
+        let exactly_once = shared.config.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2;
+        if exactly_once && shared.purge.covers(&partition.topic) {
+            let message = format!(
+                "{partition} does not have the position that the group has committed; if this goes on, somebody has \
+                 deleted its records"
+            );
+            let error = Error::new(ErrorKind::TransactionAborted, message).with_source(error);
+            return Err(error.in_task(self.task.id));
+        }
         tracing::warn!(
             task = %self.task.id,
             %partition,
             ?start,
+            %error,
             "the log no longer has the position of this partition; records are lost, reading goes on"
         );
         consumer.unassign(&[*slot])?;

@@ -47,10 +47,15 @@ impl Purge {
         self.interval
     }
 
+    /// Whether records of this topic are deleted.
+    pub(crate) fn covers(&self, topic: &str) -> bool {
+        self.topics.contains(topic)
+    }
+
     /// Says that everything before this offset is committed for good; under exactly-once that is after the
     /// transaction's commit has returned. Other topics than repartition topics are left alone.
     pub(crate) fn note_committed(&self, partition: &TopicPartition, offset: i64) {
-        if self.topics.contains(&*partition.topic) {
+        if self.covers(&partition.topic) {
             raise(&mut self.state().committed, partition, offset);
         }
     }

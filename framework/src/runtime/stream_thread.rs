@@ -357,13 +357,13 @@ impl StreamThread {
                         tracing::warn!(task = %active.task.id, %error, "nothing fetched; trying again");
                     }
                     Err(error) if error.kind() == BrokerErrorKind::OffsetOutOfRange => {
-                        lost.push(queue);
+                        lost.push((queue, error));
                     }
                     Err(error) => return Err(Error::from(error).in_task(active.task.id)),
                 }
             }
-            for queue in lost {
-                active.reset_position(queue, &self.shared, &mut *self.consumer)?;
+            for (queue, error) in lost {
+                active.reset_position(queue, error, &self.shared, &mut *self.consumer)?;
             }
             active.update_lags(&*self.consumer);
             active.task.context.wall_clock = wall_clock;

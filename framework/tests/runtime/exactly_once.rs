@@ -104,6 +104,11 @@ fn a_fenced_producer_is_replaced_and_its_work_is_done_again() {
 }
 
 #[test]
+fn a_position_that_a_repartition_topic_does_not_have_is_asked_for_anew() {
+    counts_through(|faults| &faults.lost_positions);
+}
+
+#[test]
 fn calls_without_an_answer_are_made_again() {
     counts_through(|faults| &faults.unanswered_transactions);
 }

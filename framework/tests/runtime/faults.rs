@@ -1,6 +1,6 @@
 //! A broker that misbehaves when told to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,8 @@ use kstream::broker::memory::MemoryBroker;
 use kstream::broker::{
     Admin, Broker, BrokerError, BrokerErrorKind, CommittedOffset, Consumer, ConsumerRole,
     GroupEvent, GroupMember, GroupMemberInfo, GroupMetadata, GroupSettings, NewTopic,
-    OutgoingRecord, Producer, ProducerSettings, TopicHandle, UndeliveredRecord,
+    OutgoingRecord, Producer, ProducerSettings, RecordBatch, Slot, StartOffset, TopicHandle,
+    UndeliveredRecord,
 };
 use kstream_test_support::wait_until;
 
@@ -44,6 +45,8 @@ pub(crate) struct Faults {
     pub(crate) unanswered_transactions: AtomicU32,
     /// So many questions for the ends of topics are not answered.
     pub(crate) unanswered_ends: AtomicU32,
+    /// So many fetches from repartition topics are answered with "no such offset".
+    pub(crate) lost_positions: AtomicU32,
     /// Who asks for the end of this partition waits for as long as it is here.
     pub(crate) held_end: Mutex<Option<TopicPartition>>,
 }
@@ -85,7 +88,8 @@ impl Broker for FaultyBroker {
         role: ConsumerRole,
         client_id: &str,
     ) -> Result<Box<dyn Consumer>, BrokerError> {
-        self.inner.consumer(role, client_id)
+        let (inner, faults) = (self.inner.consumer(role, client_id)?, Arc::clone(&self.faults));
+        Ok(Box::new(FaultyConsumer { inner, faults, repartitioned: BTreeSet::new() }))
     }
 
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
@@ -98,6 +102,56 @@ impl Broker for FaultyBroker {
     fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {
         let (inner, faults) = (self.inner.group_member(settings)?, Arc::clone(&self.faults));
         Ok(Arc::new(FaultyMember { inner, faults }))
+    }
+}
+
+#[derive(Debug)]
+struct FaultyConsumer {
+    inner: Box<dyn Consumer>,
+    faults: Arc<Faults>,
+    /// The slots of partitions of repartition topics.
+    repartitioned: BTreeSet<Slot>,
+}
+
+impl Consumer for FaultyConsumer {
+    fn assign(
+        &mut self,
+        partitions: &[(TopicPartition, StartOffset)],
+    ) -> Result<Vec<Slot>, BrokerError> {
+        let slots = self.inner.assign(partitions)?;
+        for (slot, (partition, _)) in slots.iter().zip(partitions) {
+            if partition.topic.ends_with("-repartition") {
+                self.repartitioned.insert(*slot);
+            } else {
+                self.repartitioned.remove(slot);
+            }
+        }
+        Ok(slots)
+    }
+    fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError> {
+        self.inner.unassign(slots)
+    }
+    fn fetch(
+        &mut self,
+        slot: Slot,
+        max_records: usize,
+    ) -> Result<Option<Box<dyn RecordBatch>>, BrokerError> {
+        if self.repartitioned.contains(&slot) && strikes(&self.faults.lost_positions) {
+            return Err(BrokerError::new(BrokerErrorKind::OffsetOutOfRange, "no such offset"));
+        }
+        self.inner.fetch(slot, max_records)
+    }
+    fn wait(&mut self, timeout: Duration) {
+        self.inner.wait(timeout);
+    }
+    fn poll(&mut self) -> Result<(), BrokerError> {
+        self.inner.poll()
+    }
+    fn end_offset(&self, slot: Slot) -> Option<i64> {
+        self.inner.end_offset(slot)
+    }
+    fn reached_end(&self, slot: Slot) -> Option<i64> {
+        self.inner.reached_end(slot)
     }
 }
 

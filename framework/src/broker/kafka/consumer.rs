@@ -146,19 +146,26 @@ impl KafkaConsumer {
         let topic =
             unsafe { sys::rd_kafka_topic_new(handle, topic_name.as_ptr(), std::ptr::null_mut()) };
         let topic = NonNull::new(topic).ok_or_else(|| last_error(&what))?;
-        // SAFETY: topic and client are live.
+        // SAFETY: topic and client are live; the queue is destroyed once if it is not to be read.
         let queue = unsafe {
-            if sys::rd_kafka_consume_start(topic.as_ptr(), name.partition, offset) == 0 {
-                sys::rd_kafka_queue_get_partition(handle, topic_name.as_ptr(), name.partition)
-            } else {
-                std::ptr::null_mut()
-            }
-        };
-        let Some(queue) = NonNull::new(queue) else {
-            let error = last_error(&what);
-            // SAFETY: made above and not used again.
-            unsafe { sys::rd_kafka_topic_destroy(topic.as_ptr()) };
-            return Err(error);
+            let queue =
+                sys::rd_kafka_queue_get_partition(handle, topic_name.as_ptr(), name.partition);
+            let queue = NonNull::new(queue).filter(|queue| {
+                // KAFKA: "no such offset" belongs to no assignment, and comes behind the end of one when both
+                // meet: then it would be taken for the answer to this one (librdkafka 2.12).
+                drain(*queue);
+                let started =
+                    sys::rd_kafka_consume_start(topic.as_ptr(), name.partition, offset) == 0;
+                if !started {
+                    sys::rd_kafka_queue_destroy(queue.as_ptr());
+                }
+                started
+            });
+            queue.ok_or_else(|| {
+                let error = last_error(&what);
+                sys::rd_kafka_topic_destroy(topic.as_ptr());
+                error
+            })?
         };
         // The first fetch looks into the queue by itself: records may be there before the callback.
         let readiness =
@@ -339,25 +346,35 @@ impl Partition {
 impl Drop for Partition {
     fn drop(&mut self) {
         self.stash.clear();
-        let mut rest = [std::ptr::null_mut(); 64];
-        // SAFETY: topic and queue are live and used by nobody else. Once stopped, the batch call drops
-        // what was fetched ahead; what it still returns is destroyed here. The callback goes before
-        // its opaque.
+        // SAFETY: topic and queue are live and used by nobody else. The callback goes before its opaque.
         unsafe {
             sys::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, std::ptr::null_mut());
             sys::rd_kafka_consume_stop(self.topic.as_ptr(), self.name.partition);
-            loop {
-                let queue = self.queue.as_ptr();
-                let count =
-                    sys::rd_kafka_consume_batch_queue(queue, 0, rest.as_mut_ptr(), rest.len());
-                let count = usize::try_from(count).unwrap_or(0);
-                rest.iter().take(count).for_each(|message| drop(Message::new(*message)));
-                if count == 0 {
-                    break;
-                }
-            }
+            drain(self.queue);
             sys::rd_kafka_queue_destroy(self.queue.as_ptr());
             sys::rd_kafka_topic_destroy(self.topic.as_ptr());
+        }
+    }
+}
+
+/// Empties the queue of a partition that is not being read: the batch call drops what was fetched ahead; what it
+/// still returns is destroyed here.
+///
+/// # Safety
+/// The queue must be live and used by nobody else.
+unsafe fn drain(queue: NonNull<RDKafkaQueue>) {
+    let mut rest = [std::ptr::null_mut(); 64];
+    loop {
+        // SAFETY: the caller vouches for the queue; the array has room for what is asked for, and each message is
+        // ours to destroy.
+        let count = unsafe {
+            sys::rd_kafka_consume_batch_queue(queue.as_ptr(), 0, rest.as_mut_ptr(), rest.len())
+        };
+        let count = usize::try_from(count).unwrap_or(0);
+        // SAFETY: as above.
+        rest.iter().take(count).for_each(|message| drop(unsafe { Message::new(*message) }));
+        if count == 0 {
+            return;
         }
     }
 }

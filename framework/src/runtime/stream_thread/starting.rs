@@ -246,7 +246,10 @@ impl StreamThread {
         let now = self.shared.clock.monotonic();
         active.publish_restore(&mut restore, now, &self.shared.metrics);
         self.shared.status.set_restoring(active.task.id, Vec::new());
-        tracing::info!(task = %active.task.id, records = restore.records(), "state restored");
+        let records = restore.records();
+        let offsets = committed.iter().map(|it| it.as_ref().map(|it| it.offset));
+        let offsets = offsets.collect::<Vec<_>>();
+        tracing::info!(task = %active.task.id, records, ?offsets, "state restored");
         self.begin(active, committed)?;
         Ok(After::Runs)
     }
