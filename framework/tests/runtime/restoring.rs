@@ -316,13 +316,20 @@ fn a_limit_holds_restoring_up_and_nobody_else() {
 fn a_restore_that_was_killed_goes_on_from_what_is_on_disk() {
     const THREE_QUARTERS: u64 = ROWS / 4 * 3;
     let (broker, folder) = (with_rows(), tempfile::tempdir().unwrap());
-    let left = Arc::new(AtomicU64::new(THREE_QUARTERS));
-    let stalling = Stalling { inner: broker.clone(), left };
+    const STEP: u64 = ROWS / 16;
+    let left = Arc::new(AtomicU64::new(STEP));
+    let stalling = Stalling { inner: broker.clone(), left: Arc::clone(&left) };
     // Little memory, so that rows are written to disk soon.
-    let small = |folder: &Path| config(folder).rocksdb_memory_bytes(2 << 20);
+    let small = |folder: &Path| config(folder).rocksdb_memory_bytes(1 << 20);
     let mut streams = started(small(folder.path()), stalling, &Notes::default());
-    let is_stalled = || streams.restored_records() == THREE_QUARTERS;
-    wait_until(SOON, "most of the rows", is_stalled).unwrap();
+    // In steps, so that RocksDB writes several files, however fast rows come.
+    for restored in (STEP..=THREE_QUARTERS).step_by(usize::try_from(STEP).unwrap()) {
+        let is_stalled = || streams.restored_records() == restored;
+        wait_until(SOON, "some of the rows", is_stalled).unwrap();
+        if restored < THREE_QUARTERS {
+            left.fetch_add(STEP, Ordering::SeqCst);
+        }
+    }
     // What a kill leaves: rows in memory are not among it.
     let database = |folder: &Path| folder.join(format!("app/0_{TASK}/rocksdb"));
     // A file of rows counts once RocksDB has noted it, which it has when it begins the next one.
