@@ -1,4 +1,4 @@
-//! What a run can fail at before anything can be said about the application.
+//! What a run can fail at.
 
 use std::path::Path;
 
@@ -6,10 +6,30 @@ use kstream::broker::BrokerError;
 use kstream_test_support::SupportError;
 use rdkafka::error::KafkaError;
 
-/// A run that could not be made.
+/// A run without a summary.
+#[derive(Debug, thiserror::Error)]
+#[error("{history}\n{}", error.report())]
+pub struct FailedRun {
+    /// Why it ended.
+    pub error: Box<ChaosError>,
+    /// What happened and when, as far as it came.
+    pub history: String,
+}
+
+impl FailedRun {
+    /// Whether it is the application's fault; otherwise nothing can be said about it.
+    pub fn is_of_application(&self) -> bool {
+        matches!(*self.error, ChaosError::Application(_))
+    }
+}
+
+/// Why a run came to no end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChaosError {
+    /// The application did not get as far as to be judged.
+    #[error("{0}")]
+    Application(String),
     /// A server or a process.
     #[error(transparent)]
     Support(#[from] SupportError),

@@ -23,7 +23,7 @@ pub mod wire;
 pub mod workload;
 
 pub use app::Release;
-pub use error::ChaosError;
+pub use error::{ChaosError, FailedRun};
 pub use guarantee::Guarantee;
 pub use history::HISTORY_FILE;
 pub use instances::AppOptions;

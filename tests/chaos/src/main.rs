@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use kstream_chaos::script::{Plan, script};
-use kstream_chaos::{AppOptions, ChaosError, Guarantee, HISTORY_FILE, Options, run};
+use kstream_chaos::{AppOptions, Guarantee, HISTORY_FILE, Options, run};
 
 /// Strikes an application on a real cluster with seeded faults and checks what comes out.
 #[derive(Debug, Parser)]
@@ -111,7 +111,7 @@ fn main() -> ExitCode {
         eprintln!("kstream-chaos: {message}");
         return ExitCode::from(2);
     }
-    match run(&options).as_ref().map_err(ChaosError::report) {
+    match &run(&options) {
         Ok(summary) if summary.is_good() => {
             println!("{summary}");
             ExitCode::SUCCESS
@@ -120,9 +120,10 @@ fn main() -> ExitCode {
             println!("{}\n{summary}", summary.history);
             ExitCode::FAILURE
         }
-        Err(message) => {
-            eprintln!("kstream-chaos: seed {seed}: {message}");
-            ExitCode::from(2)
+        Err(failed) => {
+            println!("{}", failed.history);
+            eprintln!("kstream-chaos: seed {seed}: {}", failed.error.report());
+            ExitCode::from(if failed.is_of_application() { 1 } else { 2 })
         }
     }
 }

@@ -9,7 +9,6 @@ use kstream::broker::{Broker, NewTopic};
 use kstream::time::{Clock, SystemClock};
 use kstream_test_support::{KafkaCluster, wait_until};
 
-use crate::ChaosError;
 use crate::checker::{self, Verdict};
 use crate::feeder::{Feeder, send_all};
 use crate::history::History;
@@ -21,6 +20,7 @@ use crate::script::{Fault, Plan, Step, Strike, script};
 use crate::summary::Summary;
 use crate::wire::{CHAINS, INPUTS, OUTPUTS, PARTITIONS};
 use crate::workload::Workload;
+use crate::{ChaosError, FailedRun};
 
 /// What a run is to be.
 #[derive(Debug, Clone)]
@@ -49,10 +49,21 @@ const GIVEN_UP: Duration = Duration::from_mins(1);
 /// Makes a run and judges it.
 ///
 /// # Errors
-/// When the run could not be made: no cluster, no topics, an input that is not complete. What the
-/// application did wrong is in the summary.
-pub fn run(options: &Options) -> Result<Summary, ChaosError> {
-    let mut history = History::begin(&options.folder)?;
+/// When the run could not be made: no cluster, no topics, an input that is not complete, an application that does not
+/// start. What the application did wrong afterwards is in the summary.
+pub fn run(options: &Options) -> Result<Summary, FailedRun> {
+    let history = History::begin(&options.folder);
+    let mut history =
+        history.map_err(|error| FailedRun { error: error.into(), history: String::new() })?;
+    let result = run_noting(options, &mut history);
+    let history = history.text().to_owned();
+    match result {
+        Ok(summary) => Ok(Summary { history, ..summary }),
+        Err(error) => Err(FailedRun { error: error.into(), history }),
+    }
+}
+
+fn run_noting(options: &Options, history: &mut History) -> Result<Summary, ChaosError> {
     history.note(format_args!("seed {}, {}", options.seed, options.app.guarantee));
     let cluster = KafkaCluster::start(options.plan.brokers)?;
     let bootstrap = cluster.bootstrap().to_owned();
@@ -73,11 +84,12 @@ pub fn run(options: &Options) -> Result<Summary, ChaosError> {
         recoveries: BTreeMap::new(),
         problems: Vec::new(),
     };
-    run.start(workload)?;
-    for step in script(options.seed, &options.plan) {
-        run.step(&step)?;
+    let result = run.play(workload);
+    if !result.as_ref().is_ok_and(Summary::is_good) {
+        let data = run.cluster.keep_data().display();
+        run.history.note(format_args!("the data of the brokers stays in {data}"));
     }
-    run.finish()
+    result
 }
 
 fn create_topics(bootstrap: &str) -> Result<(), ChaosError> {
@@ -103,13 +115,21 @@ struct Run<'a> {
     monitor: Monitor,
     instances: Instances,
     cluster: KafkaCluster,
-    history: History,
+    history: &'a mut History,
     faults: BTreeMap<Fault, usize>,
     recoveries: BTreeMap<Fault, Vec<Duration>>,
     problems: Vec<String>,
 }
 
 impl Run<'_> {
+    fn play(&mut self, workload: Workload) -> Result<Summary, ChaosError> {
+        self.start(workload)?;
+        for step in script(self.options.seed, &self.options.plan) {
+            self.step(&step)?;
+        }
+        self.finish()
+    }
+
     fn start(&mut self, workload: Workload) -> Result<(), ChaosError> {
         for number in 0..self.options.plan.instances {
             self.instances.start(number)?;
@@ -118,7 +138,7 @@ impl Run<'_> {
         while !(0..self.options.plan.instances).all(|number| self.instances.is_ready(number)) {
             self.revive()?;
             if clock.monotonic() > RECOVERY {
-                return Err(ChaosError::Runner(format!(
+                return Err(ChaosError::Application(format!(
                     "the application did not start within {RECOVERY:?}; see {}",
                     self.options.folder.display()
                 )));
@@ -284,7 +304,7 @@ impl Run<'_> {
     }
 
     /// Ends the input, waits for the rest of the output, stops everything and judges.
-    fn finish(mut self) -> Result<Summary, ChaosError> {
+    fn finish(&mut self) -> Result<Summary, ChaosError> {
         for number in 0..self.options.plan.instances {
             if !self.instances.running().contains(&number) {
                 // A process that has just been started does not know yet that it is to stop in an orderly way.
@@ -311,7 +331,9 @@ impl Run<'_> {
                 self.problem(problem);
             }
         }
-        wait_until_closed(&self.bootstrap, &OUTPUTS)?;
+        if let Err(error) = wait_until_closed(&self.bootstrap, &OUTPUTS) {
+            self.problem(error.report());
+        }
         let (input, verdicts) = self.judge()?;
         self.history.note("judged");
         Ok(Summary {
@@ -320,11 +342,12 @@ impl Run<'_> {
             took: self.history.elapsed(),
             input_records: input.records(),
             repeated_events: input.repeated(),
-            faults: self.faults,
-            recoveries: self.recoveries,
+            faults: std::mem::take(&mut self.faults),
+            recoveries: std::mem::take(&mut self.recoveries),
             verdicts,
-            problems: self.problems,
-            history: self.history.text().to_owned(),
+            problems: std::mem::take(&mut self.problems),
+            // It goes on until the run is over.
+            history: String::new(),
             history_file: self.history.path().to_owned(),
         })
     }

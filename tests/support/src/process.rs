@@ -239,7 +239,8 @@ mod tests {
         let process =
             Process::spawn("sleeper", shell("exec sleep 600"), &dir.path().join("log")).unwrap();
         let pid = process.id();
-        assert!(lives(pid));
+        // In the middle of `exec` it has none.
+        wait_until(SOON, "a command line", || lives(pid)).unwrap();
         drop(process);
         assert!(!lives(pid));
     }

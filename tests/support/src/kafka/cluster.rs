@@ -1,5 +1,6 @@
 //! Several brokers that are one cluster.
 
+use std::path::Path;
 use std::thread;
 
 use tempfile::TempDir;
@@ -31,7 +32,7 @@ use crate::{SupportError, free_port, wait_until};
 pub struct KafkaCluster {
     brokers: Vec<KafkaNode>,
     bootstrap: String,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl KafkaCluster {
@@ -69,10 +70,16 @@ impl KafkaCluster {
         let brokers: Vec<_> = nodes.into_iter().map(KafkaNode::new).collect();
         let bootstrap: Vec<_> = brokers.iter().map(KafkaNode::bootstrap).collect();
         let bootstrap = bootstrap.join(",");
-        let mut cluster = Self { brokers, bootstrap, _dir: dir };
+        let mut cluster = Self { brokers, bootstrap, dir };
         cluster.restart_all()?;
         cluster.wait_until_complete()?;
         Ok(cluster)
+    }
+
+    /// Lets the data outlive the cluster, for somebody to look at, and gives its folder.
+    pub fn keep_data(&mut self) -> &Path {
+        self.dir.disable_cleanup(true);
+        self.dir.path()
     }
 
     /// The addresses of all brokers, for clients: `127.0.0.1:PORT,…`.
