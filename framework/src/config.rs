@@ -195,7 +195,8 @@ impl StreamsConfig {
     }
 
     /// After this time the broker aborts a transaction that nobody has ended (`transaction.timeout.ms`); 10 s
-    /// by default. Whoever takes over from a process that has died in a transaction may have to wait for it.
+    /// by default. Whoever takes over from a process that has died in a transaction may have to wait for it. At least twice
+    /// the [commit interval](Self::commit_interval), and at most the brokers' `transaction.max.timeout.ms`.
     #[must_use]
     pub fn transaction_timeout(mut self, timeout: Duration) -> Self {
         self.transaction_timeout = timeout;
@@ -204,7 +205,7 @@ impl StreamsConfig {
 
     /// How often offsets and state are committed (`commit.interval.ms`); by default 30 s, and 100 ms with
     /// exactly once. The record cache holds updates back until then, and with exactly once nobody sees a
-    /// result before.
+    /// result before. With exactly once at most half of the [transaction's time](Self::transaction_timeout).
     #[must_use]
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.commit_interval = Some(interval);
@@ -308,7 +309,7 @@ impl StreamsConfig {
         self
     }
 
-    /// Time between heartbeats (`heartbeat.interval.ms`); 1 s by default.
+    /// Time between heartbeats (`heartbeat.interval.ms`); 1 s by default. At most a third of the [session's time](Self::session_timeout).
     #[must_use]
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval;
@@ -316,7 +317,8 @@ impl StreamsConfig {
     }
 
     /// How long giving tasks up may take before the group goes on without this instance
-    /// (`max.poll.interval.ms`); 2 minutes by default.
+    /// (`max.poll.interval.ms`); 2 minutes by default, and at least the [session's time](Self::session_timeout). A
+    /// stream thread that makes no progress for so long is reported, and its process gives all its tasks up.
     #[must_use]
     pub fn max_poll_interval(mut self, interval: Duration) -> Self {
         self.max_poll_interval = interval;
@@ -433,8 +435,11 @@ impl StreamsConfig {
 
     /// How long rows on their way to a changelog are of use; `None`: as long as their transaction.
     pub(crate) fn row_lifetime(&self) -> Option<Duration> {
-        let at_least_once = self.processing_guarantee == ProcessingGuarantee::AtLeastOnce;
-        at_least_once.then(|| self.patience())
+        (!self.is_exactly_once()).then(|| self.patience())
+    }
+
+    pub(crate) fn is_exactly_once(&self) -> bool {
+        self.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2
     }
 
     /// How often is committed, with the default of the guarantee.
@@ -461,9 +466,8 @@ impl StreamsConfig {
         if self.restore_max_bytes_per_second == Some(0) {
             problems.push("restore_max_bytes_per_second: must be at least 1".to_owned());
         }
-        let exactly_once = self.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2;
         let commit_interval = self.effective_commit_interval();
-        if exactly_once && commit_interval * 2 > self.transaction_timeout {
+        if self.is_exactly_once() && commit_interval * 2 > self.transaction_timeout {
             problems.push(format!(
                 "commit_interval: {commit_interval:?} must be at most half of transaction_timeout, {:?}",
                 self.transaction_timeout

@@ -3,7 +3,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `/metrics` | Prometheus' text format |
-//! | `/health/live` | 200, or 503 when a thread has died |
+//! | `/health/live` | 200, or 503 when a thread has died or is stuck, or the application has ended by an error |
 //! | `/health/ready` | 200 when every assigned task is running, else 503; how far restores are |
 //! | `/topology` | the description as text, or as JSON by `Accept` or `?format=json` |
 //!
@@ -33,7 +33,7 @@ mod tests;
 
 /// What the server tells about the application.
 pub trait StatusSource: Debug + Send + Sync + 'static {
-    /// Healthy unless a thread has died.
+    /// Healthy unless a thread has died or is stuck, or the application has ended by an error.
     fn live(&self) -> Health;
     /// Healthy when every assigned task is running.
     fn ready(&self) -> Health;

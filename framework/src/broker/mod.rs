@@ -150,6 +150,9 @@ pub trait Consumer: Debug + Send {
         &mut self,
         partitions: &[(TopicPartition, StartOffset)],
     ) -> Result<Vec<Slot>, BrokerError>;
+    /// Reads the partition of a slot from elsewhere on, and drops what was fetched ahead. When the broker does not
+    /// answer, nothing has changed.
+    fn seek(&mut self, slot: Slot, start: StartOffset) -> Result<(), BrokerError>;
     /// Stops to read these slots and drops what was fetched ahead.
     fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError>;
     /// Takes up to `max_records` records that have arrived, without waiting. `None`: nothing yet.

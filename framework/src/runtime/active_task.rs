@@ -1,5 +1,6 @@
 //! A task on a stream thread: the task, where it reads, and what it shows of itself.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -7,8 +8,7 @@ use super::ownership::Grant;
 use super::restore::TaskRestore;
 use super::shared::Shared;
 use super::task::{StreamTask, source_partitions};
-use crate::broker::{BrokerError, Consumer, Slot};
-use crate::config::ProcessingGuarantee;
+use crate::broker::{Consumer, Slot};
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 use crate::metrics::{DropReason, Metrics, RestoreProgress, StoreMetrics, TaskMetrics};
@@ -23,6 +23,8 @@ pub(crate) struct ActiveTask {
     pub(crate) grant: Grant,
     /// Where each of its partitions is read, in order.
     pub(crate) slots: Vec<Slot>,
+    /// The partitions whose positions the log no longer has, and what the client says about it.
+    pub(crate) lost: BTreeMap<usize, String>,
     metrics: TaskMetrics,
     store_metrics: Vec<StoreMetrics>,
 }
@@ -65,37 +67,48 @@ impl ActiveTask {
         let stores = task.stores.iter();
         let store_metrics = stores.map(|store| shared.metrics.store(task.id, &store.name));
         let store_metrics = store_metrics.collect();
-        Self { task, grant, slots: Vec::new(), metrics, store_metrics }
+        Self { task, grant, slots: Vec::new(), lost: BTreeMap::new(), metrics, store_metrics }
     }
 
-    /// Reads a partition on from where the topology says, because the log no longer has its position:
-    /// retention has been faster than the application.
+    /// Reads partitions on from where the topology says, because the log no longer has their positions: retention has been
+    /// faster than the application. A broker that does not answer is asked again in the next turn: the client tells once
+    /// that a position is lost.
     ///
     /// # Errors
     /// `TransactionAborted`: exactly once, what the application deletes itself has been read and committed before.
     /// To read it again would count it twice, so the group is asked anew.
-    pub(crate) fn reset_position(
+    pub(crate) fn reset_lost(
         &mut self,
+        shared: &Shared,
+        consumer: &mut dyn Consumer,
+    ) -> Result<(), Error> {
+        while let Some((queue, error)) = self.lost.first_key_value() {
+            self.reset_position(*queue, error, shared, consumer)?;
+            self.lost.pop_first();
+        }
+        Ok(())
+    }
+
+    fn reset_position(
+        &self,
         queue: usize,
-        error: BrokerError,
+        error: &str,
         shared: &Shared,
         consumer: &mut dyn Consumer,
     ) -> Result<(), Error> {
         let starts = self.task.start_offsets(&shared.topology, &shared.link);
         let partitions = self.task.partitions();
         let (Some(partition), Some(start), Some(slot)) =
-            (partitions.get(queue), starts.get(queue), self.slots.get_mut(queue))
+            (partitions.get(queue), starts.get(queue), self.slots.get(queue))
         else {
             return Ok(());
         };
-        let exactly_once = shared.config.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2;
-        if exactly_once && shared.purge.covers(&partition.topic) {
+        if shared.config.is_exactly_once() && shared.purge.covers(&partition.topic) {
             let message = format!(
-                "{partition} does not have the position that the group has committed; if this goes on, somebody has \
-                 deleted its records"
+                "{partition} does not have the position that the group has committed ({error}); if this goes on, it \
+                 was truncated or created anew, and the application has to be reset"
             );
-            let error = Error::new(ErrorKind::TransactionAborted, message).with_source(error);
-            return Err(error.in_task(self.task.id));
+            return Err(Error::new(ErrorKind::TransactionAborted, message).in_task(self.task.id));
         }
         tracing::warn!(
             task = %self.task.id,
@@ -104,11 +117,7 @@ impl ActiveTask {
             %error,
             "the log no longer has the position of this partition; records are lost, reading goes on"
         );
-        consumer.unassign(&[*slot])?;
-        if let Some(new) = consumer.assign(&[(partition.clone(), *start)])?.first() {
-            *slot = *new;
-        }
-        Ok(())
+        Ok(consumer.seek(*slot, *start)?)
     }
 
     /// Tells the task what the broker still has of its partitions, where it waits for that.

@@ -122,7 +122,7 @@ impl Commit<'_> {
             // 5. ORDER: input offsets last. If the group refuses them, the tasks belong to somebody else by
             //    now; the rows written above are in the changelog, so whoever restores it has them too.
             //    Crash after this: nothing is lost and nothing is repeated.
-            // There are none where only punctuations have happened.
+            // There are none where the group has never had any, and only punctuations have happened.
             if !offsets.is_empty() {
                 commit(offsets)?;
             }
@@ -141,8 +141,9 @@ impl Commit<'_> {
         //    refused by the broker.
         //    Crash: the transaction is aborted when this thread begins again, or by its timeout; until then
         //    whoever takes a task over waits for its offsets.
+        let member = member()?;
+        // There are none where the group has never had any, and only punctuations have happened.
         if !offsets.is_empty() {
-            let member = member()?;
             let send = || self.producer.borrow_mut().send_offsets(offsets, &member, PATIENCE);
             answered("the offsets of a transaction", self.waiting, send)?;
         }

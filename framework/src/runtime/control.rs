@@ -26,7 +26,6 @@ use super::membership::{MemberReport, MembershipEvent};
 use super::shared::Shared;
 use super::status::State;
 use super::stream_thread::{Command, ThreadEvent};
-use crate::config::ProcessingGuarantee;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
 
@@ -171,8 +170,7 @@ impl Control {
         match event {
             MembershipEvent::Assigned(assignment) => {
                 tracing::info!(tasks = assignment.active.len(), "tasks assigned");
-                let exactly_once = ProcessingGuarantee::ExactlyOnceV2;
-                if self.shared.config.processing_guarantee == exactly_once {
+                if self.shared.config.is_exactly_once() {
                     end_transactions(&self.shared, assignment.orphaned_transactions);
                 }
                 self.shared.status.assign(&assignment.active);
@@ -188,7 +186,7 @@ impl Control {
             }
             MembershipEvent::Lost => {
                 tracing::warn!("the group has dropped this process; all tasks are given up");
-                self.give_up();
+                self.give_up()?;
             }
             MembershipEvent::ShutdownRequested(member) => {
                 let message = format!("member {member} has asked all instances to stop");
@@ -270,7 +268,7 @@ impl Control {
     }
 
     /// Gives all tasks up; the group is joined anew once all threads have closed theirs.
-    fn give_up(&mut self) {
+    fn give_up(&mut self) -> Result<(), Error> {
         // ORDER: before the threads are told, so that none begins a commit meanwhile.
         self.shared.ownership.end_all();
         self.shared.status.unassign_all();
@@ -280,14 +278,21 @@ impl Control {
             worker.tell(Command::Drop);
         }
         self.closing = Some(self.workers.keys().copied().collect());
+        self.rejoin_if_closed()
     }
 
-    /// A thread has closed its tasks. ORDER: the process asks for tasks only when no thread of it can still be
-    /// at work on the old ones.
+    /// A thread has closed its tasks.
     fn has_closed(&mut self, thread: usize) -> Result<(), Error> {
-        let Some(closing) = &mut self.closing else { return Ok(()) };
-        closing.remove(&thread);
-        if closing.is_empty() {
+        if let Some(closing) = &mut self.closing {
+            closing.remove(&thread);
+        }
+        self.rejoin_if_closed()
+    }
+
+    /// ORDER: the process asks for tasks only when no thread of it can still be at work on the old ones. There may be
+    /// no thread at the moment.
+    fn rejoin_if_closed(&mut self) -> Result<(), Error> {
+        if self.closing.as_ref().is_some_and(BTreeSet::is_empty) {
             self.closing = None;
             self.shared.membership.rejoin()?;
         }
@@ -302,7 +307,7 @@ impl Control {
         if now.saturating_sub(since) >= self.shared.config.heartbeat_interval * 2 {
             tracing::warn!("tasks were dropped; leaving the group and joining it anew");
             self.shared.membership.leave()?;
-            self.give_up();
+            self.give_up()?;
         }
         Ok(())
     }
@@ -349,7 +354,9 @@ impl Control {
                 status.thread_died("GlobalStreamThread", Error::new(ErrorKind::Fatal, message));
             }
         }
-        if let Err(error) = self.shared.membership.leave() {
+        // ORDER: threads that have ended have no transaction open, and the others say so before the group is left.
+        let reported = self.report();
+        if let Err(error) = reported.and(self.shared.membership.leave()) {
             tracing::warn!(
                 error = error.report(),
                 "leaving the group failed; it will notice by itself"

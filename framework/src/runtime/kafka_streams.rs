@@ -64,7 +64,7 @@ pub struct KafkaStreams {
     pub(super) clock: Arc<dyn Clock>,
     env: StateEnv,
     metrics: Metrics,
-    status: Arc<Status>,
+    pub(super) status: Arc<Status>,
     restore_listener: Option<Arc<dyn StateRestoreListener>>,
     stop: Arc<AtomicBool>,
     paused: Arc<AtomicBool>,

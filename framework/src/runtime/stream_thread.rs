@@ -239,7 +239,8 @@ impl StreamThread {
         match command {
             Command::Assign(tasks) => {
                 if self.running.is_empty() && self.starting.is_empty() {
-                    self.presence.begin(self.shared.pulse.beat(self.shared.clock.monotonic()));
+                    let now = self.shared.clock.monotonic();
+                    self.presence.begin(self.shared.pulse.beat(now), now);
                 }
                 let starting = tasks.into_iter().map(|(id, grant)| StartingTask::new(id, grant));
                 self.starting.extend(starting);
@@ -306,6 +307,7 @@ impl StreamThread {
     /// One turn; the answer is how much was done.
     fn turn(&mut self, now: Duration) -> Result<usize, Error> {
         self.consumer.poll()?;
+        self.restore_consumer.poll()?;
         if !self.producer.poll(&self.shared)? {
             return Ok(0);
         }
@@ -339,11 +341,10 @@ impl StreamThread {
             if self.revoking.contains(&active.task.id) {
                 continue;
             }
-            let mut lost = Vec::new();
             for (queue, slot) in active.slots.iter().enumerate() {
                 let buffered =
                     active.task.group.queues().get(queue).map_or(0, RecordQueue::buffered);
-                if buffered >= LOW_RECORDS {
+                if buffered >= LOW_RECORDS || active.lost.contains_key(&queue) {
                     continue;
                 }
                 match self.consumer.fetch(*slot, FETCH_RECORDS) {
@@ -357,14 +358,12 @@ impl StreamThread {
                         tracing::warn!(task = %active.task.id, %error, "nothing fetched; trying again");
                     }
                     Err(error) if error.kind() == BrokerErrorKind::OffsetOutOfRange => {
-                        lost.push((queue, error));
+                        active.lost.insert(queue, error.to_string());
                     }
                     Err(error) => return Err(Error::from(error).in_task(active.task.id)),
                 }
             }
-            for (queue, error) in lost {
-                active.reset_position(queue, error, &self.shared, &mut *self.consumer)?;
-            }
+            active.reset_lost(&self.shared, &mut *self.consumer)?;
             active.update_lags(&*self.consumer);
             active.task.context.wall_clock = wall_clock;
             processed += active.task.process(SLICE_RECORDS)?;
@@ -410,7 +409,8 @@ impl StreamThread {
         self.drop_tasks()?;
         self.starting = starting;
         self.starting.extend(tasks.into_iter().map(|(id, grant)| StartingTask::new(id, grant)));
-        // ORDER: nothing of the tasks is under way any more when others may have them.
+        // Others may have the tasks before the transaction is ended: nobody reads what is in it, and their offsets wait
+        // for its end.
         let aborted = self.producer.abort(&self.shared);
         if !revoked.is_empty() {
             self.reports.send(ThreadEvent::Released(revoked));

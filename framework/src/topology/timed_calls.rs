@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Topology;
-use crate::config::{ProcessingGuarantee, StreamsConfig};
+use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 
 /// A node whose calls take up to so long.
@@ -17,7 +17,7 @@ pub(crate) struct TimedCalls {
 impl Topology {
     /// Reports all nodes whose calls may outlast the transaction that they are made in.
     pub(crate) fn check_calls(&self, config: &StreamsConfig) -> Result<(), Error> {
-        if config.processing_guarantee != ProcessingGuarantee::ExactlyOnceV2 {
+        if !config.is_exactly_once() {
             return Ok(());
         }
         let (interval, longest) = (config.effective_commit_interval(), config.transaction_timeout);

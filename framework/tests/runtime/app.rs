@@ -11,8 +11,8 @@ use kstream::broker::memory::MemoryBroker;
 use kstream::broker::{Broker, OutgoingRecord, partition_for_key};
 use kstream::time::SystemClock;
 use kstream::{
-    Headers, KStream, KafkaStreams, Materialized, State, StreamsBuilder, StreamsConfig,
-    TopicPartition, Topology,
+    Headers, KStream, KafkaStreams, Materialized, ProcessingGuarantee, State, StreamsBuilder,
+    StreamsConfig, TopicPartition, Topology,
 };
 use kstream_test_support::wait_until;
 use tower::ServiceExt;
@@ -22,6 +22,9 @@ pub(crate) const INPUT: &str = "in";
 pub(crate) const OUTPUT: &str = "out";
 pub(crate) const CHANGELOG: &str = "app-counts-changelog";
 pub(crate) const PARTITIONS: i32 = 4;
+
+pub(crate) const GUARANTEES: [ProcessingGuarantee; 2] =
+    [ProcessingGuarantee::AtLeastOnce, ProcessingGuarantee::ExactlyOnceV2];
 
 /// How long anything may take; generous, since tests share few cores.
 pub(crate) const SOON: Duration = Duration::from_mins(1);

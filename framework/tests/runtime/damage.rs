@@ -7,12 +7,12 @@ use std::time::Duration;
 use kstream::broker::memory::MemoryBroker;
 use kstream::broker::{Broker, NewTopic, OutgoingRecord, partition_for_key};
 use kstream::time::{Clock, SystemClock};
-use kstream::{Headers, KafkaStreams, TopicPartition};
+use kstream::{Headers, KafkaStreams, ProcessingGuarantee, TopicPartition};
 use tempfile::TempDir;
 
 use crate::app::{
-    CHANGELOG, INPUT, OUTPUT, PARTITIONS, broker, config, copy, counting, counts_in, counts_of,
-    end, length, page, produce_keys, running, wait_until_committed,
+    CHANGELOG, Counts, INPUT, OUTPUT, PARTITIONS, broker, config, copy, counting, counts_in,
+    counts_of, end, length, page, produce_keys, running, wait_until_committed,
 };
 
 const KEYS: usize = 300;
@@ -127,6 +127,24 @@ fn a_database_that_cannot_be_opened_is_restored_and_the_others_are_not() {
 
 #[test]
 fn rows_that_cannot_be_read_while_the_task_runs_are_restored_and_the_others_go_on() {
+    for (key, count) in counts_through_damaged_rows(ProcessingGuarantee::AtLeastOnce) {
+        if partition_for_key(key.as_bytes(), PARTITIONS) == TASK {
+            // What the task had not committed comes again.
+            assert!(count >= 2, "{key}: {count}");
+        } else {
+            assert_eq!(count, 2, "{key}");
+        }
+    }
+}
+
+#[test]
+fn rows_that_cannot_be_read_while_the_task_runs_cost_one_restore_exactly_once() {
+    let counts = counts_through_damaged_rows(ProcessingGuarantee::ExactlyOnceV2);
+    assert!(counts.values().all(|count| *count == 2), "{counts:?}");
+}
+
+/// What comes out when a task finds damaged rows while it and three others count each key for the second time.
+fn counts_through_damaged_rows(guarantee: ProcessingGuarantee) -> Counts {
     // Enough for many blocks of rows: a damaged one shows when it is read, not when the file is opened.
     const MANY: usize = 20_000;
     let world = World::new(MANY);
@@ -134,7 +152,9 @@ fn rows_that_cannot_be_read_while_the_task_runs_are_restored_and_the_others_go_o
         let length = usize::try_from(std::fs::metadata(&file).unwrap().len()).unwrap();
         flip(&file, length / 4..length / 2);
     }
-    let config = config(world.folder.path()).statestore_row_cache_max_bytes(0);
+    let config = config(world.folder.path())
+        .processing_guarantee(guarantee)
+        .statestore_row_cache_max_bytes(0);
     let mut streams = running(counting(), config, world.broker.clone());
     assert_eq!((streams.restored_records(), state_deletions(&streams)), (0, 0));
     let logged = world.logged().0;
@@ -146,14 +166,7 @@ fn rows_that_cannot_be_read_while_the_task_runs_are_restored_and_the_others_go_o
     streams.close().unwrap();
     let counts = counts_in(&world.broker, OUTPUT);
     assert_eq!(counts.len(), MANY);
-    for (key, count) in counts {
-        if partition_for_key(key.as_bytes(), PARTITIONS) == TASK {
-            // At least once: what the task had not committed comes again.
-            assert!(count >= 2, "{key}: {count}");
-        } else {
-            assert_eq!(count, 2, "{key}");
-        }
-    }
+    counts
 }
 
 #[test]

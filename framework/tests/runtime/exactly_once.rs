@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use kstream::broker::memory::MemoryBroker;
-use kstream::broker::{Broker, BrokerErrorKind, ProducerSettings, TransactionSettings};
-use kstream::{ProcessingGuarantee, StreamsConfig};
+use kstream::broker::{
+    Broker, BrokerErrorKind, OutgoingRecord, ProducerSettings, TransactionSettings,
+    partition_for_key,
+};
+use kstream::{Headers, ProcessingGuarantee, StreamsConfig, TopicPartition};
 use kstream_test_support::wait_until;
 
 use crate::app::{
@@ -109,6 +112,40 @@ fn a_position_that_a_repartition_topic_does_not_have_is_asked_for_anew() {
 }
 
 #[test]
+fn records_that_somebody_deletes_from_a_repartition_topic_are_passed_over_and_the_rest_counts_once()
+{
+    const TOPIC: &str = "app-counts-repartition";
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    let mut streams = running(counting_by_value(), exactly_once(folder.path()), broker.clone());
+    for key in 0..KEYS {
+        produce(&broker, &format!("from-{key}"), &format!("key-{key}"));
+    }
+    wait_until_through(&broker, KEYS, 1);
+    streams.close().unwrap();
+
+    let produce_all = || {
+        for key in (0..KEYS).map(|key| format!("key-{key}")) {
+            let partition = partition_for_key(key.as_bytes(), PARTITIONS);
+            let (key, value) = (Some(key.as_bytes()), Some(&b"value"[..]));
+            let headers = &Headers::new();
+            let record = OutgoingRecord { partition, key, value, timestamp: Some(1000), headers };
+            broker.produce(TOPIC, record).unwrap();
+        }
+    };
+    produce_all();
+    for partition in 0..PARTITIONS {
+        let keep_from = end(&broker, TOPIC, partition);
+        assert!(committed(&broker, TOPIC, partition).unwrap() < keep_from);
+        broker.delete_records(&TopicPartition::new(TOPIC, partition), keep_from).unwrap();
+    }
+    produce_all();
+    let mut streams = running(counting_by_value(), exactly_once(folder.path()), broker.clone());
+    wait_until_through(&broker, KEYS, 2);
+    streams.close().unwrap();
+    assert_eq!(history(&broker), exact(KEYS, 2));
+}
+
+#[test]
 fn calls_without_an_answer_are_made_again() {
     counts_through(|faults| &faults.unanswered_transactions);
 }
@@ -138,7 +175,7 @@ fn a_commit_that_hangs_loses_to_whoever_takes_the_tasks_over() {
     let impatient = exactly_once(here.path())
         .session_timeout(Duration::from_millis(1500))
         .max_poll_interval(Duration::from_millis(1500))
-        .transaction_timeout(Duration::from_secs(2));
+        .transaction_timeout(Duration::from_hours(1));
     let mut first = running(counting(), impatient, broker.clone());
     produce_keys(&broker.inner, 0..KEYS);
     wait_until_through(&broker.inner, KEYS, 1);
@@ -184,12 +221,12 @@ fn a_restarted_process_ends_what_it_has_left_open() {
     dead.init_transactions(SOON).unwrap();
     dead.begin_transaction().unwrap();
     let topic = dead.topic(CHANGELOG).unwrap();
-    let record = kstream::broker::OutgoingRecord {
+    let record = OutgoingRecord {
         partition: 0,
         key: Some(b"key-0"),
         value: Some(&99_i64.to_be_bytes()),
         timestamp: Some(1000),
-        headers: &kstream::Headers::new(),
+        headers: &Headers::new(),
     };
     dead.send(topic, record).unwrap();
     let mut streams = running(counting(), config, broker.clone());

@@ -1,7 +1,7 @@
 //! A broker that misbehaves when told to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,10 +45,39 @@ pub(crate) struct Faults {
     pub(crate) unanswered_transactions: AtomicU32,
     /// So many questions for the ends of topics are not answered.
     pub(crate) unanswered_ends: AtomicU32,
+    /// So many times the broker does not answer who wants to read from elsewhere on.
+    pub(crate) unanswered_seeks: AtomicU32,
     /// So many fetches from repartition topics are answered with "no such offset".
     pub(crate) lost_positions: AtomicU32,
     /// Who asks for the end of this partition waits for as long as it is here.
     pub(crate) held_end: Mutex<Option<TopicPartition>>,
+    /// What those who restore may still get.
+    pub(crate) restorable: Restorable,
+}
+
+/// How many records those who restore may still get; all at first.
+#[derive(Debug)]
+pub(crate) struct Restorable(AtomicU64);
+
+impl Default for Restorable {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl Restorable {
+    /// So many, and no more.
+    pub(crate) fn limit(&self, records: u64) {
+        self.0.store(records, Ordering::SeqCst);
+    }
+
+    fn left(&self) -> usize {
+        usize::try_from(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+
+    fn take(&self, records: usize) {
+        self.0.fetch_sub(records as u64, Ordering::SeqCst);
+    }
 }
 
 /// Whether this time it goes wrong.
@@ -89,7 +118,7 @@ impl Broker for FaultyBroker {
         client_id: &str,
     ) -> Result<Box<dyn Consumer>, BrokerError> {
         let (inner, faults) = (self.inner.consumer(role, client_id)?, Arc::clone(&self.faults));
-        Ok(Box::new(FaultyConsumer { inner, faults, repartitioned: BTreeSet::new() }))
+        Ok(Box::new(FaultyConsumer { role, inner, faults, repartitioned: BTreeSet::new() }))
     }
 
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
@@ -107,6 +136,7 @@ impl Broker for FaultyBroker {
 
 #[derive(Debug)]
 struct FaultyConsumer {
+    role: ConsumerRole,
     inner: Box<dyn Consumer>,
     faults: Arc<Faults>,
     /// The slots of partitions of repartition topics.
@@ -128,6 +158,12 @@ impl Consumer for FaultyConsumer {
         }
         Ok(slots)
     }
+    fn seek(&mut self, slot: Slot, start: StartOffset) -> Result<(), BrokerError> {
+        if strikes(&self.faults.unanswered_seeks) {
+            return Err(unanswered());
+        }
+        self.inner.seek(slot, start)
+    }
     fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError> {
         self.inner.unassign(slots)
     }
@@ -139,7 +175,16 @@ impl Consumer for FaultyConsumer {
         if self.repartitioned.contains(&slot) && strikes(&self.faults.lost_positions) {
             return Err(BrokerError::new(BrokerErrorKind::OffsetOutOfRange, "no such offset"));
         }
-        self.inner.fetch(slot, max_records)
+        if self.role == ConsumerRole::Main {
+            return self.inner.fetch(slot, max_records);
+        }
+        let left = self.faults.restorable.left();
+        if left == 0 {
+            return Ok(None);
+        }
+        let batch = self.inner.fetch(slot, max_records.min(left))?;
+        self.faults.restorable.take(batch.as_ref().map_or(0, |batch| batch.len()));
+        Ok(batch)
     }
     fn wait(&mut self, timeout: Duration) {
         self.inner.wait(timeout);
@@ -288,7 +333,10 @@ impl Producer for FaultyProducer {
         timeout: Duration,
     ) -> Result<(), BrokerError> {
         self.answer()?;
-        if strikes(&self.faults.refused_transactions) {
+        // Not the leader's, which are fenced by an offset of the coordination topic.
+        let is_of_tasks =
+            offsets.iter().any(|(partition, _)| !partition.topic.ends_with("-coordination"));
+        if is_of_tasks && strikes(&self.faults.refused_transactions) {
             let kind = BrokerErrorKind::TransactionAborted;
             return Err(BrokerError::new(kind, "refused by the test"));
         }

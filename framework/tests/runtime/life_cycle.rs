@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use kstream::broker::memory::MemoryBroker;
 use kstream::{
-    Error, ErrorKind, KStream, KafkaStreams, Materialized, State, StreamsBuilder, Topology,
-    UncaughtErrorResponse,
+    Error, ErrorKind, KStream, KafkaStreams, Materialized, ProcessingGuarantee, State,
+    StreamsBuilder, Topology, UncaughtErrorResponse,
 };
 use kstream_test_support::wait_until;
 
 use crate::app::{
-    INPUT, OUTPUT, PARTITIONS, SOON, broker, config, counting, counting_by_value, counts_in,
-    counts_of, end, page, produce, produce_keys, running, tasks, wait_for, wait_until_committed,
+    GUARANTEES, INPUT, OUTPUT, PARTITIONS, SOON, broker, config, counting, counting_by_value,
+    counts_in, counts_of, end, page, produce, produce_keys, running, tasks, wait_for,
+    wait_until_committed,
 };
 
 const KEYS: usize = 40;
@@ -41,8 +42,13 @@ fn a_listener_hears_of_each_state_in_order() {
 
 #[test]
 fn threads_come_and_go_while_records_are_counted() {
+    GUARANTEES.into_iter().for_each(count_while_threads_come_and_go);
+}
+
+fn count_while_threads_come_and_go(guarantee: ProcessingGuarantee) {
     let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
-    let mut streams = running(counting_by_value(), config(folder.path()), broker.clone());
+    let config = config(folder.path()).processing_guarantee(guarantee);
+    let mut streams = running(counting_by_value(), config, broker.clone());
     let mut rounds = 0;
     let mut round = || {
         for key in 0..KEYS {
@@ -101,6 +107,10 @@ fn failing(fails: impl Fn() -> bool + Send + Sync + 'static) -> Topology {
 
 #[test]
 fn a_thread_that_dies_is_replaced_if_the_handler_says_so() {
+    GUARANTEES.into_iter().for_each(count_while_threads_die);
+}
+
+fn count_while_threads_die(guarantee: ProcessingGuarantee) {
     let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
     let failures = Arc::new(AtomicU32::new(3));
     let left = Arc::clone(&failures);
@@ -110,7 +120,8 @@ fn a_thread_that_dies_is_replaced_if_the_handler_says_so() {
     };
     let asked = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&asked);
-    let config = config(folder.path()).uncaught_error_handler(move |error: &Error| {
+    let config = config(folder.path()).processing_guarantee(guarantee);
+    let config = config.uncaught_error_handler(move |error: &Error| {
         assert!(error.to_string().contains("told to fail"), "{error}");
         counted.fetch_add(1, Ordering::SeqCst);
         UncaughtErrorResponse::ReplaceThread

@@ -21,6 +21,7 @@ mod life_cycle;
 mod map_async;
 mod membership;
 mod processors;
+mod purge;
 mod restart;
 mod restoring;
 mod scaling;

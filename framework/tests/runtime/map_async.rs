@@ -8,17 +8,18 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kstream::ProcessingGuarantee::{self, AtLeastOnce, ExactlyOnceV2};
-use kstream::broker::Broker;
 use kstream::broker::memory::MemoryBroker;
+use kstream::broker::{Broker, OutgoingRecord};
 use kstream::{
-    AsyncCalls, CallOrder, KStream, KafkaStreams, StreamsBuilder, StreamsConfig, Topology,
+    AsyncCalls, CallOrder, Headers, KStream, KafkaStreams, Materialized, StreamsBuilder,
+    StreamsConfig, Topology,
 };
 use kstream_test_support::wait_until;
 use tokio::sync::watch;
 
 use crate::app::{
-    APPLICATION, OUTPUT, PARTITIONS, SOON, broker, committed, config, end, produce_bytes, running,
-    tasks, wait_until_committed,
+    APPLICATION, OUTPUT, PARTITIONS, SOON, broker, committed, config, end, page, produce_bytes,
+    running, tasks, wait_until_committed,
 };
 use crate::faults::{Faults, FaultyBroker};
 
@@ -195,6 +196,53 @@ fn a_slow_call_holds_up_neither_other_results_nor_other_tasks() {
     wait_until_written(&broker, 40);
     streams.close().unwrap();
     wait_until_committed(&broker, "in");
+}
+
+/// A commit is due and waits for a call: tasks of the thread that make none go on as far as memory allows.
+#[test]
+fn tasks_that_wait_for_others_calls_take_no_more_memory_than_they_may() {
+    const RECORDS: usize = 30_000;
+    const LIMIT: usize = 200_000;
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    broker.create_topic("others", PARTITIONS).unwrap();
+    let (service, counted) = (Service::new(), Arc::new(AtomicUsize::new(0)));
+    let topology = {
+        let (service, counted) = (service.clone(), Arc::clone(&counted));
+        let builder = StreamsBuilder::new();
+        let records: KStream<String, String> = builder.stream("in");
+        let call = move |_: String, value: String| service.call(value);
+        records.map_values_async_with(call, patient()).to(OUTPUT);
+        let others: KStream<String, String> = builder.stream("others");
+        let others = others.peek(move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        others.group_by_key().count_with("count", Materialized::named("counts"));
+        builder.build().unwrap()
+    };
+    let config = config(folder.path()).statestore_uncommitted_max_bytes(LIMIT);
+    let mut streams = running(topology, config, broker.clone());
+    produce_bytes(&broker, 0, Some(b"key"), Some(SLOW.as_bytes()));
+    service.wait_until_alive(1);
+    for number in 0..RECORDS {
+        let key = format!("key-{number}");
+        let (key, value) = (Some(key.as_bytes()), Some(&b"value"[..]));
+        let (partition, headers) = (0, &Headers::new());
+        let record = OutgoingRecord { partition, key, value, timestamp: Some(1000), headers };
+        broker.produce("others", record).unwrap();
+    }
+    let is_full = || {
+        let metrics = page(&streams, "/metrics").1;
+        let series = "kstream_store_uncommitted_bytes{store=\"counts\",task=\"1_0\"} ";
+        let bytes = metrics.lines().find_map(|line| line.strip_prefix(series)?.parse().ok());
+        bytes.is_some_and(|bytes: usize| bytes > LIMIT)
+    };
+    wait_until(SOON, "full memory", is_full).unwrap();
+    assert!(counted.load(Ordering::SeqCst) < RECORDS);
+    service.open();
+    wait_until_committed(&broker, "in");
+    wait_until(SOON, "the rest", || counted.load(Ordering::SeqCst) == RECORDS).unwrap();
+    streams.close().unwrap();
+    assert_eq!(committed(&broker, "others", 0), i64::try_from(RECORDS).ok());
 }
 
 /// An instance with ten records of partition 0, of which one waits for its answer.

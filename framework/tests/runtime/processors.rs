@@ -8,8 +8,9 @@ use std::time::Duration;
 use kstream::broker::{OutgoingRecord, partition_for_key};
 use kstream::state::KeyValueStore;
 use kstream::{
-    Headers, KStream, Processor, ProcessorContext, ProcessorError, PunctuationType, Record,
-    ScheduleId, StoreSource, Stores, StreamsBuilder, Timestamp, Topology, TopologyBuilder,
+    Headers, KStream, ProcessingGuarantee, Processor, ProcessorContext, ProcessorError,
+    PunctuationType, Record, ScheduleId, StoreSource, Stores, StreamsBuilder, Timestamp, Topology,
+    TopologyBuilder,
 };
 use kstream_test_support::wait_until;
 
@@ -17,6 +18,7 @@ use crate::app::{
     INPUT, OUTPUT, PARTITIONS, SOON, broker, config, counts_in, counts_of, length, produce_keys,
     running, wait_until_committed,
 };
+use crate::faults::FaultyBroker;
 
 /// Counts records by key, and forwards the counts when the clock says so.
 struct Counting {
@@ -97,6 +99,27 @@ fn stores_are_restored_before_init_and_the_clock_needs_no_records() {
         assert_eq!(counts_in(&broker, OUTPUT), counts_of(0..40, 1));
     }
     assert_eq!(open.load(Ordering::SeqCst), 0, "every processor is closed");
+}
+
+#[test]
+fn the_group_can_refuse_what_only_the_clock_has_done() {
+    let (broker, folder) = (FaultyBroker::new(broker()), tempfile::tempdir().unwrap());
+    let config = config(folder.path()).processing_guarantee(ProcessingGuarantee::ExactlyOnceV2);
+    let open = Arc::default();
+    produce_keys(&broker.inner, 0..40);
+    let mut streams = running(counting(false, &open), config.clone(), broker.clone());
+    wait_until_committed(&broker.inner, INPUT);
+    streams.close().unwrap();
+    // No record comes in this life, and every transaction has offsets all the same.
+    broker.faults.refused_transactions.store(2, Ordering::SeqCst);
+    let mut streams = running(counting(false, &open), config, broker.clone());
+    let are_refused = || broker.faults.refused_transactions.load(Ordering::SeqCst) == 0;
+    wait_until(SOON, "two transactions that are refused", are_refused).unwrap();
+    let before = length(&broker.inner, OUTPUT);
+    let goes_on = || length(&broker.inner, OUTPUT) >= before + 80;
+    wait_until(SOON, "calls by the clock", goes_on).unwrap();
+    streams.close().unwrap();
+    assert_eq!(counts_in(&broker.inner, OUTPUT), counts_of(0..40, 1));
 }
 
 #[test]

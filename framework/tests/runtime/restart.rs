@@ -1,13 +1,15 @@
 //! What an instance finds when it comes back, and what it replays.
 
-use kstream::TopicPartition;
+use std::sync::atomic::Ordering;
 
+use kstream::TopicPartition;
 use kstream_test_support::wait_until;
 
 use crate::app::{
     CHANGELOG, INPUT, OUTPUT, PARTITIONS, SOON, broker, committed, config, copy, counting,
     counts_in, counts_of, end, length, produce_keys, running, tasks, wait_until_committed,
 };
+use crate::faults::FaultyBroker;
 
 const FIRST: usize = 300;
 const ALL: usize = 450;
@@ -132,9 +134,12 @@ fn a_position_that_retention_has_taken_is_reset_as_the_topology_says() {
         broker.delete_records(&place, keep_from).unwrap();
         forgotten += keep_from - read_to;
     }
-    let mut streams = running(counting(), config(folder.path()), broker.clone());
+    let faulty = FaultyBroker::new(broker.clone());
+    faulty.faults.unanswered_seeks.store(3, Ordering::SeqCst);
+    let mut streams = running(counting(), config(folder.path()), faulty.clone());
     wait_until_committed(&broker, INPUT);
     streams.close().unwrap();
+    assert_eq!(faulty.faults.unanswered_seeks.load(Ordering::SeqCst), 0);
     let counted: i64 = counts_in(&broker, OUTPUT).values().sum();
     let all = i64::try_from(2 * FIRST).unwrap();
     assert!(forgotten > 0);

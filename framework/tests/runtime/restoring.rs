@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use kstream::broker::memory::MemoryBroker;
 use kstream::broker::{
-    Admin, Broker, BrokerError, Consumer, ConsumerRole, GroupMember, GroupSettings, NewTopic,
-    OutgoingRecord, Producer, ProducerSettings, RecordBatch, Slot, StartOffset,
-    TransactionSettings, partition_for_key,
+    Broker, NewTopic, OutgoingRecord, ProducerSettings, TransactionSettings, partition_for_key,
 };
 use kstream::{Headers, KafkaStreams, State, StateRestoreListener, StreamsConfig, TopicPartition};
 use kstream_test_support::wait_until;
@@ -25,85 +22,6 @@ use crate::faults::FaultyBroker;
 const ROWS: u64 = 60_000;
 /// The task that has them.
 const TASK: i32 = 1;
-
-/// Hands no more changelog records out than allowed.
-#[derive(Debug, Clone)]
-struct Stalling {
-    inner: MemoryBroker,
-    left: Arc<AtomicU64>,
-}
-
-impl Broker for Stalling {
-    fn name(&self) -> &'static str {
-        "stalling"
-    }
-    fn admin(&self) -> Result<Box<dyn Admin>, BrokerError> {
-        self.inner.admin()
-    }
-    fn consumer(
-        &self,
-        role: ConsumerRole,
-        client_id: &str,
-    ) -> Result<Box<dyn Consumer>, BrokerError> {
-        let inner = self.inner.consumer(role, client_id)?;
-        Ok(match role {
-            ConsumerRole::Main => inner,
-            ConsumerRole::Restore => {
-                Box::new(StallingConsumer { inner, left: Arc::clone(&self.left) })
-            }
-        })
-    }
-    fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {
-        self.inner.producer(settings)
-    }
-    fn group_member(&self, settings: &GroupSettings) -> Result<Arc<dyn GroupMember>, BrokerError> {
-        self.inner.group_member(settings)
-    }
-}
-
-#[derive(Debug)]
-struct StallingConsumer {
-    inner: Box<dyn Consumer>,
-    left: Arc<AtomicU64>,
-}
-
-impl Consumer for StallingConsumer {
-    fn assign(
-        &mut self,
-        partitions: &[(TopicPartition, StartOffset)],
-    ) -> Result<Vec<Slot>, BrokerError> {
-        self.inner.assign(partitions)
-    }
-    fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError> {
-        self.inner.unassign(slots)
-    }
-    fn fetch(
-        &mut self,
-        slot: Slot,
-        max_records: usize,
-    ) -> Result<Option<Box<dyn RecordBatch>>, BrokerError> {
-        let left = usize::try_from(self.left.load(Ordering::SeqCst)).unwrap();
-        if left == 0 {
-            return Ok(None);
-        }
-        let batch = self.inner.fetch(slot, max_records.min(left))?;
-        let taken = batch.as_ref().map_or(0, |batch| batch.len()) as u64;
-        self.left.fetch_sub(taken, Ordering::SeqCst);
-        Ok(batch)
-    }
-    fn wait(&mut self, timeout: Duration) {
-        self.inner.wait(timeout);
-    }
-    fn poll(&mut self) -> Result<(), BrokerError> {
-        self.inner.poll()
-    }
-    fn end_offset(&self, slot: Slot) -> Option<i64> {
-        self.inner.end_offset(slot)
-    }
-    fn reached_end(&self, slot: Slot) -> Option<i64> {
-        self.inner.reached_end(slot)
-    }
-}
 
 /// Notes what it is told.
 #[derive(Debug, Clone, Default)]
@@ -231,8 +149,9 @@ fn metric(streams: &KafkaStreams, series: &str) -> i64 {
 fn tasks_run_while_another_of_their_thread_is_restored_and_its_progress_shows() {
     const HALF: u64 = ROWS / 2;
     let (broker, folder, notes) = (with_rows(), tempfile::tempdir().unwrap(), Notes::default());
-    let stalling = Stalling { inner: broker.clone(), left: Arc::new(AtomicU64::new(HALF)) };
-    let left = Arc::clone(&stalling.left);
+    let stalling = FaultyBroker::new(broker.clone());
+    let faults = Arc::clone(&stalling.faults);
+    faults.restorable.limit(HALF);
     let mut streams = started(config(folder.path()), stalling, &notes);
     wait_until(SOON, "half of the rows", || streams.restored_records() == HALF).unwrap();
     for partition in [0, 2, 3] {
@@ -259,7 +178,7 @@ fn tasks_run_while_another_of_their_thread_is_restored_and_its_progress_shows() 
     let log = format!("{CHANGELOG}-{TASK} counts");
     assert_eq!(notes.told(), [format!("start {log} 0..{ROWS}")]);
 
-    left.store(ROWS, Ordering::SeqCst);
+    faults.restorable.limit(ROWS);
     wait_for(&streams, State::Running);
     assert_eq!(notes.told(), [format!("start {log} 0..{ROWS}"), format!("end {log} {ROWS}")]);
     assert_eq!((notes.records.load(Ordering::SeqCst), streams.restored_records()), (ROWS, ROWS));
@@ -314,11 +233,12 @@ fn a_limit_holds_restoring_up_and_nobody_else() {
 
 #[test]
 fn a_restore_that_was_killed_goes_on_from_what_is_on_disk() {
+    const STEP: u64 = ROWS / 16;
     const THREE_QUARTERS: u64 = ROWS / 4 * 3;
     let (broker, folder) = (with_rows(), tempfile::tempdir().unwrap());
-    const STEP: u64 = ROWS / 16;
-    let left = Arc::new(AtomicU64::new(STEP));
-    let stalling = Stalling { inner: broker.clone(), left: Arc::clone(&left) };
+    let stalling = FaultyBroker::new(broker.clone());
+    let faults = Arc::clone(&stalling.faults);
+    faults.restorable.limit(STEP);
     // Little memory, so that rows are written to disk soon.
     let small = |folder: &Path| config(folder).rocksdb_memory_bytes(1 << 20);
     let mut streams = started(small(folder.path()), stalling, &Notes::default());
@@ -327,7 +247,7 @@ fn a_restore_that_was_killed_goes_on_from_what_is_on_disk() {
         let is_stalled = || streams.restored_records() == restored;
         wait_until(SOON, "some of the rows", is_stalled).unwrap();
         if restored < THREE_QUARTERS {
-            left.fetch_add(STEP, Ordering::SeqCst);
+            faults.restorable.limit(STEP);
         }
     }
     // What a kill leaves: rows in memory are not among it.

@@ -110,10 +110,6 @@ impl KafkaConsumer {
         partitions: &[(TopicPartition, StartOffset)],
     ) -> Result<Vec<i64>, BrokerError> {
         let all: Vec<_> = partitions.iter().map(|(partition, _)| partition.clone()).collect();
-        if let Some(twice) = all.iter().find(|partition| self.is_assigned(partition)) {
-            let message = format!("{twice} is assigned already");
-            return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
-        }
         self.admin.check_exist(&all)?;
         let latest: Vec<_> = partitions
             .iter()
@@ -146,26 +142,25 @@ impl KafkaConsumer {
         let topic =
             unsafe { sys::rd_kafka_topic_new(handle, topic_name.as_ptr(), std::ptr::null_mut()) };
         let topic = NonNull::new(topic).ok_or_else(|| last_error(&what))?;
-        // SAFETY: topic and client are live; the queue is destroyed once if it is not to be read.
+        // SAFETY: topic and client are live; both handles are destroyed once if the partition is not to be read.
         let queue = unsafe {
             let queue =
                 sys::rd_kafka_queue_get_partition(handle, topic_name.as_ptr(), name.partition);
-            let queue = NonNull::new(queue).filter(|queue| {
-                // KAFKA: "no such offset" belongs to no assignment, and comes behind the end of one when both
-                // meet: then it would be taken for the answer to this one (librdkafka 2.12).
-                drain(*queue);
-                let started =
-                    sys::rd_kafka_consume_start(topic.as_ptr(), name.partition, offset) == 0;
-                if !started {
-                    sys::rd_kafka_queue_destroy(queue.as_ptr());
-                }
-                started
-            });
-            queue.ok_or_else(|| {
+            let Some(queue) = NonNull::new(queue) else {
                 let error = last_error(&what);
                 sys::rd_kafka_topic_destroy(topic.as_ptr());
-                error
-            })?
+                return Err(error);
+            };
+            // KAFKA: "no such offset" belongs to no assignment, and comes behind the end of one when both
+            // meet: then it would be taken for the answer to this one (librdkafka 2.12).
+            drain(queue);
+            if sys::rd_kafka_consume_start(topic.as_ptr(), name.partition, offset) != 0 {
+                let error = last_error(&what);
+                sys::rd_kafka_queue_destroy(queue.as_ptr());
+                sys::rd_kafka_topic_destroy(topic.as_ptr());
+                return Err(error);
+            }
+            queue
         };
         // The first fetch looks into the queue by itself: records may be there before the callback.
         let readiness =
@@ -207,6 +202,10 @@ impl Consumer for KafkaConsumer {
         &mut self,
         partitions: &[(TopicPartition, StartOffset)],
     ) -> Result<Vec<Slot>, BrokerError> {
+        if let Some((twice, _)) = partitions.iter().find(|(it, _)| self.is_assigned(it)) {
+            let message = format!("{twice} is assigned already");
+            return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
+        }
         let positions = self.positions(partitions)?;
         // Nothing is placed before all have started, so that a failure leaves the assignment as it was.
         let started: Vec<_> = partitions
@@ -216,6 +215,23 @@ impl Consumer for KafkaConsumer {
             .collect::<Result<_, _>>()?;
         self.signal.raise();
         Ok(started.into_iter().map(|partition| self.place(partition)).collect())
+    }
+
+    fn seek(&mut self, slot: Slot, start: StartOffset) -> Result<(), BrokerError> {
+        let assigned = self.slots.get(slot.0).and_then(Option::as_ref);
+        let name = assigned.ok_or_else(|| no_such_slot(slot))?.name.clone();
+        // ORDER: the brokers are asked before the partition is stopped, which cannot be undone.
+        let positions = self.positions(&[(name.clone(), start)])?;
+        let Some(place) = self.slots.get_mut(slot.0) else { return Err(no_such_slot(slot)) };
+        *place = None;
+        let offset =
+            positions.first().copied().unwrap_or(i64::from(sys::RD_KAFKA_OFFSET_BEGINNING));
+        let partition = self.start(&name, offset)?;
+        if let Some(place) = self.slots.get_mut(slot.0) {
+            *place = Some(partition);
+        }
+        self.signal.raise();
+        Ok(())
     }
 
     fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError> {

@@ -28,8 +28,9 @@ use crate::broker::{
 };
 use crate::ids::TopicPartition;
 
-/// A commit that nobody has answered by then has an unknown outcome.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a commit may take: a little longer than a broker waits for its copies (`offsets.commit.timeout.ms`, 5 s). A
+/// thread waits for it, also one that is to stop.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(6);
 /// Leaving takes no longer; the broker notices by itself after the session timeout.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 const LEAVE_STEP: Duration = Duration::from_millis(20);

@@ -66,6 +66,8 @@ pub(super) struct KafkaProducer {
     by_name: HashMap<String, TopicHandle>,
     admin: KafkaAdmin,
     track_acks: bool,
+    /// For messages.
+    transactional_id: String,
     phase: Phase,
     client: Client<Deliveries>,
 }
@@ -82,7 +84,17 @@ impl KafkaProducer {
         let transactions = settings.transactions.as_ref();
         let client = Client::new(config, Deliveries::new(transactions.is_some()))?;
         let (track_acks, phase) = (settings.track_acks, Phase::at_first(transactions));
-        Ok(Self { topics: Vec::new(), by_name: HashMap::new(), admin, track_acks, phase, client })
+        let transactional_id =
+            transactions.map(|it| it.transactional_id.clone()).unwrap_or_default();
+        Ok(Self {
+            topics: Vec::new(),
+            by_name: HashMap::new(),
+            admin,
+            track_acks,
+            transactional_id,
+            phase,
+            client,
+        })
     }
 
     fn check(&self) -> Result<(), BrokerError> {
@@ -125,7 +137,7 @@ impl KafkaProducer {
             let message = format!("topic {name} does not exist");
             return Err(BrokerError::new(BrokerErrorKind::UnknownTopicOrPartition, message));
         };
-        let reports = self.client.context().role.topic(partitions, lifetime);
+        let reports = self.client.context().role.topic(name, partitions, lifetime.is_some());
         let c_name = c_string(name)?;
         let lifetime =
             lifetime.map(|lifetime| c_string(&millis(lifetime).to_string())).transpose()?;
@@ -214,7 +226,7 @@ impl Producer for KafkaProducer {
         }
         let mut headers = OutgoingHeaders::new(record.headers)?;
         loop {
-            if topic.reports.may_expire() {
+            if topic.reports.may_expire {
                 self.client.context().role.check_expired()?;
             }
             let error = produce(&self.client, topic, &record, &mut headers);

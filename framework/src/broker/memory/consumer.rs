@@ -83,6 +83,18 @@ impl Consumer for MemoryConsumer {
         Ok(resolved.into_iter().map(|assigned| self.place(assigned)).collect())
     }
 
+    fn seek(&mut self, slot: Slot, start: StartOffset) -> Result<(), BrokerError> {
+        let assigned = self.slots.get(slot.0).and_then(Option::as_ref);
+        let name = assigned.ok_or_else(|| unassigned(slot))?.partition.name().clone();
+        let resolved = self.resolve(&name, start)?;
+        let kept = self.unassign(&[slot]);
+        resolved.partition.add_reader(&self.signal);
+        if let Some(place) = self.slots.get_mut(slot.0) {
+            *place = Some(resolved);
+        }
+        kept
+    }
+
     fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError> {
         for slot in slots {
             let assigned = self.slots.get_mut(slot.0).and_then(Option::take);

@@ -32,7 +32,9 @@ impl<K: Data + Hash + Eq, V: Data> KStream<K, V> {
     ///
     /// # Errors
     /// A call that fails, panics or takes too long stops the application, or goes to the
-    /// [processing handler](crate::StreamsConfig::processing_handler), with the record and the call's error.
+    /// [processing handler](crate::StreamsConfig::processing_handler), with the record and the call's error. Exactly
+    /// once, a start is refused when a call may take longer than the transaction that it is made in:
+    /// [`AsyncCalls::with_timeout`] says how long that is.
     ///
     /// # Examples
     /// ```

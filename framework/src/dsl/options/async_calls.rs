@@ -126,8 +126,9 @@ impl<E> AsyncCalls<E> {
     /// How long the call of a record may take, from the beginning of its first attempt, with all attempts and the
     /// pauses between them; 5 seconds by default. What is not answered then has failed.
     ///
-    /// A commit waits for the calls in flight, and so up to this long; in a transaction it has to be shorter than
-    /// the transaction's timeout. With [`CallOrder::OneAtATimePerKey`] it waits for the calls of each key one
+    /// A commit waits for the calls in flight, and so up to this long; in a transaction this and the
+    /// [commit interval](crate::StreamsConfig::commit_interval) together have to be shorter than its
+    /// [timeout](crate::StreamsConfig::transaction_timeout), 10 s by default, or the start is refused. With [`CallOrder::OneAtATimePerKey`] it waits for the calls of each key one
     /// after another.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {

@@ -134,7 +134,7 @@ impl Control {
         }
         if found && self.closing.is_none() {
             self.shared.membership.leave()?;
-            self.give_up();
+            self.give_up()?;
         }
         Ok(())
     }

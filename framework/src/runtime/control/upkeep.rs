@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use super::{Control, UNKNOWN_LAG};
-use crate::config::ProcessingGuarantee;
 use crate::error::Error;
 use crate::ids::TaskId;
 use crate::runtime::membership::MemberReport;
@@ -28,8 +27,7 @@ impl Control {
 
     /// Tells the group what has changed.
     pub(super) fn report(&mut self) -> Result<(), Error> {
-        let exactly_once =
-            self.shared.config.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2;
+        let exactly_once = self.shared.config.is_exactly_once();
         let report = MemberReport {
             threads: self.workers.values().filter(|worker| !worker.retiring).count(),
             transactional_ids: self

@@ -212,12 +212,7 @@ impl GlobalThread {
             %partition,
             "the log no longer has the position of this global partition; reading it from its beginning"
         );
-        self.consumer.unassign(&[slot])?;
-        let new = self.consumer.assign(&[(partition, StartOffset::Earliest)])?;
-        if let (Some(place), Some(new)) = (self.active.slots.get_mut(queue), new.first()) {
-            *place = *new;
-        }
-        Ok(())
+        Ok(self.consumer.seek(slot, StartOffset::Earliest)?)
     }
 
     /// Makes what was processed visible to the tasks.

@@ -113,7 +113,6 @@ impl KafkaStreams {
             tags: BTreeMap::new(),
             fingerprint,
             tasks,
-            replication_factor: config.replication_factor,
             report: MemberReport {
                 threads: config.num_stream_threads,
                 transactional_ids: BTreeSet::new(),

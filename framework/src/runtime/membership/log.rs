@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::messages::Key;
 use super::view::View;
 use crate::broker::{
-    Admin, Broker, BrokerError, BrokerErrorKind, Consumer, ConsumerRole, NewTopic, OutgoingRecord,
-    Producer, ProducerSettings, Slot, StartOffset, TopicHandle,
+    Admin, Broker, BrokerError, BrokerErrorKind, Consumer, ConsumerRole, OutgoingRecord, Producer,
+    ProducerSettings, Slot, StartOffset, TopicHandle,
 };
 use crate::error::{Error, ErrorKind};
 use crate::ids::TopicPartition;
@@ -20,54 +20,35 @@ const FETCH_RECORDS: usize = 500;
 /// How long one wait for the first records lasts, and how many there are before a start fails.
 const READ_STEP: Duration = Duration::from_millis(20);
 const READ_STEPS: u32 = 1500;
-/// What compaction leaves alone, which is what a start has to read.
-const SEGMENT_BYTES: &str = "4194304";
+/// The topic of the log, which has one partition.
+pub(crate) fn coordination_topic(application_id: &str) -> String {
+    format!("{application_id}-coordination")
+}
+
+/// The configs that the topic cannot do without. Compaction leaves the last segment alone, which is what a start has to
+/// read.
+pub(crate) const COORDINATION_CONFIGS: [(&str, &str); 3] = [
+    ("cleanup.policy", "compact"),
+    ("message.timestamp.type", "CreateTime"),
+    ("segment.bytes", "4194304"),
+];
 
 /// The partition that is the log.
 pub(super) fn partition_of(application_id: &str) -> TopicPartition {
-    TopicPartition::new(format!("{application_id}-coordination"), 0)
+    TopicPartition::new(coordination_topic(application_id), 0)
 }
 
-/// Creates the log's topic if it is missing, and checks that it can serve.
-pub(super) fn prepare(
-    admin: &dyn Admin,
-    log: &TopicPartition,
-    replication_factor: i32,
-) -> Result<(), Error> {
-    const POLICY: &str = "cleanup.policy";
-    let name = &*log.topic;
-    let configs = [(POLICY, "compact"), ("segment.bytes", SEGMENT_BYTES)];
-    if admin.partition_counts(&[name])? == [None] {
-        let topic = NewTopic {
-            name: name.to_owned(),
-            partitions: 1,
-            replication_factor,
-            configs: configs.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        };
-        for created in admin.create_topics(&[topic])? {
-            match created {
-                Ok(()) => tracing::info!(topic = name, "internal topic created"),
-                Err(error) if error.kind() == BrokerErrorKind::TopicExists => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-    let found = match admin.topic_configs(name) {
-        Ok(configs) => configs.get(POLICY).cloned(),
-        // Another instance has made it a moment ago.
-        Err(error) if error.kind() == BrokerErrorKind::UnknownTopicOrPartition => None,
-        Err(error) => return Err(error.into()),
+/// Makes the topic.
+#[cfg(test)]
+pub(super) fn create(admin: &dyn Admin, application_id: &str) {
+    let configs = COORDINATION_CONFIGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let topic = crate::broker::NewTopic {
+        name: coordination_topic(application_id),
+        partitions: 1,
+        replication_factor: -1,
+        configs: configs.into(),
     };
-    let partitions = admin.partition_counts(&[name])?.into_iter().flatten().next().unwrap_or(1);
-    let policy = found.as_deref().unwrap_or("compact");
-    if partitions == 1 && policy == "compact" {
-        return Ok(());
-    }
-    let message = format!(
-        "topic {name} has {partitions} partitions and {POLICY}={policy}, but the members of the application agree in one \
-         partition with {POLICY}=compact; stop all instances and delete it, it is made anew"
-    );
-    Err(Error::new(ErrorKind::Config, message))
+    admin.create_topics(&[topic]).unwrap().pop().unwrap().unwrap();
 }
 
 /// Reads the log from its beginning on; records of aborted transactions are not seen.

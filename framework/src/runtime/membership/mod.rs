@@ -65,6 +65,7 @@ use crate::error::Error;
 use crate::ids::{TaskId, TopicPartition};
 use crate::runtime::commit::Offsets;
 
+pub(crate) use log::{COORDINATION_CONFIGS, coordination_topic};
 pub(crate) use log_membership::{Enrolment, LogMembership, PlannedTask};
 
 /// What a process is to do for which tasks.
@@ -76,7 +77,7 @@ pub(crate) struct Assignment {
     pub(crate) standby: BTreeSet<TaskId>,
     /// It brings its stores of these up to date, to become active later.
     pub(crate) warm_up: BTreeSet<TaskId>,
-    /// Transactional ids of members that the group has dropped, which may have left a transaction open: it
+    /// Transactional ids of members that are gone, which may have left a transaction open: it
     /// has to be ended before the committed offsets of these tasks are known.
     pub(crate) orphaned_transactions: BTreeSet<String>,
 }
@@ -134,7 +135,8 @@ pub(crate) trait Membership: Debug + Send + Sync {
         partitions: &[TopicPartition],
         timeout: Duration,
     ) -> Result<Vec<Option<CommittedOffset>>, Error>;
-    /// Leaves the group, with all tasks released or given up; polling says nothing from then on, unless
-    /// the group is [joined anew](Membership::rejoin).
+    /// Leaves the group, with all tasks released or given up. Transactions of producers that were reported may be open:
+    /// whoever gets the tasks is told. Then polling says nothing, unless the
+    /// group is [joined anew](Membership::rejoin).
     fn leave(&self) -> Result<(), Error>;
 }

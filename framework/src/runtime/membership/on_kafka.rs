@@ -10,6 +10,7 @@ use std::time::Duration;
 use kstream_test_support::{KafkaServer, wait_until};
 use uuid::Uuid;
 
+use super::log::create;
 use super::{
     Enrolment, LogMembership, MemberReport, Membership as _, MembershipEvent, PlannedTask,
 };
@@ -116,7 +117,6 @@ impl Cluster {
             tags: BTreeMap::new(),
             fingerprint: String::new(),
             tasks: tasks(),
-            replication_factor: 1,
             report: MemberReport { threads: 1, ..MemberReport::default() },
         })
         .unwrap();
@@ -208,6 +208,7 @@ fn members_join_and_leave_and_no_task_is_had_twice() {
     for created in broker.admin().unwrap().create_topics(&topics).unwrap() {
         created.unwrap();
     }
+    create(&*broker.admin().unwrap(), APP);
     let cluster = Cluster {
         bootstrap: kafka.bootstrap().to_owned(),
         clock: Arc::new(SystemClock::new()),

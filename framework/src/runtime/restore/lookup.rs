@@ -3,6 +3,7 @@
 //! It is asked on a thread of its own. An answer may wait for a broker, or for the end of somebody else's
 //! transaction, and the tasks that run on the stream thread must not wait with it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::Builder;
@@ -29,6 +30,8 @@ pub(crate) type AskCommitted<'a> =
 pub(crate) struct Question {
     task: TaskId,
     inputs: Vec<TopicPartition>,
+    /// Those of the inputs from which the application deletes.
+    deleted: Vec<TopicPartition>,
     logs: Vec<StoreLog>,
 }
 
@@ -46,7 +49,8 @@ struct StoreLog {
 /// What a task has to know to restore its stores and to begin.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The group's offsets of the task's inputs, in order.
+    /// The group's offsets of the task's inputs, in order. Where the application deletes records and somebody else
+    /// has deleted more, it is the first offset that there is.
     pub(crate) committed: Vec<Option<CommittedOffset>>,
     pub(crate) logs: Vec<LogFacts>,
 }
@@ -92,7 +96,7 @@ impl LogFacts {
 
 impl Question {
     /// What this task has to know. Its stores are open.
-    pub(crate) fn of(task: &StreamTask) -> Result<Self, Error> {
+    pub(crate) fn of(task: &StreamTask, is_deleted: impl Fn(&str) -> bool) -> Result<Self, Error> {
         let mut logs = Vec::new();
         for (place, store) in task.stores.iter().enumerate() {
             let Some(partition) = store.log() else { continue };
@@ -100,7 +104,9 @@ impl Question {
             let (partition, is_input) = (partition.clone(), store.source.is_some());
             logs.push(StoreLog { store: place, partition, is_input, position });
         }
-        Ok(Self { task: task.id, inputs: task.partitions(), logs })
+        let inputs = task.partitions();
+        let deleted = inputs.iter().filter(|input| is_deleted(&input.topic)).cloned().collect();
+        Ok(Self { task: task.id, inputs, deleted, logs })
     }
 
     /// Asks, and waits for all answers.
@@ -116,7 +122,9 @@ impl Question {
     fn answers(&self, admin: &dyn Admin, committed: &AskCommitted<'_>) -> Result<Answer, Error> {
         // ORDER: the offsets first. They wait for the transactions of whoever had the task before, and only
         // then are the ends behind all that it has committed.
-        let offsets = if self.inputs.is_empty() { Vec::new() } else { committed(&self.inputs)? };
+        let mut offsets =
+            if self.inputs.is_empty() { Vec::new() } else { committed(&self.inputs)? };
+        self.pass_over_deleted(admin, &mut offsets)?;
         let partitions: Vec<_> = self.logs.iter().map(|log| log.partition.clone()).collect();
         let topics: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
         let (ends, beginnings, ids) = if partitions.is_empty() {
@@ -153,6 +161,38 @@ impl Question {
         });
         let logs = logs.collect::<Result<_, Error>>()?;
         Ok(Answer { committed: offsets, logs })
+    }
+
+    /// Goes on behind records that somebody else has deleted before they were read.
+    ///
+    /// KAFKA: a repartition topic that lacks a position is read from its beginning (`StreamThread.resetOffsets`). That
+    /// is safe only if the position is before it: what comes again otherwise would count twice.
+    fn pass_over_deleted(
+        &self,
+        admin: &dyn Admin,
+        offsets: &mut [Option<CommittedOffset>],
+    ) -> Result<(), Error> {
+        if self.deleted.is_empty() {
+            return Ok(());
+        }
+        let beginnings = admin.beginning_offsets(&self.deleted)?;
+        let beginnings: BTreeMap<_, _> = self.deleted.iter().zip(beginnings).collect();
+        for (partition, committed) in self.inputs.iter().zip(offsets) {
+            let (Some(beginning), Some(committed)) = (beginnings.get(partition), committed) else {
+                continue;
+            };
+            if committed.offset < *beginning {
+                tracing::warn!(
+                    task = %self.task,
+                    %partition,
+                    committed = committed.offset,
+                    beginning,
+                    "somebody has deleted records before they were read; they are lost, reading goes on"
+                );
+                committed.offset = *beginning;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -44,7 +44,7 @@ impl Turns {
     fn begin(broker: &MemoryBroker, task: &StreamTask, now_ms: i64, limit: Option<u64>) -> Self {
         let admin = broker.admin().unwrap();
         let nothing = |inputs: &[TopicPartition]| Ok(vec![None; inputs.len()]);
-        let answer = Question::of(task).unwrap().ask(&*admin, &nothing).unwrap();
+        let answer = Question::of(task, |_| false).unwrap().ask(&*admin, &nothing).unwrap();
         let mut consumer = broker.consumer(ConsumerRole::Restore, "test").unwrap();
         let listener = RestoreListener::default();
         let restore = TaskRestore::begin(task, &answer, &mut *consumer, now_ms, listener).unwrap();

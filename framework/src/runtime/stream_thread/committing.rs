@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::presence;
+use super::presence::{Confirmed, has_rows_under_way};
 use super::{StreamThread, ThreadEvent};
 use crate::broker::GroupMetadata;
 use crate::error::{Error, ErrorKind};
@@ -28,9 +28,14 @@ impl StreamThread {
         let due = now.saturating_sub(self.last_commit) >= interval;
         let wanted = requested || due || self.is_full || !self.revoking.is_empty();
         if wanted && now >= self.commit_again {
-            let committed = self.commit().inspect_err(|error| {
+            let committed = self.commit();
+            if !matches!(committed, Ok(true)) {
+                // Tasks that wait for nothing would go on without end.
+                self.is_full = self.is_over_limit();
+            }
+            let committed = committed.inspect_err(|error| {
                 if error.kind() == ErrorKind::Retriable {
-                    self.commit_again = now + COMMIT_PAUSE;
+                    self.commit_again = self.shared.clock.monotonic() + COMMIT_PAUSE;
                 }
             })?;
             if committed {
@@ -50,13 +55,14 @@ impl StreamThread {
     /// Empties the record cache when it is full, and commits early when uncommitted rows take too much
     /// memory.
     pub(super) fn bound_memory(&mut self) -> Result<(), Error> {
-        let config = &self.shared.config;
-        let uncommitted: usize =
-            self.running.iter().map(|active| active.task.uncommitted_bytes()).sum();
-        if uncommitted > config.statestore_uncommitted_max_bytes {
+        if self.is_over_limit() {
+            // Also if it fails.
+            self.is_full = true;
             self.is_full = !self.commit()?;
             return Ok(());
         }
+        let config = &self.shared.config;
+        let uncommitted = self.uncommitted_bytes();
         let cache =
             config.statestore_cache_max_bytes / self.shared.threads.load(Ordering::Relaxed).max(1);
         if self.shared.link.record_cache && uncommitted.saturating_sub(self.flushed_bytes) > cache {
@@ -66,6 +72,14 @@ impl StreamThread {
             self.flushed_bytes = uncommitted;
         }
         Ok(())
+    }
+
+    fn uncommitted_bytes(&self) -> usize {
+        self.running.iter().map(|active| active.task.uncommitted_bytes()).sum()
+    }
+
+    fn is_over_limit(&self) -> bool {
+        self.uncommitted_bytes() > self.shared.config.statestore_uncommitted_max_bytes
     }
 
     /// Commits all tasks; false: not now, because calls are in flight, or because the group does not say who
@@ -88,12 +102,16 @@ impl StreamThread {
         let Self { shared, running, producer, progress, presence, .. } = self;
         let started = shared.clock.monotonic();
         let mut reached = None;
+        let grants: Vec<_> = running.iter().map(|active| (active.task.id, active.grant)).collect();
+        let until = presence.lasts_until(shared.config.heartbeat_interval);
+        let confirmed =
+            confirmed.map(|absences| Confirmed { shared, grants: &grants, absences, until });
         let mut as_member = |offsets| {
+            let asked = shared.clock.monotonic();
             shared.membership.commit(&offsets)?;
-            presence.committed(offsets);
+            presence.committed(offsets, asked);
             Ok(())
         };
-        let grants: Vec<_> = running.iter().map(|active| (active.task.id, active.grant)).collect();
         let mut in_transaction = || {
             let identity = identity(shared, &grants)?;
             identity.ok_or_else(|| {
@@ -111,28 +129,27 @@ impl StreamThread {
             producer: producer.shared(),
             between: &mut |step| {
                 reached = Some(step);
-                let was_away = |seen| shared.pulse.beat(shared.clock.monotonic()) != seen;
-                if confirmed.is_some_and(was_away) { presence::was_away(step) } else { Ok(()) }
+                confirmed.as_ref().map_or(Ok(()), |confirmed| confirmed.check(step))
             },
             waiting: &|| progress.check_in(shared.clock.monotonic()),
         };
         let result = commit.run(running.iter_mut().map(|active| &mut active.task));
-        if result.is_err() && reached.is_some_and(presence::has_rows_under_way) {
+        if result.is_err() && reached.is_some_and(has_rows_under_way) {
             presence.doubt();
         }
         result?;
         producer.committed();
-        self.note_committed();
+        self.note_committed(started);
+        Ok(true)
+    }
+
+    /// What has been read of repartition topics may be deleted, and memory is free again.
+    fn note_committed(&mut self, started: Duration) {
         self.flushed_bytes = 0;
         self.is_full = false;
         let took = self.shared.clock.monotonic().saturating_sub(started);
         self.metrics.commits.inc();
         self.metrics.commit_duration.observe(took.as_secs_f64());
-        Ok(true)
-    }
-
-    /// What has been read of repartition topics may be deleted.
-    fn note_committed(&self) {
         for queue in self.running.iter().flat_map(|active| active.task.group.queues()) {
             if let Some(offset) = queue.consumed {
                 self.shared.purge.note_committed(&queue.partition, offset);
@@ -140,8 +157,8 @@ impl StreamThread {
         }
     }
 
-    /// Asks the group, if the process has been away or could not commit, whether it still counts it; gives the
-    /// absences until now.
+    /// Asks the group, if it has not been heard lately, or the process has been away or could not commit, whether it still
+    /// counts it; gives the absences until now.
     fn confirm_presence(&mut self, now: Duration) -> Result<Absences, Error> {
         let running = &self.running;
         let has = |wanted: &TopicPartition| {
@@ -149,7 +166,8 @@ impl StreamThread {
             queues.any(|queue| queue.partition == *wanted)
         };
         let absences = self.shared.pulse.beat(now);
-        self.presence.confirm(absences, &*self.shared.membership, has)?;
+        let time = (now, self.shared.config.heartbeat_interval);
+        self.presence.confirm(absences, time, &*self.shared.membership, has)?;
         Ok(absences)
     }
 
@@ -205,7 +223,10 @@ impl StreamThread {
 ///
 /// ORDER: the identity is asked for while the grants hold. If they end afterwards, the identity ends with
 /// them, and the broker refuses it.
-fn identity(shared: &Shared, grants: &[(TaskId, Grant)]) -> Result<Option<GroupMetadata>, Error> {
+pub(super) fn identity(
+    shared: &Shared,
+    grants: &[(TaskId, Grant)],
+) -> Result<Option<GroupMetadata>, Error> {
     let membership = &shared.membership;
     let identity = shared.ownership.with(grants.iter().copied(), || membership.metadata());
     identity.ok_or_else(|| {

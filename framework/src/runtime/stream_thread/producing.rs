@@ -17,7 +17,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::broker::{Producer, ProducerSettings, TransactionSettings};
-use crate::config::ProcessingGuarantee;
 use crate::error::Error;
 use crate::processor::collector::SharedProducer;
 use crate::runtime::commit::{is_final, refused_in_transaction};
@@ -50,11 +49,10 @@ impl ThreadProducer {
     /// of the process.
     pub(super) fn new(shared: &Shared, name: &str) -> Result<Self, Error> {
         let config = &shared.config;
-        let transactions = (config.processing_guarantee == ProcessingGuarantee::ExactlyOnceV2)
-            .then(|| TransactionSettings {
-                transactional_id: shared.transactional_id(name),
-                timeout: config.transaction_timeout,
-            });
+        let transactions = config.is_exactly_once().then(|| TransactionSettings {
+            transactional_id: shared.transactional_id(name),
+            timeout: config.transaction_timeout,
+        });
         let transactional = transactions.is_some();
         let settings = ProducerSettings {
             client_id: format!("{}-{name}-producer", config.application_id),

@@ -194,7 +194,7 @@ impl StreamThread {
         if self.starting.iter().filter(is_asking).count() >= MOST_LOOKUPS {
             return Ok(After::Goes(Stage::Opened(active)));
         }
-        let question = Question::of(&active.task)?;
+        let question = Question::of(&active.task, |topic| self.shared.purge.covers(topic))?;
         let lookup = Lookup::start(question, &self.shared.admin, &self.shared.membership)?;
         Ok(After::Goes(Stage::Asking(active, lookup)))
     }
@@ -266,18 +266,19 @@ impl StreamThread {
 
     /// Starts to read the task's input where the group has committed, or where the topology says.
     fn begin(&mut self, mut active: ActiveTask, committed: Committed) -> Result<(), Error> {
-        for (queue, committed) in committed.iter().enumerate() {
+        let partitions = active.task.partitions();
+        for (queue, (partition, committed)) in partitions.iter().zip(&committed).enumerate() {
+            self.presence.learn(partition, committed.as_ref());
             let Some(committed) = committed else { continue };
             active.task.progress.read(&committed.metadata);
+            active.task.resume(queue, committed.offset);
             if fingerprint_of(&committed.metadata) != active.task.offset_metadata {
                 check_takeover(&self.shared.fingerprint, &self.shared.config, committed)?;
-                active.task.recommit(queue, committed.offset);
+                active.task.recommit();
             }
         }
         let resets = active.task.start_offsets(&self.shared.topology, &self.shared.link);
-        let starts: Vec<_> = active
-            .task
-            .partitions()
+        let starts: Vec<_> = partitions
             .into_iter()
             .zip(committed)
             .zip(resets)

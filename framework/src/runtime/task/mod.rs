@@ -277,10 +277,11 @@ impl StreamTask {
         Ok(())
     }
 
-    /// Sends the rows written since the last commit to the changelogs, which are found. Done again after a
-    /// failure, it sends all of them again, as they are then.
+    /// Sends the rows written since the last commit to the changelogs, which should have been found before: it
+    /// waits for those that were not. Done again after a failure, it sends all rows again, as they are then.
     pub(crate) fn send_changelogs(&mut self) -> Result<(), Error> {
         self.check_drained()?;
+        self.find_changelogs()?;
         for store in &mut self.stores {
             let mut managed = store.built.managed.borrow_mut();
             let found = store.changelog.as_mut();
@@ -351,9 +352,14 @@ impl StreamTask {
         })
     }
 
-    /// Commits a partition's offset again, as it is: what goes with it has changed.
-    pub(crate) fn recommit(&mut self, queue: usize, offset: i64) {
+    /// Takes the committed offset of a partition as what has been processed. Each commit commits it again, so that the
+    /// group refuses also one of a task that has only punctuated.
+    pub(crate) fn resume(&mut self, queue: usize, offset: i64) {
         self.group.set_consumed(queue, offset);
+    }
+
+    /// Commits all offsets again, as they are: what goes with them has changed.
+    pub(crate) fn recommit(&mut self) {
         self.dirty = true;
     }
 

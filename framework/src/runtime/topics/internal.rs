@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::TopicPlan;
 use crate::config::StreamsConfig;
+use crate::runtime::membership::{COORDINATION_CONFIGS, coordination_topic};
 use crate::topology::{StoreKind, Topology, TopologyStore};
 
 /// A topic of the application's own, as it has to be.
@@ -13,18 +14,30 @@ pub(super) struct InternalTopic {
     pub(super) partitions: i32,
     /// Why it has so many partitions, for messages.
     pub(super) because: String,
+    /// What to do when it has another number.
+    pub(super) remedy: &'static str,
     /// Ours, with the user's changes.
     pub(super) configs: BTreeMap<String, String>,
 }
 
-/// The repartition topics and changelogs of a topology.
+const START_ANEW: &str = "keys would be away from their state. Give the topics the numbers that they had, or start anew: \
+                          with another application id, or after deleting the application's internal topics, its \
+                          committed offsets and its local state";
+
+/// The coordination topic, and the repartition topics and changelogs of a topology.
 pub(super) fn internal_topics(
     topology: &Topology,
     config: &StreamsConfig,
     plan: &TopicPlan,
 ) -> Vec<InternalTopic> {
     let id = &config.application_id;
-    let mut topics = Vec::new();
+    let mut topics = vec![InternalTopic {
+        name: coordination_topic(id),
+        partitions: 1,
+        because: "the members of the application agree in one".to_owned(),
+        remedy: "stop all instances and delete it: it is made anew",
+        configs: coordination_configs(config),
+    }];
     for topic in &topology.repartition_topics {
         let name = topic.topic.resolve(id);
         let because = if topic.partitions.is_some() {
@@ -35,6 +48,7 @@ pub(super) fn internal_topics(
         topics.push(InternalTopic {
             partitions: plan.partition_count(&name),
             because: because.to_owned(),
+            remedy: START_ANEW,
             configs: repartition_configs(config),
             name,
         });
@@ -46,10 +60,18 @@ pub(super) fn internal_topics(
             name: topic.resolve(id),
             partitions: i32::try_from(tasks).unwrap_or(i32::MAX),
             because: format!("sub-topology {} reads topics with so many", store.subtopology),
+            remedy: START_ANEW,
             configs: changelog_configs(store, config),
         });
     }
     topics
+}
+
+/// What the user says about copies and the like; the rest is ours.
+fn coordination_configs(config: &StreamsConfig) -> BTreeMap<String, String> {
+    let mut configs = config.topic_configs.clone();
+    configs.extend(owned(&COORDINATION_CONFIGS));
+    configs
 }
 
 /// KAFKA: `RepartitionTopicConfig`: nothing is lost by age or size; what is committed is deleted by offset.

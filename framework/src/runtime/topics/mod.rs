@@ -14,6 +14,7 @@ use crate::broker::Admin;
 use crate::config::StreamsConfig;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TaskId;
+use crate::runtime::membership::coordination_topic;
 use crate::topology::{NodeKind, TopicName, Topology};
 
 /// What the application's topics look like at the broker.
@@ -81,11 +82,12 @@ pub(crate) fn resolve_patterns(
     if topology.patterns().next().is_none() {
         return Ok(());
     }
+    let coordination = coordination_topic(application_id);
     let own = |topic: &String| {
         let internal = topic.strip_prefix(application_id).and_then(|name| name.strip_prefix('-'));
-        internal.is_some_and(|name| {
-            name == "coordination" || name.ends_with("-changelog") || name.ends_with("-repartition")
-        })
+        let is_internal =
+            |name: &str| name.ends_with("-changelog") || name.ends_with("-repartition");
+        *topic == coordination || internal.is_some_and(is_internal)
     };
     for topic in admin.topic_names()?.iter().filter(|topic| !own(topic)) {
         topology.add_matching_topic(topic);

@@ -126,12 +126,9 @@ fn cannot_be_created(topic: &InternalTopic, error: &BrokerError) -> String {
 }
 
 fn wrong_count(topic: &InternalTopic, found: i32) -> String {
-    let InternalTopic { name, partitions, because, .. } = topic;
+    let InternalTopic { name, partitions, because, remedy, .. } = topic;
     format!(
-        "topic {name} has {found} partitions, but {partitions} are needed, because {because}; keys would be \
-         away from their state. Give the topics the numbers that they had, or start anew: with another \
-         application id, or after deleting the application's internal topics, its committed offsets and its \
-         local state"
+        "topic {name} has {found} partitions, but {partitions} are needed, because {because}; {remedy}"
     )
 }
 

@@ -16,6 +16,7 @@ use crate::time::windows::TimeWindows;
 const COUNTS: &str = "app-counts-changelog";
 const WINDOWS: &str = "app-windows-changelog";
 const REPARTITION: &str = "app-counts-repartition";
+const COORDINATION: &str = "app-coordination";
 const HOUR: Duration = Duration::from_hours(1);
 
 /// Counts by value, plainly and by hours, with a config of its own for one changelog.
@@ -71,6 +72,11 @@ fn topics_get_our_configs_then_the_users_then_the_stores() {
     let day = 24 * HOUR.as_millis();
     assert_eq!(of(WINDOWS, "retention.ms"), (HOUR.as_millis() + day).to_string());
     assert_eq!(of(WINDOWS, "cleanup.policy"), "compact,delete");
+    // What the members agree in is as safe, and as we need it.
+    assert_eq!(admin.partition_counts(&[COORDINATION]).unwrap(), [Some(1)]);
+    assert_eq!(of(COORDINATION, "min.insync.replicas"), "2");
+    assert_eq!(of(COORDINATION, "segment.bytes"), "4194304");
+    assert_eq!(of(COORDINATION, "cleanup.policy"), "compact");
     // A second start finds everything as it should be.
     prepare(&topology(), &config, &*admin).unwrap();
 }
@@ -84,17 +90,20 @@ fn existing_topics_that_do_not_fit_are_told_together_and_left_alone() {
     make(&*admin, WINDOWS, 3, &short);
     let by_size = [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "9")];
     make(&*admin, REPARTITION, 3, &by_size);
+    make(&*admin, COORDINATION, 2, &[("cleanup.policy", "delete")]);
     let report = problems(&*admin, &config());
     for part in [
         "topic app-counts-changelog has 2 partitions, but 3 are needed, because sub-topology 1 reads",
         "topic app-counts-changelog has message.timestamp.type=LogAppendTime, but needs CreateTime",
         "topic app-windows-changelog has retention.ms=1000, but needs 90000000",
         "topic app-counts-repartition has retention.bytes=9, but needs -1",
+        "topic app-coordination has 2 partitions, but 1 are needed, because the members",
+        "topic app-coordination has cleanup.policy=delete, but needs compact",
         "--entity-name app-windows-changelog --add-config retention.ms=[90000000]",
     ] {
         assert!(report.contains(part), "{part} is not in: {report}");
     }
-    assert_eq!(report.matches("\n  topic ").count(), 4, "{report}");
+    assert_eq!(report.matches("\n  topic ").count(), 6, "{report}");
     assert_eq!(admin.topic_configs(WINDOWS).unwrap()["retention.ms"], "1000");
 }
 
@@ -119,7 +128,7 @@ fn fewer_copies_than_a_write_needs_are_refused_before_anything_is_made() {
 fn a_config_that_the_broker_refuses_names_each_topic() {
     let admin = broker(1).admin().unwrap();
     let report = problems(&*admin, &config().topic_config("segment.ms", "soon"));
-    for topic in [COUNTS, WINDOWS, REPARTITION] {
+    for topic in [COUNTS, WINDOWS, REPARTITION, COORDINATION] {
         assert!(report.contains(&format!("topic {topic} cannot be created")), "{report}");
     }
 }

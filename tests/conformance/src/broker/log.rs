@@ -14,6 +14,7 @@ pub(super) const CASES: &[Case] = &[
     ("log-start", earliest_latest_and_an_offset_are_where_reading_starts),
     ("log-range", an_offset_beyond_the_end_is_an_error),
     ("log-reassign", a_partition_may_be_assigned_again_elsewhere),
+    ("log-seek", a_slot_may_be_read_from_elsewhere_on),
     ("log-slots", two_slots_are_read_in_turns),
     ("log-end-offset", a_consumer_knows_the_end_after_a_fetch),
     ("log-reached-end", a_restoring_consumer_knows_that_it_has_reached_the_end),
@@ -185,6 +186,27 @@ fn a_partition_may_be_assigned_again_elsewhere(test: &BrokerUnderTest<'_>) {
     let back = assign(&mut *consumer, "log-reassign", 0, StartOffset::Earliest);
     assert_eq!(values(&test.fetch(&mut *consumer, back, 3)), ["a", "b", "c"]);
     assert!(consumer.fetch(kept, 1).unwrap().is_none(), "the other partition is empty");
+}
+
+fn a_slot_may_be_read_from_elsewhere_on(test: &BrokerUnderTest<'_>) {
+    test.create_topic("log-seek", 2);
+    test.send_values("log-seek", &["a", "b", "c"]);
+    let mut consumer = test.consumer();
+    let other = assign(&mut *consumer, "log-seek", 1, StartOffset::Earliest);
+    let slot = assign(&mut *consumer, "log-seek", 0, StartOffset::At(100));
+    assert_eq!(test.fetch_error(&mut *consumer, slot), BrokerErrorKind::OffsetOutOfRange);
+    for (start, found) in [
+        (StartOffset::Earliest, &["a", "b", "c"][..]),
+        (StartOffset::At(2), &["c"]),
+        (StartOffset::At(1), &["b", "c"]),
+    ] {
+        consumer.seek(slot, start).unwrap();
+        assert_eq!(values(&test.fetch(&mut *consumer, slot, found.len())), found);
+    }
+    assert!(consumer.fetch(other, 1).unwrap().is_none(), "the other partition is empty");
+    consumer.unassign(&[slot]).unwrap();
+    let error = consumer.seek(slot, StartOffset::Earliest).unwrap_err();
+    assert_eq!(error.kind(), BrokerErrorKind::Invalid);
 }
 
 fn two_slots_are_read_in_turns(test: &BrokerUnderTest<'_>) {

@@ -13,6 +13,9 @@ use kstream::broker::{
 use kstream::time::{Clock, SystemClock};
 use kstream::{Headers, TopicPartition};
 use kstream_test_support::{KafkaCluster, KafkaServer, Process, poll_until, wait_until};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
 
 /// How many numbered records a test sends in all.
 pub(crate) const RECORDS: usize = 200_000;
@@ -26,6 +29,7 @@ const COUNTS: &str = "e2e-counts";
 const WINDOWS: &str = "e2e-windows";
 /// Timestamps grow by this from record to record.
 const STEP_MS: i64 = 10;
+const PROGRAM: &str = env!("CARGO_BIN_EXE_kstream-e2e-counter");
 /// How long anything may take; generous, since tests share few cores.
 const SOON: Duration = Duration::from_mins(3);
 /// How long a stop by SIGTERM may take: more than the close timeout of the program.
@@ -66,6 +70,7 @@ pub(crate) struct Cluster {
     servers: Servers,
     broker: KafkaBroker,
     application_id: String,
+    guarantee: &'static str,
     folder: tempfile::TempDir,
     /// Timestamp of the first record. Not long ago: a broker deletes old records of a window store's
     /// changelog, by their timestamps.
@@ -99,7 +104,14 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let application_id = application_id.to_owned();
         let start_ms = SystemClock::new().now_ms();
-        Self { servers, broker, application_id, folder, start_ms, started: 0 }
+        let guarantee = "at_least_once";
+        Self { servers, broker, application_id, guarantee, folder, start_ms, started: 0 }
+    }
+
+    /// Programs that are started from now on process exactly once.
+    pub(crate) fn exactly_once(mut self) -> Self {
+        self.guarantee = "exactly_once_v2";
+        self
     }
 
     pub(crate) fn restart_broker(&mut self) {
@@ -129,16 +141,22 @@ impl Cluster {
 
     /// Starts the program on the state folder of this name.
     pub(crate) fn process(&mut self, name: &str) -> Counter {
-        self.started += 1;
-        let log = self.folder.path().join(format!("{name}-{}.log", self.started));
-        self.process_logging_to(name, log)
+        self.spawn(name, Command::new(PROGRAM))
     }
 
-    /// The same with this file as standard output and error.
-    pub(crate) fn process_logging_to(&self, name: &str, log: PathBuf) -> Counter {
+    /// The same with a standard error, its log, that takes nothing.
+    pub(crate) fn process_without_log(&mut self, name: &str) -> Counter {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"exec "$0" "$@" 2> /dev/full"#, PROGRAM]);
+        self.spawn(name, command)
+    }
+
+    fn spawn(&mut self, name: &str, mut command: Command) -> Counter {
+        self.started += 1;
+        let log = self.folder.path().join(format!("{name}-{}.log", self.started));
         let state_dir = self.folder.path().join(name);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kstream-e2e-counter"));
-        command.args([self.servers.bootstrap(), &self.application_id]).arg(state_dir);
+        command.args([self.servers.bootstrap(), &self.application_id]);
+        command.arg(state_dir).arg(self.guarantee);
         Counter { process: Process::spawn(name, command, &log).unwrap(), log }
     }
 
@@ -194,6 +212,26 @@ impl Cluster {
             .unwrap();
     }
 
+    /// Waits until readers of committed records see exactly these counts.
+    #[track_caller]
+    pub(crate) fn wait_until_exact(&self, truth: &Counts) {
+        let is_exact = || self.counts() == *truth && self.counts_of_windows() == *truth;
+        wait_until(SOON, "exact counts", is_exact).unwrap();
+    }
+
+    /// Gives the input another partition.
+    pub(crate) fn grow_input(&self) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", self.servers.bootstrap())
+            .create()
+            .unwrap();
+        let partitions = usize::try_from(PARTITIONS).unwrap() + 1;
+        let (new, options) = (NewPartitions::new(INPUT, partitions), AdminOptions::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let results = runtime.block_on(admin.create_partitions(&[new], &options)).unwrap();
+        assert_eq!(results, [Ok(INPUT.to_owned())]);
+    }
+
     /// Waits until more than so many records of the input have been counted and committed.
     #[track_caller]
     pub(crate) fn wait_until_committed_beyond(&self, records: usize) {
@@ -236,17 +274,18 @@ impl Cluster {
         let slots = consumer.assign(&starts).unwrap();
         let mut values = Counts::new();
         for (slot, end) in slots.into_iter().zip(ends) {
-            let mut next = 0;
-            while next < end {
-                let batch = poll_until(SOON, topic, || Ok(consumer.fetch(slot, 1000).unwrap()));
-                let batch = batch.unwrap();
-                for record in (0..batch.len()).map(|index| batch.record(index)) {
-                    next = record.offset + 1;
-                    let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
-                    values
-                        .insert(key, i64::from_be_bytes(record.value.unwrap().try_into().unwrap()));
+            // Offsets of markers and of aborted records give nothing.
+            wait_until(SOON, topic, || {
+                while let Some(batch) = consumer.fetch(slot, 1000).unwrap() {
+                    for record in (0..batch.len()).map(|index| batch.record(index)) {
+                        let key = String::from_utf8(record.key.unwrap().to_vec()).unwrap();
+                        let value = record.value.unwrap().try_into().unwrap();
+                        values.insert(key, i64::from_be_bytes(value));
+                    }
                 }
-            }
+                end == 0 || consumer.reached_end(slot).is_some_and(|reached| reached >= end)
+            })
+            .unwrap();
         }
         values
     }
@@ -292,6 +331,13 @@ impl Counter {
             Ok(lines.find_map(|line| line.strip_prefix("restored_records=")?.parse().ok()))
         });
         restored.unwrap()
+    }
+
+    /// Waits until it ends by itself; its exit code and its log.
+    #[track_caller]
+    pub(crate) fn wait_for_end(mut self) -> (Option<i32>, String) {
+        let status = self.process.wait(SOON).unwrap();
+        (status.code(), std::fs::read_to_string(&self.log).unwrap())
     }
 
     #[track_caller]

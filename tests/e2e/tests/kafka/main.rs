@@ -85,9 +85,31 @@ fn a_restart_of_the_broker_is_survived() {
 }
 
 #[test]
+fn an_input_that_grows_ends_its_readers_with_what_to_do() {
+    let mut cluster = Cluster::start("grown");
+    let programs = [cluster.process("a"), cluster.process("b")];
+    cluster.produce(0..RECORDS / 8);
+    cluster.wait_until_committed();
+    cluster.grow_input();
+    for program in programs {
+        let (code, log) = program.wait_for_end();
+        assert_eq!(code, Some(78), "{log}");
+        assert!(log.contains("topic e2e-in had 4 partitions and has 5 now"), "{log}");
+        assert!(log.contains("Stop all instances and start them again"), "{log}");
+    }
+    // A start does not mend it: the counts of keys that have moved would begin anew.
+    let (code, log) = cluster.process("a").wait_for_end();
+    assert_eq!(code, Some(78), "{log}");
+    assert!(
+        log.contains("topic grown-counts-repartition has 4 partitions, but 5 are needed"),
+        "{log}"
+    );
+}
+
+#[test]
 fn a_log_that_takes_nothing_any_more_ends_nobody() {
     let mut cluster = Cluster::start("unheard");
-    let mut process = cluster.process_logging_to("a", "/dev/full".into());
+    let mut process = cluster.process_without_log("a");
     cluster.produce(0..RECORDS / 8);
     cluster.wait_until_committed();
     // Its clients and its threads have much to say about this.

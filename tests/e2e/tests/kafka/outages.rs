@@ -1,16 +1,14 @@
-//! Three brokers that come and go: leaders move, one is missing, all are.
+//! Brokers that come and go: of three, leaders move, one is missing, all are; a single one stands still.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use kstream::broker::kafka::{KafkaBroker, KafkaSettings};
-use kstream::broker::{
-    Broker, BrokerError, BrokerErrorKind, NewTopic, OutgoingRecord, ProducerSettings,
-};
+use kstream::broker::{Broker, BrokerError, BrokerErrorKind, OutgoingRecord, ProducerSettings};
 use kstream::{Headers, TopicPartition};
 use kstream_test_support::{KafkaServer, wait_until};
 
 use crate::cluster::{Cluster, Counter, RECORDS, truth};
+use crate::recreated::create;
 
 /// How long all brokers are away; `make outage` says a minute. Longer than the program's session timeout.
 const OUTAGE_S: u64 = 20;
@@ -78,17 +76,22 @@ fn leaders_that_move_and_single_brokers_that_are_missing_cost_nothing() {
     check_nothing_is_lost(&cluster);
 }
 
-#[test]
-fn a_full_outage_is_survived_by_everybody() {
-    let mut cluster = Cluster::start_of_three("outage");
+/// Takes all brokers away in the middle of the work, for a while.
+fn full_outage(mut cluster: Cluster) -> (Cluster, [Counter; 2]) {
     let mut programs = [cluster.process("a"), cluster.process("b")];
     cluster.produce(0..RECORDS / 2);
-    // In the middle of the work.
     cluster.wait_until_committed_beyond(RECORDS / 10);
     cluster.brokers().kill_all().unwrap();
     pass(outage(), &mut programs);
     cluster.brokers().restart_all().unwrap();
+    cluster.brokers().wait_until_complete().unwrap();
     cluster.produce(RECORDS / 2..RECORDS);
+    (cluster, programs)
+}
+
+#[test]
+fn a_full_outage_is_survived_by_everybody() {
+    let (cluster, mut programs) = full_outage(Cluster::start_of_three("outage"));
     cluster.wait_until_committed();
     programs.iter_mut().for_each(Counter::check_running);
     programs.into_iter().for_each(Counter::stop);
@@ -96,18 +99,21 @@ fn a_full_outage_is_survived_by_everybody() {
 }
 
 #[test]
+fn a_full_outage_changes_nothing_exactly_once() {
+    let cluster = Cluster::start_of_three("outage-once").exactly_once();
+    let (cluster, mut programs) = full_outage(cluster);
+    cluster.wait_until_exact(&truth(0..RECORDS));
+    programs.iter_mut().for_each(Counter::check_running);
+    programs.into_iter().for_each(Counter::stop);
+    cluster.wait_until_exact(&truth(0..RECORDS));
+}
+
+#[test]
 fn a_record_with_a_lifetime_is_given_up_by_it_and_others_wait_on() {
     let mut server = KafkaServer::start().unwrap();
     let broker = KafkaBroker::new(server.bootstrap(), KafkaSettings::default()).unwrap();
-    let admin = broker.admin().unwrap();
-    let topics = ["rows", "results"].map(|name| NewTopic {
-        name: name.to_owned(),
-        partitions: 1,
-        replication_factor: -1,
-        configs: BTreeMap::new(),
-    });
-    for created in admin.create_topics(&topics).unwrap() {
-        created.unwrap();
+    for topic in ["rows", "results"] {
+        create(&broker, topic, "delete");
     }
     let settings =
         ProducerSettings { client_id: "test".to_owned(), track_acks: true, transactions: None };
@@ -144,8 +150,9 @@ fn a_record_with_a_lifetime_is_given_up_by_it_and_others_wait_on() {
     .unwrap();
     producer.send(rows, record).unwrap();
     producer.flush(SOON).unwrap();
-    let ends = admin.end_offsets(&["rows", "results"].map(|name| TopicPartition::new(name, 0)));
-    let [of_rows, of_results] = ends.unwrap()[..] else { panic!("an end each") };
+    let partitions = ["rows", "results"].map(|topic| TopicPartition::new(topic, 0));
+    let ends = broker.admin().unwrap().end_offsets(&partitions).unwrap();
+    let [of_rows, of_results] = ends[..] else { panic!("an end each") };
     assert_eq!(producer.last_acked(rows, 0), Some(of_rows - 1));
     // KAFKA: the client goes on with another epoch, so the broker may take what was under way twice.
     assert!(of_results >= 2, "{of_results}");

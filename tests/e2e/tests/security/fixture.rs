@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use kstream::broker::kafka::{KafkaBroker, KafkaSettings};
 use kstream::broker::{Broker, BrokerError, NewTopic, OutgoingRecord, ProducerSettings};
 use kstream::{
-    Error, Headers, KStream, KafkaStreams, Materialized, State, StreamsBuilder, StreamsConfig,
-    TopicPartition, Topology,
+    Error, Headers, KStream, KafkaStreams, Materialized, ProcessingGuarantee, State,
+    StreamsBuilder, StreamsConfig, TopicPartition, Topology,
 };
 use kstream_test_support::{
     CertificateAuthority, KafkaListener, KafkaOptions, KafkaServer, wait_until,
@@ -57,7 +57,7 @@ fn options(authority: &CertificateAuthority) -> KafkaOptions {
         ("ssl.truststore.type", "PEM"),
         ("ssl.truststore.location", &*trusted),
     ];
-    let users = super::rights::USERS.iter().chain(&[super::rights::ENOUGH, "plain"]);
+    let users = super::rights::USERS.iter().chain(&super::rights::ENOUGH).chain(&["plain"]);
     let users: Vec<_> = users.map(|user| format!("user_{user}=\"{PASSWORD}\"")).collect();
     let users = users.join(" ");
     let security = "org.apache.kafka.common.security";
@@ -152,6 +152,7 @@ fn topology(id: &str) -> Topology {
 /// An application of a case, and what the tests see of it past all locks.
 pub(crate) struct Application {
     id: String,
+    guarantee: ProcessingGuarantee,
     plain: KafkaBroker,
     folder: tempfile::TempDir,
 }
@@ -170,12 +171,18 @@ impl Application {
         for created in plain.admin().unwrap().create_topics(&topics).unwrap() {
             created.unwrap();
         }
-        Self { id: id.to_owned(), plain, folder: tempfile::tempdir().unwrap() }
+        let guarantee = ProcessingGuarantee::AtLeastOnce;
+        Self { id: id.to_owned(), guarantee, plain, folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn with_guarantee(self, guarantee: ProcessingGuarantee) -> Self {
+        Self { guarantee, ..self }
     }
 
     fn streams(&self, broker: KafkaBroker) -> KafkaStreams {
         let config = StreamsConfig::new(&self.id)
             .state_dir(self.folder.path())
+            .processing_guarantee(self.guarantee)
             .commit_interval(Duration::from_millis(100))
             .rocksdb_memory_bytes(8 << 20);
         KafkaStreams::new(topology(&self.id), config, broker).unwrap()

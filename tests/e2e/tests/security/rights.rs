@@ -1,14 +1,22 @@
 //! Rights: the error of a missing one names it, and the list in `docs/operations.md` is enough.
 
+use kstream::ProcessingGuarantee;
 use kstream_test_support::{Acl, AclOperation, AclResource};
 
 use super::fixture::{Application, LOGIN, PASSWORD, connect, fixture, login};
 
 /// Users that may do everything but what a case takes away: one per case, since it stays so.
-pub(crate) const USERS: [&str; 6] =
-    ["no-describe", "no-read", "no-write", "no-group", "no-create", "no-changelog"];
-/// A user that may do nothing but what its case allows.
-pub(crate) const ENOUGH: &str = "enough";
+pub(crate) const USERS: [&str; 7] = [
+    "no-describe",
+    "no-read",
+    "no-write",
+    "no-group",
+    "no-create",
+    "no-changelog",
+    "no-transactions",
+];
+/// Users that may do nothing but what their case allows.
+pub(crate) const ENOUGH: [&str; 2] = ["enough", "enough-once"];
 
 /// What the application of this user fails with, when this right of it is taken away.
 #[track_caller]
@@ -55,6 +63,14 @@ fn a_group_that_may_not_be_joined_is_named() {
 }
 
 #[test]
+fn a_transactional_id_that_may_not_be_used_is_named() {
+    let (user, names) = ("no-transactions", "no-transactions-*");
+    let report = without(user, AclResource::TransactionalId, names, AclOperation::Write);
+    assert!(report.contains("the principal lacks WRITE on this transactional id"), "{report}");
+    assert!(report.contains("no-transactions-"), "{report}");
+}
+
+#[test]
 fn internal_topics_that_may_not_be_created_are_named_together() {
     let user = "no-create";
     let create = AclOperation::Create;
@@ -67,7 +83,9 @@ fn internal_topics_that_may_not_be_created_are_named_together() {
     };
     fixture().server.add_acls(&[cluster]).unwrap();
     let report = without(user, AclResource::Topic, "no-create-*", create);
-    for topic in ["no-create-counts-changelog", "no-create-counts-repartition"] {
+    for topic in
+        ["no-create-coordination", "no-create-counts-changelog", "no-create-counts-repartition"]
+    {
         assert!(
             report.contains(&format!("the principal lacks CREATE on topic {topic}")),
             "{report}"
@@ -80,23 +98,29 @@ fn internal_topics_that_may_not_be_created_are_named_together() {
 fn the_documented_rights_are_enough() {
     use AclOperation::{Create, Delete, Describe, DescribeConfigs, Read, Write};
     use AclResource::{Group, Topic, TransactionalId};
-    let application = Application::new(ENOUGH);
-    let rights = [
-        (Topic, "in-enough", Read),
-        (Topic, "out-enough", Write),
-        (Topic, "enough-*", Read),
-        (Topic, "enough-*", Write),
-        (Topic, "enough-*", DescribeConfigs),
-        (Topic, "enough-*", Create),
-        (Topic, "enough-*", Delete),
-        (Group, "enough", Read),
-        (TransactionalId, "enough-*", Write),
-        (TransactionalId, "enough-*", Describe),
-    ];
-    let rules = rights.map(|(resource, name, operation)| {
-        let principal = "User:enough";
-        Acl { principal, resource, name, operation, deny: false }
-    });
-    fixture().server.add_acls(&rules).unwrap();
-    application.counts(connect(LOGIN, login("PLAIN", ENOUGH, PASSWORD)).unwrap());
+    for (user, guarantee) in ENOUGH
+        .into_iter()
+        .zip([ProcessingGuarantee::AtLeastOnce, ProcessingGuarantee::ExactlyOnceV2])
+    {
+        let application = Application::new(user).with_guarantee(guarantee);
+        let rights = [
+            (Topic, &*format!("in-{user}"), Read),
+            (Topic, &*format!("out-{user}"), Write),
+            (Topic, &*format!("{user}-*"), Read),
+            (Topic, &*format!("{user}-*"), Write),
+            (Topic, &*format!("{user}-*"), DescribeConfigs),
+            (Topic, &*format!("{user}-*"), Create),
+            (Topic, &*format!("{user}-*"), Delete),
+            (Group, user, Read),
+            (TransactionalId, &*format!("{user}-*"), Write),
+            (TransactionalId, &*format!("{user}-*"), Describe),
+        ];
+        let principal = format!("User:{user}");
+        let rules = rights.map(|(resource, name, operation)| {
+            let principal = &*principal;
+            Acl { principal, resource, name, operation, deny: false }
+        });
+        fixture().server.add_acls(&rules).unwrap();
+        application.counts(connect(LOGIN, login("PLAIN", user, PASSWORD)).unwrap());
+    }
 }

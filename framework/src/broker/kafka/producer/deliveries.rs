@@ -1,11 +1,11 @@
 //! What delivery reports tell: the offsets of acknowledged records, and the records that failed.
 #![expect(unsafe_code, reason = "messages belong to a C library")]
 
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
@@ -28,7 +28,7 @@ pub(in crate::broker::kafka) struct Deliveries {
     /// Locked once per failure.
     undelivered: Mutex<Vec<UndeliveredRecord>>,
     /// Keeps what topics point to alive as long as the client. Locked once per topic.
-    topics: Mutex<Vec<Arc<TopicReports>>>,
+    topics: Mutex<BTreeMap<String, Arc<TopicReports>>>,
     transactional: bool,
 }
 
@@ -76,18 +76,14 @@ pub(super) struct Failure {
 pub(super) struct TopicReports {
     /// The highest acknowledged offset per partition; −1: none.
     acked: Box<[AtomicI64]>,
-    lifetime: Option<Duration>,
+    /// Whether records have a lifetime.
+    pub(super) may_expire: bool,
 }
 
 impl TopicReports {
     pub(super) fn last_acked(&self, partition: i32) -> Option<i64> {
         let last = self.acked.get(usize::try_from(partition).ok()?)?.load(Ordering::Relaxed);
         (last >= 0).then_some(last)
-    }
-
-    /// Whether records have a lifetime.
-    pub(super) fn may_expire(&self) -> bool {
-        self.lifetime.is_some()
     }
 }
 
@@ -97,12 +93,16 @@ impl Deliveries {
     }
 
     /// Room for the reports of a topic, for as long as the client lives.
-    pub(super) fn topic(&self, partitions: i32, lifetime: Option<Duration>) -> Arc<TopicReports> {
-        let acked = (0..partitions).map(|_| AtomicI64::new(-1)).collect();
-        let reports = Arc::new(TopicReports { acked, lifetime });
+    ///
+    /// KAFKA: a client keeps the first opaque of a topic, and drops that of a second handle: a look-up that failed
+    /// behind the first must find the same room.
+    pub(super) fn topic(&self, name: &str, partitions: i32, may_expire: bool) -> Arc<TopicReports> {
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        topics.push(Arc::clone(&reports));
-        reports
+        let reports = topics.entry(name.to_owned()).or_insert_with(|| {
+            let acked = (0..partitions).map(|_| AtomicI64::new(-1)).collect();
+            Arc::new(TopicReports { acked, may_expire })
+        });
+        Arc::clone(reports)
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -174,7 +174,7 @@ unsafe extern "C" fn on_delivery(
         let told = if told.is_null() { sys::rd_kafka_err2str(message.err) } else { told };
         let reason = text(told);
         let failure = Failure { code, place: partition.clone(), reason };
-        let may_expire = reports.is_some_and(TopicReports::may_expire);
+        let may_expire = reports.is_some_and(|reports| reports.may_expire);
         if may_expire && code == RDKafkaErrorCode::MessageTimedOut {
             return role.expired.note(failure);
         }

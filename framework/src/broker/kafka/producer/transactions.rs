@@ -51,7 +51,8 @@ impl Phase {
 impl KafkaProducer {
     pub(super) fn initialise(&mut self, timeout: Duration) -> Result<(), BrokerError> {
         self.expect(Phase::New, "initialise transactions")?;
-        self.repeat("cannot initialise transactions", timeout, |client, step| {
+        let what = format!("cannot initialise the transactions of {}", self.transactional_id);
+        self.repeat(what, timeout, |client, step| {
             // SAFETY: the client is live.
             unsafe { sys::rd_kafka_init_transactions(client, step) }
         })?;

@@ -17,6 +17,7 @@ use crate::broker::{CommittedOffset, GroupMetadata, OutgoingRecord, partition_fo
 use crate::config::StreamsConfig;
 use crate::dsl::{KStream, Materialized, StreamsBuilder};
 use crate::error::{Error, ErrorKind};
+use crate::http::StatusSource;
 use crate::ids::{TaskId, TopicPartition};
 use crate::record::Headers;
 use crate::runtime::commit::Offsets;
@@ -40,6 +41,7 @@ struct Script {
     more: Condvar,
     released: Mutex<BTreeSet<TaskId>>,
     rejoined: AtomicU32,
+    polls: AtomicU32,
     commits: AtomicU32,
     /// Commits are refused until the process joins again.
     expelled: AtomicBool,
@@ -72,6 +74,17 @@ impl Script {
         wait_until(SOON, "release of tasks", is_released).unwrap();
     }
 
+    /// Tells the process that all is lost, and waits until it has given its tasks up; its threads may still have some.
+    #[track_caller]
+    fn lose_and_go_on(&self) {
+        self.say(MembershipEvent::Lost);
+        let is_read = || self.events.lock().unwrap().is_empty();
+        wait_until(SOON, "the loss", is_read).unwrap();
+        let polls = self.polls.load(Ordering::SeqCst);
+        let is_done = || self.polls.load(Ordering::SeqCst) > polls;
+        wait_until(SOON, "the next question", is_done).unwrap();
+    }
+
     #[track_caller]
     fn lose(&self) {
         let before = self.rejoined.load(Ordering::SeqCst);
@@ -95,6 +108,7 @@ impl Script {
 
 impl Membership for Script {
     fn poll(&self, timeout: Duration) -> Result<Option<MembershipEvent>, Error> {
+        self.polls.fetch_add(1, Ordering::SeqCst);
         let events = self.events.lock().unwrap();
         let (mut events, _) =
             self.more.wait_timeout_while(events, timeout, |events| events.is_empty()).unwrap();
@@ -187,9 +201,13 @@ fn start(
 
 /// One record of one key in partition 0, so many times.
 fn produce(broker: &MemoryBroker, records: usize) {
+    produce_to(broker, 0, records);
+}
+
+fn produce_to(broker: &MemoryBroker, partition: i32, records: usize) {
     for _ in 0..records {
         let record = OutgoingRecord {
-            partition: 0,
+            partition,
             key: Some(b"key"),
             value: Some(b"value"),
             timestamp: Some(1000),
@@ -360,6 +378,80 @@ fn a_process_asks_for_tasks_only_when_none_of_its_threads_is_at_work_on_old_ones
     script.wait_until_committed(1);
     streams.close().unwrap();
     assert_eq!(count(&broker), Some(1));
+}
+
+#[test]
+fn tasks_that_are_lost_in_the_middle_of_a_commit_write_nothing_more() {
+    let script = Script::new(&GroupOffsets::default());
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    let is_first = Arc::new(AtomicBool::new(true));
+    // The record cache gives its rows out when the commit has begun.
+    let topology = {
+        let (script, is_first) = (Arc::clone(&script), Arc::clone(&is_first));
+        let builder = StreamsBuilder::new();
+        let records: KStream<String, String> = builder.stream(INPUT);
+        let counts = records.group_by_key().count_with("count", Materialized::named("counts"));
+        let look = move |_: &String, _: &Option<i64>| {
+            if is_first.swap(false, Ordering::SeqCst) {
+                script.lose_and_go_on();
+            }
+        };
+        counts.to_stream().peek(look).to(OUTPUT);
+        builder.build().unwrap()
+    };
+    let mut streams = start(topology, config(folder.path()), &broker, &script);
+    script.assign(&[0]);
+    produce(&broker, 10);
+    let is_back = || script.rejoined.load(Ordering::SeqCst) == 1;
+    wait_until(SOON, "the process's return", is_back).unwrap();
+    assert_eq!(script.committed_input(0), None);
+    assert!(broker.records(CHANGELOG, 0, 0).unwrap().is_empty());
+    script.assign(&[0]);
+    script.wait_until_committed(10);
+    streams.close().unwrap();
+    assert_eq!(count(&broker), Some(10));
+}
+
+#[test]
+fn what_the_group_had_at_an_earlier_time_is_not_committed_again() {
+    let script = Script::new(&GroupOffsets::default());
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    // The group is asked before each commit.
+    let config = config(folder.path()).heartbeat_interval(Duration::from_millis(1));
+    let mut streams = start(counting(|| ()), config, &broker, &script);
+    script.assign(&[0, 1]);
+    produce(&broker, 10);
+    script.wait_until_committed(10);
+    script.revoke(&[0]);
+    // Somebody else has the task for a while.
+    produce(&broker, 10);
+    script.offsets.lock().unwrap().get_mut(&TopicPartition::new(INPUT, 0)).unwrap().offset = 20;
+    script.assign(&[0, 1]);
+    let runs = || streams.status.ready().states.get("0_0").is_some_and(|state| state == "running");
+    wait_until(SOON, "the task's return", runs).unwrap();
+    produce_to(&broker, 1, 10);
+    let is_committed = || script.committed_input(1) == Some(10);
+    wait_until(SOON, "commit of partition 1", is_committed).unwrap();
+    assert_eq!(script.committed_input(0), Some(20));
+    streams.close().unwrap();
+}
+
+#[test]
+fn a_process_without_threads_that_is_lost_comes_back() {
+    let script = Script::new(&GroupOffsets::default());
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    let mut streams = start(counting(|| ()), config(folder.path()), &broker, &script);
+    script.assign(&[0]);
+    produce(&broker, 10);
+    script.wait_until_committed(10);
+    assert!(streams.remove_stream_thread().unwrap().is_some());
+    script.lose();
+    streams.add_stream_thread().unwrap();
+    script.assign(&[0]);
+    produce(&broker, 10);
+    script.wait_until_committed(20);
+    streams.close().unwrap();
+    assert_eq!(count(&broker), Some(20));
 }
 
 #[test]

@@ -111,7 +111,8 @@ impl<'a> Situation<'a> {
         }
     }
 
-    /// Notes a hold, or what it leaves behind if the group has dropped its member.
+    /// Notes a hold, or what it leaves behind if its member has left or the group has dropped it. A process that ends in
+    /// good order has no transactions any more, and says so when it leaves.
     fn note(
         &mut self,
         view: &View,
@@ -119,10 +120,7 @@ impl<'a> Situation<'a> {
         (task, process, member_id): (TaskId, ProcessId, &MemberId),
         hold: Hold,
     ) {
-        if view.has_left(process, member_id) {
-            return;
-        }
-        if group.contains(member_id) {
+        if group.contains(member_id) && !view.has_left(process, member_id) {
             self.holds.insert(task, hold);
         } else if let Some(record) = view.members.get(&process)
             && record.member_id == *member_id

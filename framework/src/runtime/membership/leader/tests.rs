@@ -62,7 +62,8 @@ impl World {
     }
 
     fn leaves(&mut self, number: u128, id: &str) {
-        self.view.members.get_mut(&process(number)).unwrap().left = true;
+        let member = self.view.members.get_mut(&process(number)).unwrap();
+        (member.left, member.transactional_ids) = (true, BTreeSet::new());
         self.group.remove(&MemberId::new(id));
     }
 

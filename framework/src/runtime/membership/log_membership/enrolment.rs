@@ -12,7 +12,7 @@ use super::super::compatible::conflicts;
 use super::super::ids::{MemberId, ProcessId};
 use super::super::leader::{LeaderSettings, refusal};
 use super::super::leadership::Leadership;
-use super::super::log::{LogReader, LogWriter, partition_of, prepare};
+use super::super::log::{LogReader, LogWriter, partition_of};
 use super::super::messages::{MemberRecord, SubtopologyRecord};
 use super::super::view::View;
 use super::machine::{Machine, Standing};
@@ -57,19 +57,16 @@ pub(crate) struct Enrolment {
     pub(crate) fingerprint: String,
     /// All tasks of the application.
     pub(crate) tasks: Vec<PlannedTask>,
-    /// Copies of the coordination topic.
-    pub(crate) replication_factor: i32,
     /// What the process says of itself when it joins; above all which state it has on disk.
     pub(crate) report: MemberReport,
 }
 
 impl Machine {
-    /// Makes the log's topic if it is missing, reads the log, and compares with those that run.
+    /// Reads the log, whose topic is there, and compares with those that run.
     pub(super) fn new(enrolment: Enrolment) -> Result<Self, Error> {
         let own = enrolment.record();
         let Enrolment { broker, admin, clock, group, process_id, .. } = enrolment;
         let log = partition_of(&group.group_id);
-        prepare(&*admin, &log, enrolment.replication_factor)?;
         let topics: BTreeMap<String, i32> =
             own.subtopologies.values().flat_map(|part| part.topics.clone()).collect();
         let process = ProcessId::new(process_id);

@@ -68,7 +68,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl LogMembership {
-    /// Makes the coordination topic if it is missing, reads it, and joins the group.
+    /// Reads the coordination topic, which is there, and joins the group.
     ///
     /// # Errors
     /// `Config`, with a list, if this process's topology does not fit that of the members that run; they are

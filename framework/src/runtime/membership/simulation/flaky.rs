@@ -114,6 +114,9 @@ impl Consumer for SlowConsumer {
     ) -> Result<Vec<Slot>, BrokerError> {
         self.consumer.assign(partitions)
     }
+    fn seek(&mut self, slot: Slot, start: StartOffset) -> Result<(), BrokerError> {
+        self.consumer.seek(slot, start)
+    }
     fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError> {
         self.consumer.unassign(slots)
     }

@@ -160,14 +160,14 @@ fn a_new_life_cannot_commit_for_the_tasks_of_the_old_one() {
     assert_eq!(error.kind(), ErrorKind::TaskMigrated);
 }
 
-#[test]
-fn orphaned_transactions_are_told_of_a_dropped_process_only() {
+/// The transactional ids whose transactions the first of two processes is told to end when this happens to the other.
+fn orphans_after(what: impl FnOnce(&mut World)) -> BTreeSet<String> {
     let mut world = settled(&[1, 1]);
-    world.kill(1);
+    what(&mut world);
     for _ in 0..world::SETTLE_ROUNDS {
         world.round();
     }
-    let orphans: BTreeSet<String> = world.processes[0]
+    world.processes[0]
         .told
         .iter()
         .filter_map(|event| match event {
@@ -177,8 +177,15 @@ fn orphaned_transactions_are_told_of_a_dropped_process_only() {
             | MembershipEvent::ShutdownRequested(_) => None,
         })
         .flatten()
-        .collect();
-    assert_eq!(orphans, ["tx-1".to_owned()].into());
+        .collect()
+}
+
+#[test]
+fn open_transactions_are_told_of_processes_that_did_not_end_in_good_order() {
+    assert_eq!(orphans_after(|world| world.kill(1)), ["tx-1".to_owned()].into());
+    // A thread of it is stuck in a commit.
+    assert_eq!(orphans_after(|world| world.walk_out(1)), ["tx-1".to_owned()].into());
+    assert_eq!(orphans_after(|world| world.leave(1)), BTreeSet::new());
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::super::log::create;
 use super::super::{
     Assignment, Enrolment, LogMembership, MemberReport, Membership, MembershipEvent, PlannedTask,
 };
@@ -84,6 +85,7 @@ impl World {
             broker.create_topic(topic, partitions).unwrap();
         }
         let admin: Arc<dyn Admin> = Arc::from(broker.admin().unwrap());
+        create(&*admin, APP);
         Self {
             clock,
             broker,
@@ -169,7 +171,6 @@ impl World {
             tags: BTreeMap::new(),
             fingerprint: fingerprint.to_owned(),
             tasks,
-            replication_factor: 1,
             report: process.report(number),
         })?;
         self.processes[number].membership = Some(membership);
@@ -180,11 +181,20 @@ impl World {
         self.processes[number].membership.is_some()
     }
 
+    /// A process leaves with transactions that may be open.
+    pub(super) fn walk_out(&mut self, number: usize) {
+        self.note(format_args!("{number} walks out"));
+        self.end_claims(number);
+        self.processes[number].membership.take().unwrap().leave().unwrap();
+    }
+
     /// A process ends in good order: its tasks are closed, then it leaves.
     pub(super) fn leave(&mut self, number: usize) {
         self.note(format_args!("{number} leaves"));
         self.end_claims(number);
         let membership = self.processes[number].membership.take().unwrap();
+        let report = self.processes[number].report(number);
+        membership.report(&MemberReport { transactional_ids: BTreeSet::new(), ..report }).unwrap();
         // It may fail to say so; the group notices.
         drop(membership.leave());
     }
