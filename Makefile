@@ -81,6 +81,7 @@ bench-task: ## what a record costs in a task, on one core and without a broker
 
 bench-restore: ## how fast stores are restored, and what running tasks keep of their thread meanwhile
 	$(CARGO) bench --locked --bench restore
+
 bench-recovery: ## from kill -9 to processing again, and Kafka Streams beside it (FLAGS='--state-mb 1024')
 	$(CARGO) build $(ARGS) --bin recovery --bin kstream-bench
 	$(TARGET)/release/recovery $(FLAGS)

@@ -109,6 +109,18 @@ const JAVA: &[(&str, &str)] = &[
         "JoinWindows",
         "ofTimeDifferenceAndGrace ofTimeDifferenceWithNoGrace before after size gracePeriodMs",
     ),
+    (
+        "StreamsConfig",
+        "application.id bootstrap.servers state.dir num.stream.threads processing.guarantee transaction.timeout.ms \
+         commit.interval.ms statestore.cache.max.bytes replication.factor repartition.purge.interval.ms \
+         state.cleanup.delay.ms max.task.idle.ms default.timestamp.extractor deserialization.exception.handler \
+         processing.exception.handler production.exception.handler topology.optimization",
+    ),
+    (
+        "KafkaStreams",
+        "start close state setStateListener setUncaughtExceptionHandler setGlobalStateRestoreListener addStreamThread \
+         removeStreamThread pause resume isPaused metrics",
+    ),
     ("StateRestoreListener", "onRestoreStart onBatchRestored onRestoreEnd onRestoreSuspended"),
 ];
 

@@ -80,7 +80,8 @@ fn topology(prices: Prices) -> Result<Topology, TopologyErrors> {
     let calls = AsyncCalls::named("price")
         // For each task; more would be too much for the service.
         .with_max_in_flight(20)
-        // A call ends within this time, with all attempts.
+        // A call ends within this time, with all attempts. Exactly once, a transaction has to take longer:
+        // `StreamsConfig::transaction_timeout`.
         .with_timeout(Duration::from_secs(20))
         .with_retries(3)
         .with_retry_if(PriceError::is_worth_another_try);
