@@ -3,15 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::presence::{Confirmed, has_rows_under_way};
+use super::presence::{Confirmed, has_rows_under_way, identity};
 use super::{StreamThread, ThreadEvent};
 use crate::broker::GroupMetadata;
 use crate::error::{Error, ErrorKind};
-use crate::ids::{TaskId, TopicPartition};
+use crate::ids::TopicPartition;
 use crate::runtime::commit::{Commit, InputOffsets};
-use crate::runtime::ownership::Grant;
 use crate::runtime::pulse::Absences;
-use crate::runtime::shared::Shared;
 
 /// After a commit that the broker did not answer, or the group between two generations, the next one waits so
 /// long.
@@ -217,20 +215,4 @@ impl StreamThread {
         self.reports.send(ThreadEvent::Released(std::mem::take(&mut self.revoking)));
         Ok(())
     }
-}
-
-/// Who commits for tasks of these grants; `None`: nobody can at the moment.
-///
-/// ORDER: the identity is asked for while the grants hold. If they end afterwards, the identity ends with
-/// them, and the broker refuses it.
-pub(super) fn identity(
-    shared: &Shared,
-    grants: &[(TaskId, Grant)],
-) -> Result<Option<GroupMetadata>, Error> {
-    let membership = &shared.membership;
-    let identity = shared.ownership.with(grants.iter().copied(), || membership.metadata());
-    identity.ok_or_else(|| {
-        let message = "tasks were given away while their thread was busy";
-        Error::new(ErrorKind::TaskMigrated, message)
-    })
 }

@@ -8,8 +8,7 @@
 
 use std::time::Duration;
 
-use super::committing::identity;
-use crate::broker::CommittedOffset;
+use crate::broker::{CommittedOffset, GroupMetadata};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicPartition};
 use crate::runtime::commit::{CommitStep, Offsets};
@@ -136,6 +135,22 @@ impl Confirmed<'_> {
         }
         Ok(())
     }
+}
+
+/// Who commits for tasks of these grants; `None`: nobody can at the moment.
+///
+/// ORDER: the identity is asked for while the grants hold. If they end afterwards, the identity ends with
+/// them, and the broker refuses it.
+pub(super) fn identity(
+    shared: &Shared,
+    grants: &[(TaskId, Grant)],
+) -> Result<Option<GroupMetadata>, Error> {
+    let membership = &shared.membership;
+    let identity = shared.ownership.with(grants.iter().copied(), || membership.metadata());
+    identity.ok_or_else(|| {
+        let message = "tasks were given away while their thread was busy";
+        Error::new(ErrorKind::TaskMigrated, message)
+    })
 }
 
 /// Whether rows may have been sent and not been acknowledged when a commit fails behind this step.

@@ -140,7 +140,7 @@ fn check_configs(
     admin: &dyn Admin,
     problems: &mut Vec<String>,
 ) -> Result<(), Error> {
-    let found = match admin.topic_configs(&topic.name) {
+    let found = match configs_of(topic, admin) {
         Ok(configs) => configs,
         Err(error) if error.kind() == BrokerErrorKind::Authorization => {
             problems.push(format!("topic {} cannot be checked: {error}", topic.name));
@@ -178,6 +178,23 @@ fn check_configs(
     }
     warn_of_differences(topic, &found);
     Ok(())
+}
+
+/// The configs of a topic that is there. Another instance may have made it a moment ago, and not every broker has heard of
+/// it.
+fn configs_of(
+    topic: &InternalTopic,
+    admin: &dyn Admin,
+) -> Result<BTreeMap<String, String>, BrokerError> {
+    for _ in 1..ATTEMPTS {
+        match admin.topic_configs(&topic.name) {
+            Err(error) if error.kind() == BrokerErrorKind::UnknownTopicOrPartition => {
+                thread::park_timeout(PAUSE);
+            }
+            answer => return answer,
+        }
+    }
+    admin.topic_configs(&topic.name)
 }
 
 const POLICY: &str = "cleanup.policy";

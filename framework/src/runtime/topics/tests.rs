@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::broker::memory::MemoryBroker;
-use crate::broker::{Broker, BrokerError, CommittedOffset, GroupMemberInfo, NewTopic};
+use crate::broker::{
+    Broker, BrokerError, BrokerErrorKind, CommittedOffset, GroupMemberInfo, NewTopic,
+};
 use crate::dsl::{KStream, Materialized, StreamsBuilder};
 use crate::ids::TopicPartition;
 use crate::runtime::housekeeping::TopicWatch;
@@ -173,6 +175,8 @@ fn later_changes_of_topics_are_told_with_what_to_do() {
 struct Quicker {
     admin: Box<dyn Admin>,
     looks: AtomicUsize,
+    /// How often its configs are not known yet.
+    late: AtomicUsize,
 }
 
 impl Admin for Quicker {
@@ -194,6 +198,11 @@ impl Admin for Quicker {
         self.admin.topic_names()
     }
     fn topic_configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError> {
+        let one_less = |late: usize| late.checked_sub(1);
+        if self.late.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            let kind = BrokerErrorKind::UnknownTopicOrPartition;
+            return Err(BrokerError::new(kind, "not yet"));
+        }
         self.admin.topic_configs(topic)
     }
     fn delete_topics(&self, topics: &[&str]) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
@@ -228,7 +237,8 @@ impl Admin for Quicker {
 
 #[test]
 fn topics_that_another_instance_makes_at_the_same_moment_are_fine() {
-    let admin = Quicker { admin: broker(2).admin().unwrap(), looks: AtomicUsize::new(0) };
+    let (admin, late) = (broker(2).admin().unwrap(), AtomicUsize::new(2));
+    let admin = Quicker { admin, looks: AtomicUsize::new(0), late };
     prepare(&topology(), &config(), &admin).unwrap();
     assert!(admin.looks.load(Ordering::SeqCst) > 3, "it looked again until they were there");
 }
