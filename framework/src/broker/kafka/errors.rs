@@ -21,6 +21,8 @@ const KINDS: &[(BrokerErrorKind, &[Code])] = &[
             Code::AllBrokersDown,
             Code::BrokerNotAvailable,
             Code::BrokerTransportFailure,
+            // The connection that carried it was closed because its broker has another address, or is gone.
+            Code::DestroyBroker,
             Code::ConcurrentTransactions,
             Code::CoordinatorLoadInProgress,
             Code::CoordinatorNotAvailable,
