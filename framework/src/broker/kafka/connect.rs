@@ -5,6 +5,7 @@ use std::time::Duration;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::client::{Client, Deadline, Role};
+use super::client_config::ClientConfig;
 use super::roles::{AdminRole, Reader};
 use super::settings::{KafkaSettings, OwnClient};
 use crate::broker::{BrokerError, BrokerErrorKind};
@@ -12,33 +13,47 @@ use crate::broker::{BrokerError, BrokerErrorKind};
 /// One try to reach a broker.
 const STEP: Duration = Duration::from_millis(500);
 
-/// Waits for the first answer of a broker. A login or a TLS handshake that a broker refuses ends the wait:
-/// what is wrong will not mend itself.
+/// Starts a client, and waits for the first answer of a broker. A login or a TLS handshake that a broker
+/// refuses ends the wait: what is wrong will not mend itself.
 pub(super) fn connect<R: Role>(
-    client: &Client<R>,
+    config: &ClientConfig,
+    role: R,
     bootstrap: &str,
     timeout: Duration,
-) -> Result<(), BrokerError> {
+) -> Result<Client<R>, BrokerError> {
+    let client = Client::new(config, role)?;
     let deadline = Deadline::after(timeout);
     loop {
         let answer = client.reach(STEP.min(deadline.left()));
         client.serve(Duration::ZERO);
         client.check()?;
-        let Err(code) = answer else { return Ok(()) };
+        let Err(code) = answer else { return Ok(client) };
         let (code, reason) =
             client.context().last_error().unwrap_or_else(|| (code, code.to_string()));
         if let Some(error) = refused(bootstrap, code, &reason) {
             return Err(error);
         }
         if deadline.passed() {
+            let speaks = port_speaks(config);
             let message = format!(
                 "no Kafka broker answers at {bootstrap} within {timeout:?} ({reason}): check the \
                  address, that the broker runs, that its advertised listeners can be reached from \
-                 here, and that security.protocol is what this port speaks"
+                 here, and that this port {speaks}"
             );
             return Err(BrokerError::new(BrokerErrorKind::Retriable, message).with_source(code));
         }
     }
+}
+
+/// What a port has to speak for this client. A port that speaks something else only closes the connection.
+fn port_speaks(config: &ClientConfig) -> String {
+    let protocol = config.get("security.protocol").unwrap_or("PLAINTEXT").to_ascii_uppercase();
+    let transport = if protocol.ends_with("SSL") {
+        "TLS, and is not one for PLAINTEXT"
+    } else {
+        "PLAINTEXT, and is not one for TLS"
+    };
+    format!("speaks {transport} (security.protocol is {protocol})")
 }
 
 /// The error of a broker that is there, and does not want this client.
@@ -71,11 +86,11 @@ const REFUSALS: [(RDKafkaErrorCode, BrokerErrorKind, &str, &str); 3] = [
 /// connects it where the role logs in on its own.
 pub(super) fn check_roles(settings: &KafkaSettings, bootstrap: &str) -> Result<(), BrokerError> {
     for OwnClient { prefix, config, is_producer, connects } in settings.own_clients(bootstrap) {
-        let timeout = if connects { Some(settings.connect_timeout) } else { None };
+        let timeout = connects.then_some(settings.connect_timeout);
         let checked = if is_producer {
-            Client::new(&config, AdminRole).and_then(|client| reach(&client, bootstrap, timeout))
+            check(&config, AdminRole, bootstrap, timeout)
         } else {
-            Client::new(&config, Reader).and_then(|client| reach(&client, bootstrap, timeout))
+            check(&config, Reader, bootstrap, timeout)
         };
         checked.map_err(|error| {
             let message = format!("with the settings of `{prefix}`");
@@ -85,10 +100,12 @@ pub(super) fn check_roles(settings: &KafkaSettings, bootstrap: &str) -> Result<(
     Ok(())
 }
 
-fn reach<R: Role>(
-    client: &Client<R>,
+fn check<R: Role>(
+    config: &ClientConfig,
+    role: R,
     bootstrap: &str,
     timeout: Option<Duration>,
 ) -> Result<(), BrokerError> {
-    timeout.map_or(Ok(()), |timeout| connect(client, bootstrap, timeout))
+    let Some(timeout) = timeout else { return Client::new(config, role).map(drop) };
+    connect(config, role, bootstrap, timeout).map(drop)
 }

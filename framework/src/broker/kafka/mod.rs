@@ -30,7 +30,6 @@ pub use oauth::{OAuthToken, OAuthTokens};
 pub use settings::{KafkaSettings, Properties};
 
 use self::admin::KafkaAdmin;
-use self::client::Client;
 use self::connect::{check_roles, connect};
 use self::consumer::KafkaConsumer;
 use self::member::KafkaMember;
@@ -64,8 +63,8 @@ impl KafkaBroker {
             let message = format!("the Kafka client properties are wrong:\n  {list}");
             return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
         }
-        let client = Client::new(&settings.admin(bootstrap), AdminRole)?;
-        connect(&client, bootstrap, settings.connect_timeout)?;
+        let config = settings.admin(bootstrap);
+        let client = connect(&config, AdminRole, bootstrap, settings.connect_timeout)?;
         check_roles(&settings, bootstrap)?;
         let (observer, groups) = (settings.observer(bootstrap), settings.admin(bootstrap));
         let admin = KafkaAdmin::new(Arc::new(client), observer, groups);
