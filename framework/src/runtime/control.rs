@@ -1,7 +1,7 @@
 //! The control thread: it listens to the membership, deals tasks to stream threads, and looks after them.
 //!
-//! It is the only one that polls the group, so it waits for nobody: what it asks of threads is answered by
-//! their reports, in later turns.
+//! It is the only one that polls the group, so it waits for no thread: what it asks of threads is answered by
+//! their reports, in later turns. It does wait for brokers, when the membership asks them about topics or leads.
 
 mod dealing;
 mod tasks;

@@ -101,9 +101,18 @@ pub(crate) fn produce_bytes(
     key: Option<&[u8]>,
     value: Option<&[u8]>,
 ) {
+    produce_to(broker, INPUT, (partition, key, value));
+}
+
+/// A record of any topic: its partition, key and value.
+pub(crate) fn produce_to(
+    broker: &MemoryBroker,
+    topic: &str,
+    (partition, key, value): (i32, Option<&[u8]>, Option<&[u8]>),
+) {
     let headers = &Headers::new();
     let record = OutgoingRecord { partition, key, value, timestamp: Some(1000), headers };
-    broker.produce(INPUT, record).unwrap();
+    broker.produce(topic, record).unwrap();
 }
 
 /// One record for each of these keys.
@@ -147,6 +156,12 @@ pub(crate) fn committed(broker: &MemoryBroker, topic: &str, partition: i32) -> O
 pub(crate) fn end(broker: &MemoryBroker, topic: &str, partition: i32) -> i64 {
     let partitions = [TopicPartition::new(topic, partition)];
     broker.admin().unwrap().end_offsets(&partitions).unwrap()[0]
+}
+
+/// The offset of the oldest record of a partition.
+pub(crate) fn beginning(broker: &MemoryBroker, topic: &str, partition: i32) -> i64 {
+    let partitions = [TopicPartition::new(topic, partition)];
+    broker.admin().unwrap().beginning_offsets(&partitions).unwrap()[0]
 }
 
 /// Waits until the whole of a topic is committed.

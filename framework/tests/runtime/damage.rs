@@ -11,8 +11,8 @@ use kstream::{Headers, KafkaStreams, ProcessingGuarantee, TopicPartition};
 use tempfile::TempDir;
 
 use crate::app::{
-    CHANGELOG, Counts, INPUT, OUTPUT, PARTITIONS, broker, config, copy, counting, counts_in,
-    counts_of, end, length, page, produce_keys, running, wait_until_committed,
+    CHANGELOG, Counts, INPUT, OUTPUT, PARTITIONS, beginning, broker, config, copy, counting,
+    counts_in, counts_of, end, length, page, produce_keys, running, wait_until_committed,
 };
 
 const KEYS: usize = 300;
@@ -59,8 +59,7 @@ impl World {
     /// Changelog records of the damaged task, and of all the others.
     fn logged(&self) -> (u64, u64) {
         let records = |partition| {
-            let place = [TopicPartition::new(CHANGELOG, partition)];
-            let first = self.broker.admin().unwrap().beginning_offsets(&place).unwrap()[0];
+            let first = beginning(&self.broker, CHANGELOG, partition);
             self.broker.records(CHANGELOG, partition, first).unwrap().len() as u64
         };
         let others = (0..PARTITIONS).filter(|partition| *partition != TASK);

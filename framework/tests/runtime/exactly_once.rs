@@ -15,8 +15,8 @@ use kstream_test_support::wait_until;
 
 use crate::app::{
     CHANGELOG, INPUT, OUTPUT, PARTITIONS, SOON, broker, committed, config, counting,
-    counting_by_value, counts_in, counts_of, end, produce, produce_keys, running, tasks,
-    wait_until_committed,
+    counting_by_value, counts_in, counts_of, end, produce, produce_keys, produce_to, running,
+    tasks, wait_until_committed,
 };
 use crate::faults::{Faults, FaultyBroker};
 
@@ -126,10 +126,8 @@ fn records_that_somebody_deletes_from_a_repartition_topic_are_passed_over_and_th
     let produce_all = || {
         for key in (0..KEYS).map(|key| format!("key-{key}")) {
             let partition = partition_for_key(key.as_bytes(), PARTITIONS);
-            let (key, value) = (Some(key.as_bytes()), Some(&b"value"[..]));
-            let headers = &Headers::new();
-            let record = OutgoingRecord { partition, key, value, timestamp: Some(1000), headers };
-            broker.produce(TOPIC, record).unwrap();
+            let record = (partition, Some(key.as_bytes()), Some(&b"value"[..]));
+            produce_to(&broker, TOPIC, record);
         }
     };
     produce_all();

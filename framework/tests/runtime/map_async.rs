@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kstream::ProcessingGuarantee::{self, AtLeastOnce, ExactlyOnceV2};
+use kstream::broker::Broker;
 use kstream::broker::memory::MemoryBroker;
-use kstream::broker::{Broker, OutgoingRecord};
 use kstream::{
-    AsyncCalls, CallOrder, Headers, KStream, KafkaStreams, Materialized, StreamsBuilder,
-    StreamsConfig, Topology,
+    AsyncCalls, CallOrder, KStream, KafkaStreams, Materialized, StreamsBuilder, StreamsConfig,
+    Topology,
 };
 use kstream_test_support::wait_until;
 use tokio::sync::watch;
 
 use crate::app::{
     APPLICATION, OUTPUT, PARTITIONS, SOON, broker, committed, config, end, page, produce_bytes,
-    running, tasks, wait_until_committed,
+    produce_to, running, tasks, wait_until_committed,
 };
 use crate::faults::{Faults, FaultyBroker};
 
@@ -225,10 +225,7 @@ fn tasks_that_wait_for_others_calls_take_no_more_memory_than_they_may() {
     service.wait_until_alive(1);
     for number in 0..RECORDS {
         let key = format!("key-{number}");
-        let (key, value) = (Some(key.as_bytes()), Some(&b"value"[..]));
-        let (partition, headers) = (0, &Headers::new());
-        let record = OutgoingRecord { partition, key, value, timestamp: Some(1000), headers };
-        broker.produce("others", record).unwrap();
+        produce_to(&broker, "others", (0, Some(key.as_bytes()), Some(&b"value"[..])));
     }
     let is_full = || {
         let metrics = page(&streams, "/metrics").1;

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use kstream::TopicPartition;
-use kstream::broker::Broker;
 use kstream_test_support::wait_until;
 
 use crate::app::{
-    GUARANTEES, INPUT, OUTPUT, PARTITIONS, SOON, broker, committed, config, counting_by_value,
-    counts_in, counts_of, produce, running, wait_until_committed,
+    GUARANTEES, INPUT, OUTPUT, PARTITIONS, SOON, beginning, broker, committed, config,
+    counting_by_value, counts_in, counts_of, produce, running, wait_until_committed,
 };
 
 const TOPIC: &str = "app-counts-repartition";
@@ -22,10 +20,6 @@ fn committed_records_of_repartition_topics_are_deleted() {
             .processing_guarantee(guarantee)
             .repartition_purge_interval(Duration::from_millis(50));
         let mut streams = running(counting_by_value(), config, broker.clone());
-        let beginning_of = |topic: &str, partition| {
-            let partitions = [TopicPartition::new(topic, partition)];
-            broker.admin().unwrap().beginning_offsets(&partitions).unwrap()[0]
-        };
         for times in 1..=3 {
             for key in 0..KEYS {
                 produce(&broker, &format!("from-{key}"), &format!("key-{key}"));
@@ -35,13 +29,13 @@ fn committed_records_of_repartition_topics_are_deleted() {
             wait_until(SOON, "deletion", || {
                 (0..PARTITIONS).all(|partition| {
                     let committed = committed(&broker, TOPIC, partition);
-                    committed.is_some_and(|offset| beginning_of(TOPIC, partition) == offset)
+                    committed.is_some_and(|offset| beginning(&broker, TOPIC, partition) == offset)
                 })
             })
             .unwrap();
         }
         streams.close().unwrap();
         wait_until_committed(&broker, INPUT);
-        assert!((0..PARTITIONS).all(|partition| beginning_of(INPUT, partition) == 0));
+        assert!((0..PARTITIONS).all(|partition| beginning(&broker, INPUT, partition) == 0));
     }
 }

@@ -21,11 +21,11 @@ const KINDS: &[(BrokerErrorKind, &[Code])] = &[
             Code::AllBrokersDown,
             Code::BrokerNotAvailable,
             Code::BrokerTransportFailure,
-            // The connection that carried it was closed because its broker has another address, or is gone.
-            Code::DestroyBroker,
             Code::ConcurrentTransactions,
             Code::CoordinatorLoadInProgress,
             Code::CoordinatorNotAvailable,
+            // The connection that carried it was closed because its broker has another address, or is gone.
+            Code::DestroyBroker,
             Code::FencedLeaderEpoch,
             Code::ISRInsufficient,
             Code::InProgress,
@@ -243,6 +243,13 @@ mod tests {
             assert_eq!(kind_of(code), BrokerErrorKind::Rebalancing, "{code:?}");
         }
         assert_eq!(kind_of(Code::NotCoordinator), BrokerErrorKind::Retriable);
+    }
+
+    #[test]
+    fn an_answer_that_is_lost_with_its_connection_is_asked_for_again() {
+        for code in [Code::BrokerTransportFailure, Code::DestroyBroker] {
+            assert_eq!(kind_of(code), BrokerErrorKind::Retriable, "{code:?}");
+        }
     }
 
     #[test]

@@ -87,12 +87,12 @@ impl Consumer for MemoryConsumer {
         let assigned = self.slots.get(slot.0).and_then(Option::as_ref);
         let name = assigned.ok_or_else(|| unassigned(slot))?.partition.name().clone();
         let resolved = self.resolve(&name, start)?;
-        let kept = self.unassign(&[slot]);
+        self.unassign(&[slot])?;
         resolved.partition.add_reader(&self.signal);
         if let Some(place) = self.slots.get_mut(slot.0) {
             *place = Some(resolved);
         }
-        kept
+        Ok(())
     }
 
     fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError> {

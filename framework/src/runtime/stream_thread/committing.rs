@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::presence::{Confirmed, has_rows_under_way, identity};
 use super::{StreamThread, ThreadEvent};
-use crate::broker::GroupMetadata;
 use crate::error::{Error, ErrorKind};
 use crate::ids::TopicPartition;
 use crate::runtime::commit::{Commit, InputOffsets};
@@ -26,12 +25,7 @@ impl StreamThread {
         let due = now.saturating_sub(self.last_commit) >= interval;
         let wanted = requested || due || self.is_full || !self.revoking.is_empty();
         if wanted && now >= self.commit_again {
-            let committed = self.commit();
-            if !matches!(committed, Ok(true)) {
-                // Tasks that wait for nothing would go on without end.
-                self.is_full = self.is_over_limit();
-            }
-            let committed = committed.inspect_err(|error| {
+            let committed = self.try_commit().inspect_err(|error| {
                 if error.kind() == ErrorKind::Retriable {
                     self.commit_again = self.shared.clock.monotonic() + COMMIT_PAUSE;
                 }
@@ -53,14 +47,12 @@ impl StreamThread {
     /// Empties the record cache when it is full, and commits early when uncommitted rows take too much
     /// memory.
     pub(super) fn bound_memory(&mut self) -> Result<(), Error> {
-        if self.is_over_limit() {
-            // Also if it fails.
-            self.is_full = true;
-            self.is_full = !self.commit()?;
-            return Ok(());
-        }
         let config = &self.shared.config;
         let uncommitted = self.uncommitted_bytes();
+        if uncommitted > config.statestore_uncommitted_max_bytes {
+            self.try_commit()?;
+            return Ok(());
+        }
         let cache =
             config.statestore_cache_max_bytes / self.shared.threads.load(Ordering::Relaxed).max(1);
         if self.shared.link.record_cache && uncommitted.saturating_sub(self.flushed_bytes) > cache {
@@ -76,15 +68,19 @@ impl StreamThread {
         self.running.iter().map(|active| active.task.uncommitted_bytes()).sum()
     }
 
-    fn is_over_limit(&self) -> bool {
-        self.uncommitted_bytes() > self.shared.config.statestore_uncommitted_max_bytes
+    /// Commits all tasks, and holds them up if they may not and have too much uncommitted: those that wait for nothing
+    /// would go on without end.
+    fn try_commit(&mut self) -> Result<bool, Error> {
+        let committed = self.commit();
+        self.is_full = !matches!(committed, Ok(true))
+            && self.uncommitted_bytes() > self.shared.config.statestore_uncommitted_max_bytes;
+        committed
     }
 
     /// Commits all tasks; false: not now, because calls are in flight, or because the group does not say who
     /// this process is.
     pub(super) fn commit(&mut self) -> Result<bool, Error> {
         if !self.running.iter().any(|active| active.task.needs_commit()) {
-            self.is_full = false;
             return Ok(true);
         }
         let now = self.shared.clock.monotonic();
@@ -92,7 +88,9 @@ impl StreamThread {
         for active in &mut self.running {
             is_ready &= active.task.ready_to_commit(now)?;
         }
-        if !is_ready || self.identity()?.is_none() {
+        let grants: Vec<_> =
+            self.running.iter().map(|active| (active.task.id, active.grant)).collect();
+        if !is_ready || identity(&self.shared, &grants)?.is_none() {
             return Ok(false);
         }
         let transactional = self.producer.is_transactional();
@@ -100,7 +98,6 @@ impl StreamThread {
         let Self { shared, running, producer, progress, presence, .. } = self;
         let started = shared.clock.monotonic();
         let mut reached = None;
-        let grants: Vec<_> = running.iter().map(|active| (active.task.id, active.grant)).collect();
         let until = presence.lasts_until(shared.config.heartbeat_interval);
         let confirmed =
             confirmed.map(|absences| Confirmed { shared, grants: &grants, absences, until });
@@ -141,10 +138,10 @@ impl StreamThread {
         Ok(true)
     }
 
-    /// What has been read of repartition topics may be deleted, and memory is free again.
+    /// Notes a commit that began at this time: for the record cache, the metrics, and the deletion of what has been read
+    /// of repartition topics.
     fn note_committed(&mut self, started: Duration) {
         self.flushed_bytes = 0;
-        self.is_full = false;
         let took = self.shared.clock.monotonic().saturating_sub(started);
         self.metrics.commits.inc();
         self.metrics.commit_duration.observe(took.as_secs_f64());
@@ -167,13 +164,6 @@ impl StreamThread {
         let time = (now, self.shared.config.heartbeat_interval);
         self.presence.confirm(absences, time, &*self.shared.membership, has)?;
         Ok(absences)
-    }
-
-    /// Who commits for the tasks; `None`: nobody can at the moment.
-    pub(super) fn identity(&self) -> Result<Option<GroupMetadata>, Error> {
-        let grants: Vec<_> =
-            self.running.iter().map(|active| (active.task.id, active.grant)).collect();
-        identity(&self.shared, &grants)
     }
 
     /// Closes the tasks that are to be released; all of them are committed.

@@ -1,8 +1,10 @@
 //! Tasks on their way to running: stores are opened, brought up to date, and input is found.
 //!
 //! What always holds: a task that was assigned is in `starting` or `running` until the next command; an
-//! error sends it back to the beginning, to be tried again, and never drops it. Nothing here waits: running
-//! tasks go on meanwhile, and what starting tasks take of the thread's time is bounded by `restore::pace`.
+//! error sends it back to the beginning, to be tried again, and never drops it. Running tasks go
+//! on meanwhile: what starting tasks take of the thread's time is bounded by `restore::pace`, and brokers are asked by
+//! `restore::lookup`. One question is left to the thread, whether partitions exist that it begins to read: as long as
+//! no broker answers it, the thread waits.
 
 use std::time::Duration;
 
