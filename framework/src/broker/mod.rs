@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use error::{BrokerError, BrokerErrorKind};
 pub use partitioner::{murmur2, partition_for_key};
 
-use crate::ids::TopicPartition;
+use crate::ids::{TopicId, TopicPartition};
 use crate::record::{Headers, Timestamp};
 
 /// A connection to a broker: makes the clients that a process needs.
@@ -134,7 +134,8 @@ pub enum StartOffset {
     At(i64),
     /// At the oldest record.
     Earliest,
-    /// Behind the newest record.
+    /// Behind the newest record there is when the broker is asked, which may be later than the call. For a
+    /// start that leaves out nothing sent from now on, ask [`Admin::end_offsets`] and take `At`.
     Latest,
 }
 
@@ -145,13 +146,14 @@ pub struct Slot(pub usize);
 /// A consumer with manual assignment. It belongs to no group and cannot commit.
 pub trait Consumer: Debug + Send {
     /// Starts to read partitions; the answer has one slot per partition, in order. Slots of
-    /// unassigned partitions may be used again.
+    /// unassigned partitions may be used again. It does not wait for brokers; so a partition that does not exist
+    /// may be waited for without a word. [`Admin::describe_topics`] tells what exists.
     fn assign(
         &mut self,
         partitions: &[(TopicPartition, StartOffset)],
     ) -> Result<Vec<Slot>, BrokerError>;
-    /// Reads the partition of a slot from elsewhere on, and drops what was fetched ahead. When the broker does not
-    /// answer, nothing has changed.
+    /// Reads the partition of a slot from elsewhere on, and drops what was fetched ahead. It does not wait for
+    /// brokers either.
     fn seek(&mut self, slot: Slot, start: StartOffset) -> Result<(), BrokerError>;
     /// Stops to read these slots and drops what was fetched ahead.
     fn unassign(&mut self, slots: &[Slot]) -> Result<(), BrokerError>;
@@ -408,8 +410,17 @@ pub struct NewTopic {
 pub trait Admin: Debug + Send + Sync {
     /// The names of all topics, in order; not those that the broker keeps for itself.
     fn topic_names(&self) -> Result<Vec<String>, BrokerError>;
+    /// What the cluster knows of these topics; a topic that does not exist is `None`. In the order asked. KAFKA:
+    /// `Admin.describeTopics`.
+    fn describe_topics(
+        &self,
+        topics: &[&str],
+    ) -> Result<Vec<Option<TopicDescription>>, BrokerError>;
     /// The partition counts of these topics; a topic that does not exist is `None`. In the order asked.
-    fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError>;
+    fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError> {
+        let described = self.describe_topics(topics)?;
+        Ok(described.into_iter().map(|topic| Some(topic?.partitions)).collect())
+    }
     /// The configs of a topic, defaults included.
     fn topic_configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError>;
     /// Creates topics and waits until they can be written. One result per topic, in order; an
@@ -441,9 +452,17 @@ pub trait Admin: Debug + Send + Sync {
         &self,
         before: &[(TopicPartition, i64)],
     ) -> Result<Vec<Result<(), BrokerError>>, BrokerError>;
-    /// The ids of topics as [`TopicId`](crate::TopicId) prints them, which tell a topic from another that
-    /// had its name before; `None`: the topic does not exist, or the broker gives none. In the order asked.
-    fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError>;
+}
+
+/// A topic as its cluster knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicDescription {
+    /// How many partitions.
+    pub partitions: i32,
+    /// The copies of the partition that has fewest, whether they are in sync or not.
+    pub replication_factor: i32,
+    /// Tells the topic from another that had its name before; `None`: the broker gives none (before 2.8).
+    pub id: Option<TopicId>,
 }
 
 /// A member as its group shows it.

@@ -10,8 +10,8 @@ use kstream::broker::memory::MemoryBroker;
 use kstream::broker::{
     Admin, Broker, BrokerError, BrokerErrorKind, CommittedOffset, Consumer, ConsumerRole,
     GroupEvent, GroupMember, GroupMemberInfo, GroupMetadata, GroupSettings, NewTopic,
-    OutgoingRecord, Producer, ProducerSettings, RecordBatch, Slot, StartOffset, TopicHandle,
-    UndeliveredRecord,
+    OutgoingRecord, Producer, ProducerSettings, RecordBatch, Slot, StartOffset, TopicDescription,
+    TopicHandle, UndeliveredRecord,
 };
 use kstream_test_support::wait_until;
 
@@ -216,15 +216,14 @@ impl Admin for FaultyAdmin {
     ) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
         self.inner.delete_records(before)
     }
-    fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
-        self.inner.topic_ids(topics)
-    }
-
     fn topic_names(&self) -> Result<Vec<String>, BrokerError> {
         self.inner.topic_names()
     }
-    fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError> {
-        self.inner.partition_counts(topics)
+    fn describe_topics(
+        &self,
+        topics: &[&str],
+    ) -> Result<Vec<Option<TopicDescription>>, BrokerError> {
+        self.inner.describe_topics(topics)
     }
     fn topic_configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError> {
         self.inner.topic_configs(topic)

@@ -13,6 +13,7 @@ use super::roles::{AdminRole, Reader};
 use super::topic_names::topic_names;
 use crate::broker::{
     Admin, BrokerError, BrokerErrorKind, CommittedOffset, GroupMemberInfo, NewTopic,
+    TopicDescription,
 };
 use crate::ids::TopicPartition;
 
@@ -48,7 +49,7 @@ impl KafkaAdmin {
     fn settle(
         &self,
         topics: &[&str],
-        is_settled: impl Fn(&TopicState) -> bool,
+        is_settled: impl Fn(Option<&TopicState>) -> bool,
     ) -> Result<(), BrokerError> {
         if topics.is_empty() {
             return Ok(());
@@ -56,8 +57,9 @@ impl KafkaAdmin {
         let deadline = Deadline::after(SETTLE_TIMEOUT);
         loop {
             let states = self.requests.topics(topics)?;
-            let open = states.iter().find(|(_, state)| !is_settled(state));
-            let Some((name, state)) = open else { return Ok(()) };
+            let open = topics.iter().find(|topic| !is_settled(states.get(**topic)));
+            let Some(name) = open else { return Ok(()) };
+            let state = states.get(*name);
             if deadline.passed() {
                 let message = format!(
                     "topic {name} is still {state:?} {SETTLE_TIMEOUT:?} after the change: the \
@@ -84,7 +86,7 @@ impl KafkaAdmin {
 
     /// Fails for a partition that does not exist. librdkafka itself would ask for its leader again and
     /// again, in silence.
-    pub(super) fn check_exist(&self, partitions: &[TopicPartition]) -> Result<(), BrokerError> {
+    fn check_exist(&self, partitions: &[TopicPartition]) -> Result<(), BrokerError> {
         let missing = self.missing(partitions)?.into_iter().next();
         missing.map_or(Ok(()), |partition| Err(does_not_exist(partition)))
     }
@@ -97,10 +99,8 @@ impl KafkaAdmin {
         let names: BTreeSet<&str> = partitions.clone().into_iter().map(|p| &*p.topic).collect();
         let states = self.requests.topics(&names.into_iter().collect::<Vec<_>>())?;
         let exists = |partition: &TopicPartition| match states.get(&*partition.topic) {
-            Some(TopicState::Present { partitions, .. }) => {
-                (0..*partitions).contains(&partition.partition)
-            }
-            Some(TopicState::Absent) | None => false,
+            Some(state) => (0..state.description.partitions).contains(&partition.partition),
+            None => false,
         };
         Ok(partitions.into_iter().filter(|partition| !exists(partition)).collect())
     }
@@ -135,30 +135,16 @@ impl Admin for KafkaAdmin {
         };
         Ok(before.iter().map(result).collect())
     }
-    fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
-        let states = self.requests.topics(topics)?;
-        Ok(topics
-            .iter()
-            .map(|name| match states.get(*name) {
-                Some(TopicState::Present { id, .. }) => id.map(|id| id.to_string()),
-                Some(TopicState::Absent) | None => None,
-            })
-            .collect())
-    }
-
     fn topic_names(&self) -> Result<Vec<String>, BrokerError> {
         topic_names(self.requests.client())
     }
 
-    fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError> {
+    fn describe_topics(
+        &self,
+        topics: &[&str],
+    ) -> Result<Vec<Option<TopicDescription>>, BrokerError> {
         let states = self.requests.topics(topics)?;
-        Ok(topics
-            .iter()
-            .map(|name| match states.get(*name) {
-                Some(TopicState::Present { partitions, .. }) => Some(*partitions),
-                Some(TopicState::Absent) | None => None,
-            })
-            .collect())
+        Ok(topics.iter().map(|name| Some(states.get(*name)?.description)).collect())
     }
 
     fn topic_configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError> {
@@ -175,7 +161,7 @@ impl Admin for KafkaAdmin {
             .filter(|topic| matches!(results.get(&topic.name), Some(Ok(()))))
             .map(|topic| topic.name.as_str())
             .collect();
-        self.settle(&created, |state| matches!(state, TopicState::Present { led: true, .. }))?;
+        self.settle(&created, |state| state.is_some_and(|state| state.led))?;
         Ok(in_order(topics.iter().map(|topic| topic.name.as_str()), &mut results))
     }
 
@@ -186,7 +172,7 @@ impl Admin for KafkaAdmin {
             .copied()
             .filter(|topic| matches!(results.get(*topic), Some(Ok(()))))
             .collect();
-        self.settle(&deleted, |state| matches!(state, TopicState::Absent))?;
+        self.settle(&deleted, |state| state.is_none())?;
         Ok(in_order(topics.iter().copied(), &mut results))
     }
 

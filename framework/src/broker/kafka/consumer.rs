@@ -16,15 +16,12 @@ use rdkafka::bindings as sys;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::{RDKafka, RDKafkaMessage, RDKafkaQueue, RDKafkaTopic};
 
-use super::admin::KafkaAdmin;
 use super::batch::{KafkaBatch, Message};
 use super::client::{Client, c_string};
 use super::client_config::ClientConfig;
 use super::errors::{broker_error, failed, topic_error};
 use super::roles::Reader;
-use crate::broker::{
-    Admin, BrokerError, BrokerErrorKind, Consumer, RecordBatch, Slot, StartOffset,
-};
+use crate::broker::{BrokerError, BrokerErrorKind, Consumer, RecordBatch, Slot, StartOffset};
 use crate::ids::TopicPartition;
 
 /// No batch is longer, whatever the caller asks for.
@@ -83,7 +80,6 @@ pub(super) struct KafkaConsumer {
     free: Vec<usize>,
     signal: Arc<Signal>,
     scratch: Vec<*mut RDKafkaMessage>,
-    admin: KafkaAdmin,
     client: Arc<Client<Reader>>,
 }
 
@@ -92,48 +88,18 @@ pub(super) struct KafkaConsumer {
 unsafe impl Send for KafkaConsumer {}
 
 impl KafkaConsumer {
-    pub(super) fn new(config: &ClientConfig, admin: KafkaAdmin) -> Result<Self, BrokerError> {
+    pub(super) fn new(config: &ClientConfig) -> Result<Self, BrokerError> {
         Ok(Self {
             slots: Vec::new(),
             free: Vec::new(),
             signal: Arc::default(),
             scratch: Vec::new(),
-            admin,
             client: Arc::new(Client::new(config, Reader)?),
         })
     }
 
-    /// Where to start each partition, in librdkafka's numbers. The end of a log is looked up here, so
-    /// that a record sent after `assign` has returned is read for certain.
-    fn positions(
-        &self,
-        partitions: &[(TopicPartition, StartOffset)],
-    ) -> Result<Vec<i64>, BrokerError> {
-        let all: Vec<_> = partitions.iter().map(|(partition, _)| partition.clone()).collect();
-        self.admin.check_exist(&all)?;
-        let latest: Vec<_> = partitions
-            .iter()
-            .filter(|(_, start)| *start == StartOffset::Latest)
-            .map(|(partition, _)| partition.clone())
-            .collect();
-        let mut ends = self.admin.end_offsets(&latest)?.into_iter();
-        partitions
-            .iter()
-            .map(|(partition, start)| match *start {
-                StartOffset::At(offset) if offset >= 0 => Ok(offset),
-                StartOffset::At(offset) => {
-                    let message = format!("{partition} cannot be read from offset {offset}");
-                    Err(BrokerError::new(BrokerErrorKind::Invalid, message))
-                }
-                StartOffset::Earliest => Ok(i64::from(sys::RD_KAFKA_OFFSET_BEGINNING)),
-                StartOffset::Latest => {
-                    Ok(ends.next().unwrap_or(i64::from(sys::RD_KAFKA_OFFSET_END)))
-                }
-            })
-            .collect()
-    }
-
-    fn start(&self, name: &TopicPartition, offset: i64) -> Result<Partition, BrokerError> {
+    fn start(&self, name: &TopicPartition, start: StartOffset) -> Result<Partition, BrokerError> {
+        let offset = raw_offset(name, start)?;
         let what = format!("cannot read {name}");
         let topic_name = c_string(&name.topic)?;
         let handle = self.client.handle();
@@ -188,6 +154,19 @@ impl KafkaConsumer {
     }
 }
 
+/// A start in librdkafka's numbers.
+fn raw_offset(partition: &TopicPartition, start: StartOffset) -> Result<i64, BrokerError> {
+    match start {
+        StartOffset::At(offset) if offset >= 0 => Ok(offset),
+        StartOffset::At(offset) => {
+            let message = format!("{partition} cannot be read from offset {offset}");
+            Err(BrokerError::new(BrokerErrorKind::Invalid, message))
+        }
+        StartOffset::Earliest => Ok(i64::from(sys::RD_KAFKA_OFFSET_BEGINNING)),
+        StartOffset::Latest => Ok(i64::from(sys::RD_KAFKA_OFFSET_END)),
+    }
+}
+
 fn no_such_slot(slot: Slot) -> BrokerError {
     BrokerError::new(BrokerErrorKind::Invalid, format!("slot {} is not assigned", slot.0))
 }
@@ -206,13 +185,9 @@ impl Consumer for KafkaConsumer {
             let message = format!("{twice} is assigned already");
             return Err(BrokerError::new(BrokerErrorKind::Invalid, message));
         }
-        let positions = self.positions(partitions)?;
         // Nothing is placed before all have started, so that a failure leaves the assignment as it was.
-        let started: Vec<_> = partitions
-            .iter()
-            .zip(positions)
-            .map(|((partition, _), offset)| self.start(partition, offset))
-            .collect::<Result<_, _>>()?;
+        let start = |(name, start): &(TopicPartition, StartOffset)| self.start(name, *start);
+        let started: Vec<_> = partitions.iter().map(start).collect::<Result<_, _>>()?;
         self.signal.raise();
         Ok(started.into_iter().map(|partition| self.place(partition)).collect())
     }
@@ -220,13 +195,12 @@ impl Consumer for KafkaConsumer {
     fn seek(&mut self, slot: Slot, start: StartOffset) -> Result<(), BrokerError> {
         let assigned = self.slots.get(slot.0).and_then(Option::as_ref);
         let name = assigned.ok_or_else(|| no_such_slot(slot))?.name.clone();
-        // ORDER: the brokers are asked before the partition is stopped, which cannot be undone.
-        let positions = self.positions(&[(name.clone(), start)])?;
-        let Some(place) = self.slots.get_mut(slot.0) else { return Err(no_such_slot(slot)) };
-        *place = None;
-        let offset =
-            positions.first().copied().unwrap_or(i64::from(sys::RD_KAFKA_OFFSET_BEGINNING));
-        let partition = self.start(&name, offset)?;
+        raw_offset(&name, start)?;
+        // ORDER: stopped first, because a partition has one reader.
+        if let Some(place) = self.slots.get_mut(slot.0) {
+            *place = None;
+        }
+        let partition = self.start(&name, start)?;
         if let Some(place) = self.slots.get_mut(slot.0) {
             *place = Some(partition);
         }
@@ -401,4 +375,23 @@ unsafe extern "C" fn on_arrival(_client: *mut RDKafka, opaque: *mut c_void) {
     let readiness = unsafe { &*opaque.cast::<Readiness>() };
     readiness.ready.store(true, Ordering::Release);
     readiness.signal.raise();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::KafkaSettings;
+    use super::*;
+    use crate::broker::ConsumerRole;
+
+    #[test]
+    fn nobody_waits_for_brokers_that_do_not_answer() {
+        let settings = KafkaSettings::default();
+        let config = settings.consumer("127.0.0.1:1", ConsumerRole::Main, "test");
+        let mut consumer = KafkaConsumer::new(&config).unwrap();
+        let partition = TopicPartition::new("topic", 0);
+        let slot = consumer.assign(&[(partition, StartOffset::Latest)]).unwrap()[0];
+        consumer.seek(slot, StartOffset::At(5)).unwrap();
+        assert!(consumer.fetch(slot, 1).unwrap().is_none());
+        consumer.unassign(&[slot]).unwrap();
+    }
 }

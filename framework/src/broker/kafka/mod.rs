@@ -87,7 +87,7 @@ impl Broker for KafkaBroker {
         client_id: &str,
     ) -> Result<Box<dyn Consumer>, BrokerError> {
         let config = self.settings.consumer(&self.bootstrap, role, client_id);
-        Ok(Box::new(KafkaConsumer::new(&config, self.admin.clone())?))
+        Ok(Box::new(KafkaConsumer::new(&config)?))
     }
 
     fn producer(&self, settings: &ProducerSettings) -> Result<Box<dyn Producer>, BrokerError> {

@@ -21,7 +21,7 @@ use super::errors::{all_or_rights, broker_error, check_topic};
 use super::event::Event;
 use super::partitions::{Element, list_of};
 use super::roles::AdminRole;
-use crate::broker::{BrokerError, NewTopic};
+use crate::broker::{BrokerError, NewTopic, TopicDescription};
 use crate::ids::{TopicId, TopicPartition};
 
 /// A request that has not been answered by then has failed.
@@ -32,16 +32,12 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// librdkafka ends the request itself; this only guards against it not doing so.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
 
-/// What metadata says about a topic.
+/// What metadata says about a topic that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TopicState {
-    Absent,
-    /// `led`: every partition has a leader. `id`: brokers before 2.8 give none.
-    Present {
-        partitions: i32,
-        led: bool,
-        id: Option<TopicId>,
-    },
+pub(super) struct TopicState {
+    pub(super) description: TopicDescription,
+    /// Every partition has a leader.
+    pub(super) led: bool,
 }
 
 /// Which end of a log.
@@ -135,7 +131,7 @@ impl Requests {
         Ok(event)
     }
 
-    /// What metadata says about topics; asking creates none.
+    /// What metadata says about those of the topics that exist; asking creates none.
     pub(super) fn topics(
         &self,
         names: &[&str],
@@ -168,9 +164,9 @@ impl Requests {
             let states = array(topics.cast_const(), count).iter().map(|topic| {
                 let name = text(sys::rd_kafka_TopicDescription_name(*topic));
                 let state = topic_state(*topic, &name)?;
-                Ok((name, state))
+                Ok(state.map(|state| (name, state)))
             });
-            all_or_rights(states).map(|states| states.into_iter().collect())
+            all_or_rights(states).map(|states| states.into_iter().flatten().collect())
         }
     }
 
@@ -342,24 +338,36 @@ unsafe fn array<'a, T>(start: *const T, count: usize) -> &'a [T] {
 unsafe fn topic_state(
     topic: *const sys::rd_kafka_TopicDescription_t,
     name: &str,
-) -> Result<TopicState, BrokerError> {
+) -> Result<Option<TopicState>, BrokerError> {
     // SAFETY: everything read lives with the topic.
     unsafe {
         let error = sys::rd_kafka_TopicDescription_error(topic);
         let code = sys::rd_kafka_error_code(error);
         if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART {
-            return Ok(TopicState::Absent);
+            return Ok(None);
         }
         let reason = text(sys::rd_kafka_error_string(error));
         let what = format_args!("cannot describe topic {name}");
         check_topic(code, what, &reason, ("DESCRIBE", name))?;
         let mut count = 0;
         let partitions = sys::rd_kafka_TopicDescription_partitions(topic, &raw mut count);
-        let led = array(partitions.cast_const(), count)
-            .iter()
-            .all(|partition| !sys::rd_kafka_TopicPartitionInfo_leader(*partition).is_null());
-        let id = topic_id(sys::rd_kafka_TopicDescription_topic_id(topic));
-        Ok(TopicState::Present { partitions: i32::try_from(count).unwrap_or(i32::MAX), led, id })
+        let infos = array(partitions.cast_const(), count);
+        let led = |info: &*const _| !sys::rd_kafka_TopicPartitionInfo_leader(*info).is_null();
+        let copies = |info: &*const _| {
+            let mut copies = 0;
+            sys::rd_kafka_TopicPartitionInfo_replicas(*info, &raw mut copies);
+            copies
+        };
+        let description = TopicDescription {
+            partitions: i32::try_from(count).unwrap_or(i32::MAX),
+            replication_factor: infos
+                .iter()
+                .map(copies)
+                .min()
+                .map_or(0, |copies| i32::try_from(copies).unwrap_or(i32::MAX)),
+            id: topic_id(sys::rd_kafka_TopicDescription_topic_id(topic)),
+        };
+        Ok(Some(TopicState { description, led: infos.iter().all(led) }))
     }
 }
 

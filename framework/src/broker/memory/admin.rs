@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Shared;
-use crate::broker::{Admin, BrokerError, CommittedOffset, GroupMemberInfo, NewTopic};
+use crate::broker::{
+    Admin, BrokerError, CommittedOffset, GroupMemberInfo, NewTopic, TopicDescription,
+};
 use crate::ids::TopicPartition;
 
 #[derive(Debug)]
@@ -31,11 +33,6 @@ impl Admin for MemoryAdmin {
         };
         Ok(before.iter().map(delete).collect())
     }
-    fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
-        let id = |name: &&str| Some(self.shared.topics.find(name)?.id().to_string());
-        Ok(topics.iter().map(id).collect())
-    }
-
     fn topic_names(&self) -> Result<Vec<String>, BrokerError> {
         let topics = self.shared.topics.all();
         let mut names: Vec<_> = topics.iter().map(|topic| topic.name().to_owned()).collect();
@@ -43,10 +40,12 @@ impl Admin for MemoryAdmin {
         Ok(names)
     }
 
-    fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError> {
-        let count =
-            |name: &&str| self.shared.topics.find(name).map(|topic| topic.partition_count());
-        Ok(topics.iter().map(count).collect())
+    fn describe_topics(
+        &self,
+        topics: &[&str],
+    ) -> Result<Vec<Option<TopicDescription>>, BrokerError> {
+        let describe = |name: &&str| Some(self.shared.topics.find(name)?.description());
+        Ok(topics.iter().map(describe).collect())
     }
 
     fn topic_configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError> {

@@ -154,6 +154,10 @@ impl TopicConfigs {
         self.timestamps
     }
 
+    pub(super) fn min_insync_replicas(&self) -> i32 {
+        i32::try_from(self.number("min.insync.replicas")).unwrap_or(i32::MAX)
+    }
+
     pub(super) fn max_message_bytes(&self) -> usize {
         self.max_message_bytes
     }

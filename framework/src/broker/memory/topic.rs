@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::configs::{TimestampType, TopicConfigs};
 use super::partition::{Partition, unknown_partition};
 use super::segment::NewRecord;
-use crate::broker::{BrokerError, BrokerErrorKind, NewTopic, OutgoingRecord};
+use crate::broker::{BrokerError, BrokerErrorKind, NewTopic, OutgoingRecord, TopicDescription};
 use crate::ids::{TopicId, TopicPartition};
 use crate::time::Clock;
 
@@ -24,7 +24,7 @@ const HEADER_OVERHEAD_BYTES: usize = 10;
 #[derive(Debug)]
 pub(super) struct Topic {
     name: Arc<str>,
-    id: TopicId,
+    description: TopicDescription,
     configs: TopicConfigs,
     partitions: Vec<Arc<Partition>>,
 }
@@ -50,15 +50,21 @@ impl Topic {
         // A random UUID is never all zeros.
         let id = TopicId::from_bytes(Uuid::new_v4().into_bytes())
             .ok_or_else(|| invalid(format!("topic {name} got no id")))?;
-        Ok(Self { name, id, configs, partitions })
+        let replication_factor = match new.replication_factor {
+            // As many as writes need.
+            -1 => configs.min_insync_replicas(),
+            copies => copies,
+        };
+        let description = TopicDescription { partitions: count, replication_factor, id: Some(id) };
+        Ok(Self { name, description, configs, partitions })
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn id(&self) -> TopicId {
-        self.id
+    pub(super) fn description(&self) -> TopicDescription {
+        self.description
     }
 
     pub(super) fn configs(&self) -> &TopicConfigs {
@@ -70,7 +76,7 @@ impl Topic {
     }
 
     pub(super) fn partition_count(&self) -> i32 {
-        i32::try_from(self.partitions.len()).unwrap_or(i32::MAX)
+        self.description.partitions
     }
 
     pub(super) fn partition(&self, number: i32) -> Result<&Arc<Partition>, BrokerError> {

@@ -7,9 +7,8 @@ use super::positions::Positions;
 use crate::broker::Admin;
 use crate::config::StreamsConfig;
 use crate::error::Error;
-use crate::ids::TopicId;
 use crate::record::Timestamp;
-use crate::runtime::restore::lookup::{LogFacts, LogRange};
+use crate::runtime::restore::lookup::{KnownTopics, LogFacts, LogRange};
 use crate::runtime::restore::start_offset;
 use crate::state::persistent::{StateEnv, TaskDb};
 use crate::state::{MemoryRows, RowStore, StateDirectory, StateError};
@@ -85,15 +84,14 @@ impl GlobalStores {
         }
         let ends = admin.end_offsets(&partitions)?;
         let beginnings = admin.beginning_offsets(&partitions)?;
-        let topics: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
-        let ids = admin.topic_ids(&topics)?;
-        let all = positions.into_iter().zip(beginnings).zip(ends).zip(ids);
-        for ((((partition, position), beginning), end), id) in all {
+        let known = KnownTopics::of(admin, partitions.iter())?;
+        let all = positions.into_iter().zip(beginnings).zip(ends);
+        for (((partition, position), beginning), end) in all {
             let mut facts = LogFacts {
                 store: 0,
                 position: Some(position),
                 log: LogRange { beginning, end, wanted: end },
-                topic_id: id.as_deref().and_then(TopicId::parse),
+                topic_id: known.id(&partition.topic),
                 tombstones_kept: None,
                 partition,
             };

@@ -12,13 +12,14 @@ use super::progress::GlobalProgress;
 use super::{global_partitions, global_task_id};
 use crate::broker::{BrokerErrorKind, Consumer, ConsumerRole, ProducerSettings, Slot, StartOffset};
 use crate::error::{Error, ErrorKind};
-use crate::ids::{TopicId, TopicPartition};
+use crate::ids::TopicPartition;
 use crate::processor::collector::{RecordCollector, SharedProducer};
 use crate::processor::context::TaskContext;
 use crate::processor::handler::Handlers;
 use crate::runtime::active_task::ActiveTask;
 use crate::runtime::commit::{Commit, InputOffsets};
 use crate::runtime::ownership::Grant;
+use crate::runtime::restore::lookup::KnownTopics;
 use crate::runtime::shared::Shared;
 use crate::runtime::stream_thread::PUBLISH_INTERVAL;
 use crate::runtime::task::StreamTask;
@@ -145,11 +146,9 @@ impl GlobalThread {
         let partitions = self.active.task.partitions();
         let ends = self.shared.admin.end_offsets(&partitions)?;
         let beginnings = self.shared.admin.beginning_offsets(&partitions)?;
-        let topics: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
-        let ids = self.shared.admin.topic_ids(&topics)?;
-        let ids = topics.iter().zip(&ids);
-        let ids = ids
-            .filter_map(|(topic, id)| Some(((*topic).to_owned(), TopicId::parse(id.as_deref()?)?)));
+        let known = KnownTopics::of(&*self.shared.admin, partitions.iter())?;
+        let ids =
+            partitions.iter().filter_map(|it| Some((it.topic.to_string(), known.id(&it.topic)?)));
         self.positions.begin(ids, self.shared.clock.now_ms());
         let ranges: Vec<_> = partitions
             .iter()

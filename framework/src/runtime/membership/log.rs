@@ -67,23 +67,9 @@ impl LogReader {
         client_id: &str,
     ) -> Result<Self, Error> {
         let mut consumer = broker.consumer(ConsumerRole::Main, client_id)?;
-        for _ in 0..READ_STEPS {
-            match consumer.assign(&[(log.clone(), StartOffset::Earliest)]) {
-                // It was made a moment ago, and not every broker has heard of it.
-                Err(error)
-                    if error.kind() == BrokerErrorKind::UnknownTopicOrPartition
-                        || error.is_retriable() =>
-                {
-                    consumer.wait(READ_STEP);
-                }
-                slots => {
-                    let slot = slots?.first().copied().unwrap_or(Slot(0));
-                    return Ok(Self { consumer, slot, next: 0 });
-                }
-            }
-        }
-        let message = format!("topic {} does not show at all brokers", log.topic);
-        Err(Error::new(ErrorKind::Retriable, message))
+        let slots = consumer.assign(&[(log.clone(), StartOffset::Earliest)])?;
+        let slot = slots.first().copied().unwrap_or(Slot(0));
+        Ok(Self { consumer, slot, next: 0 })
     }
 
     /// Takes what has arrived into the view, without waiting; the answer is what it was about.

@@ -3,13 +3,15 @@
 //! It is asked on a thread of its own. An answer may wait for a broker, or for the end of somebody else's
 //! transaction, and the tasks that run on the stream thread must not wait with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
 
-use crate::broker::{Admin, BrokerErrorKind, CommittedOffset};
+use crate::broker::{
+    Admin, BrokerError, BrokerErrorKind, CommittedOffset, StartOffset, TopicDescription,
+};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{TaskId, TopicId, TopicPartition};
 use crate::runtime::membership::Membership;
@@ -30,6 +32,8 @@ pub(crate) type AskCommitted<'a> =
 pub(crate) struct Question {
     task: TaskId,
     inputs: Vec<TopicPartition>,
+    /// Where to begin with each input of which the group has no offset.
+    resets: Vec<StartOffset>,
     /// Those of the inputs from which the application deletes.
     deleted: Vec<TopicPartition>,
     logs: Vec<StoreLog>,
@@ -52,6 +56,9 @@ pub(crate) struct Answer {
     /// The group's offsets of the task's inputs, in order. Where the application deletes records and somebody else
     /// has deleted more, it is the first offset that there is.
     pub(crate) committed: Vec<Option<CommittedOffset>>,
+    /// Where to begin with each input. A start at the end of a log is the end at the time of the answer: what comes
+    /// while the task's state is restored is read.
+    pub(crate) starts: Vec<StartOffset>,
     pub(crate) logs: Vec<LogFacts>,
 }
 
@@ -96,7 +103,11 @@ impl LogFacts {
 
 impl Question {
     /// What this task has to know. Its stores are open.
-    pub(crate) fn of(task: &StreamTask, is_deleted: impl Fn(&str) -> bool) -> Result<Self, Error> {
+    pub(crate) fn of(
+        task: &StreamTask,
+        resets: Vec<StartOffset>,
+        is_deleted: impl Fn(&str) -> bool,
+    ) -> Result<Self, Error> {
         let mut logs = Vec::new();
         for (place, store) in task.stores.iter().enumerate() {
             let Some(partition) = store.log() else { continue };
@@ -106,7 +117,7 @@ impl Question {
         }
         let inputs = task.partitions();
         let deleted = inputs.iter().filter(|input| is_deleted(&input.topic)).cloned().collect();
-        Ok(Self { task: task.id, inputs, deleted, logs })
+        Ok(Self { task: task.id, inputs, resets, deleted, logs })
     }
 
     /// Asks, and waits for all answers.
@@ -125,23 +136,23 @@ impl Question {
         let mut offsets =
             if self.inputs.is_empty() { Vec::new() } else { committed(&self.inputs)? };
         self.pass_over_deleted(admin, &mut offsets)?;
+        let known = KnownTopics::of(
+            admin,
+            self.inputs.iter().chain(self.logs.iter().map(|log| &log.partition)),
+        )?;
+        let starts = self.starts(admin, &offsets)?;
         let partitions: Vec<_> = self.logs.iter().map(|log| log.partition.clone()).collect();
-        let topics: Vec<&str> = partitions.iter().map(|partition| &*partition.topic).collect();
-        let (ends, beginnings, ids) = if partitions.is_empty() {
+        let (ends, beginnings) = if partitions.is_empty() {
             Default::default()
         } else {
-            (
-                admin.end_offsets(&partitions)?,
-                admin.beginning_offsets(&partitions)?,
-                admin.topic_ids(&topics)?,
-            )
+            (admin.end_offsets(&partitions)?, admin.beginning_offsets(&partitions)?)
         };
         let committed_of = |partition: &TopicPartition| {
             let place = self.inputs.iter().position(|input| input == partition)?;
             Some(offsets.get(place)?.as_ref()?.offset)
         };
-        let logs = self.logs.iter().zip(ends).zip(beginnings).zip(ids);
-        let logs = logs.map(|(((log, end), beginning), id)| {
+        let logs = self.logs.iter().zip(ends).zip(beginnings);
+        let logs = logs.map(|((log, end), beginning)| {
             let wanted = if log.is_input {
                 // What comes behind is processed, not restored.
                 committed_of(&log.partition).map_or(0, |offset| end.min(offset))
@@ -153,14 +164,34 @@ impl Question {
                 partition: log.partition.clone(),
                 position: log.position,
                 log: LogRange { beginning, end, wanted },
-                topic_id: id.as_deref().and_then(TopicId::parse),
+                topic_id: known.id(&log.partition.topic),
                 tombstones_kept: None,
             };
             facts.ask_for_tombstones(admin)?;
             Ok(facts)
         });
         let logs = logs.collect::<Result<_, Error>>()?;
-        Ok(Answer { committed: offsets, logs })
+        Ok(Answer { committed: offsets, starts, logs })
+    }
+
+    /// Where to begin with each input.
+    fn starts(
+        &self,
+        admin: &dyn Admin,
+        committed: &[Option<CommittedOffset>],
+    ) -> Result<Vec<StartOffset>, Error> {
+        let start = |(committed, reset): (&Option<CommittedOffset>, &StartOffset)| {
+            committed.as_ref().map_or(*reset, |committed| StartOffset::At(committed.offset))
+        };
+        let mut starts: Vec<_> = committed.iter().zip(&self.resets).map(start).collect();
+        let at_end = |start: &StartOffset| *start == StartOffset::Latest;
+        if starts.iter().any(at_end) {
+            let ends = admin.end_offsets(&self.inputs)?;
+            for (start, end) in starts.iter_mut().zip(ends).filter(|(start, _)| at_end(start)) {
+                *start = StartOffset::At(end);
+            }
+        }
+        Ok(starts)
     }
 
     /// Goes on behind records that somebody else has deleted before they were read.
@@ -193,6 +224,39 @@ impl Question {
             }
         }
         Ok(())
+    }
+}
+
+/// The topics of partitions, all of which exist.
+pub(crate) struct KnownTopics<'a>(BTreeMap<&'a str, TopicDescription>);
+
+impl<'a> KnownTopics<'a> {
+    /// Asks. A partition that does not exist is an error: who reads it would wait for it.
+    pub(crate) fn of(
+        admin: &dyn Admin,
+        partitions: impl Iterator<Item = &'a TopicPartition> + Clone,
+    ) -> Result<Self, Error> {
+        let topics: BTreeSet<&str> =
+            partitions.clone().map(|partition| &*partition.topic).collect();
+        let topics: Vec<&str> = topics.into_iter().collect();
+        let described = topics.iter().copied().zip(admin.describe_topics(&topics)?);
+        let known = Self(described.filter_map(|(name, topic)| Some((name, topic?))).collect());
+        let exists = |partition: &&TopicPartition| {
+            known
+                .0
+                .get(&*partition.topic)
+                .is_some_and(|topic| partition.partition < topic.partitions)
+        };
+        let Some(missing) = partitions.into_iter().find(|partition| !exists(partition)) else {
+            return Ok(known);
+        };
+        let message = format!("{missing} does not exist");
+        Err(BrokerError::new(BrokerErrorKind::UnknownTopicOrPartition, message).into())
+    }
+
+    /// The topic's id; `None`: the broker gives none.
+    pub(crate) fn id(&self, topic: &str) -> Option<TopicId> {
+        self.0.get(topic)?.id
     }
 }
 

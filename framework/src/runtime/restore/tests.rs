@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lookup::Question;
+use super::lookup::{Answer, Question};
 use super::pace::Others;
 use super::*;
 use crate::broker::memory::MemoryBroker;
@@ -40,11 +40,17 @@ struct Turns {
     clock: ManualClock,
 }
 
+/// What the brokers say about a task whose inputs nobody has read, and which are read from there.
+fn asked(broker: &MemoryBroker, task: &StreamTask, reset: StartOffset) -> Result<Answer, Error> {
+    let admin = broker.admin().unwrap();
+    let nothing = |inputs: &[TopicPartition]| Ok(vec![None; inputs.len()]);
+    let resets = vec![reset; task.partitions().len()];
+    Question::of(task, resets, |_| false).unwrap().ask(&*admin, &nothing)
+}
+
 impl Turns {
     fn begin(broker: &MemoryBroker, task: &StreamTask, now_ms: i64, limit: Option<u64>) -> Self {
-        let admin = broker.admin().unwrap();
-        let nothing = |inputs: &[TopicPartition]| Ok(vec![None; inputs.len()]);
-        let answer = Question::of(task, |_| false).unwrap().ask(&*admin, &nothing).unwrap();
+        let answer = asked(broker, task, StartOffset::Earliest).unwrap();
         let mut consumer = broker.consumer(ConsumerRole::Restore, "test").unwrap();
         let listener = RestoreListener::default();
         let restore = TaskRestore::begin(task, &answer, &mut *consumer, now_ms, listener).unwrap();
@@ -64,6 +70,7 @@ impl Turns {
 /// A task with one store, whose changelog has some records.
 fn task() -> (MemoryBroker, StreamTask) {
     let broker = MemoryBroker::new(Arc::new(ManualClock::new(0)));
+    broker.create_topic("in", 1).unwrap();
     broker.create_topic(CHANGELOG, 1).unwrap();
     for number in 0..RECORDS {
         let (key, headers) = (number.to_be_bytes(), &Headers::new());
@@ -90,6 +97,26 @@ fn task() -> (MemoryBroker, StreamTask) {
     (broker, task)
 }
 
+#[test]
+fn an_input_that_does_not_exist_is_told_before_it_is_read() {
+    let (broker, task) = task();
+    broker.admin().unwrap().delete_topics(&["in"]).unwrap();
+    let error = asked(&broker, &task, StartOffset::Earliest).unwrap_err();
+    assert!(error.report().contains("in-0 does not exist"), "{error}");
+}
+
+#[test]
+fn a_task_that_begins_at_the_end_reads_what_comes_while_it_is_restored() {
+    let (broker, task) = task();
+    let headers = &Headers::new();
+    let record =
+        OutgoingRecord { partition: 0, key: None, value: Some(b"row"), timestamp: None, headers };
+    broker.produce("in", record).unwrap();
+    let answer = asked(&broker, &task, StartOffset::Latest).unwrap();
+    broker.produce("in", record).unwrap();
+    assert_eq!(answer.starts, [StartOffset::At(1)]);
+}
+
 fn position(task: &StreamTask) -> StorePosition {
     task.stores[0].built.managed.borrow().position().unwrap().unwrap()
 }
@@ -110,11 +137,11 @@ fn rows_that_are_still_behind_keep_the_time_at_which_they_were_not() {
         turns.clock.advance(Duration::from_secs(1));
         turns.turn(&task);
         assert_eq!(turns.restore.records(), 1);
-        let id = broker.admin().unwrap().topic_ids(&[CHANGELOG]).unwrap()[0].clone().unwrap();
+        let described = broker.admin().unwrap().describe_topics(&[CHANGELOG]).unwrap();
         let behind = StorePosition {
             next_offset: next_offset + 1,
             written_at_ms: expected,
-            topic_id: TopicId::parse(&id),
+            topic_id: described[0].unwrap().id,
         };
         assert_eq!(position(&task), behind);
 

@@ -1,10 +1,9 @@
 //! Tasks on their way to running: stores are opened, brought up to date, and input is found.
 //!
 //! What always holds: a task that was assigned is in `starting` or `running` until the next command; an
-//! error sends it back to the beginning, to be tried again, and never drops it. Running tasks go
-//! on meanwhile: what starting tasks take of the thread's time is bounded by `restore::pace`, and brokers are asked by
-//! `restore::lookup`. One question is left to the thread, whether partitions exist that it begins to read: as long as
-//! no broker answers it, the thread waits.
+//! error sends it back to the beginning, to be tried again, and never drops it. Nothing here waits: running
+//! tasks go on meanwhile, what starting tasks take of the thread's time is bounded by `restore::pace`, and brokers
+//! are asked by `restore::lookup`.
 
 use std::time::Duration;
 
@@ -25,8 +24,13 @@ const MOST_LOOKUPS: usize = 8;
 /// How long a task waits when the brokers did not answer, or when another thread still has its stores.
 const RETRY_WAIT: Duration = Duration::from_millis(50);
 
-/// The group's offsets of a task's inputs, in order.
-type Committed = Vec<Option<CommittedOffset>>;
+/// What is known of a task's inputs, in their order.
+struct Inputs {
+    /// The group's offsets.
+    committed: Vec<Option<CommittedOffset>>,
+    /// Where to begin.
+    starts: Vec<StartOffset>,
+}
 
 /// A task on its way to running.
 pub(super) struct StartingTask {
@@ -45,7 +49,7 @@ enum Stage {
     /// The brokers are asked where the task's input begins, and what its changelogs have.
     Asking(ActiveTask, Lookup),
     /// Stores read their changelogs.
-    Restoring(ActiveTask, TaskRestore, Committed),
+    Restoring(ActiveTask, TaskRestore, Inputs),
 }
 
 /// What became of a task in a turn.
@@ -169,8 +173,8 @@ impl StreamThread {
                 }
                 Some(Err(error)) => Err(error),
             },
-            Stage::Restoring(active, restore, committed) => {
-                self.restore(active, restore, committed, done)
+            Stage::Restoring(active, restore, inputs) => {
+                self.restore(active, restore, inputs, done)
             }
         }
     }
@@ -196,7 +200,9 @@ impl StreamThread {
         if self.starting.iter().filter(is_asking).count() >= MOST_LOOKUPS {
             return Ok(After::Goes(Stage::Opened(active)));
         }
-        let question = Question::of(&active.task, |topic| self.shared.purge.covers(topic))?;
+        let resets = active.task.start_offsets(&self.shared.topology, &self.shared.link);
+        let is_deleted = |topic: &str| self.shared.purge.covers(topic);
+        let question = Question::of(&active.task, resets, is_deleted)?;
         let lookup = Lookup::start(question, &self.shared.admin, &self.shared.membership)?;
         Ok(After::Goes(Stage::Asking(active, lookup)))
     }
@@ -210,7 +216,8 @@ impl StreamThread {
         for facts in &answer.logs {
             active.task.follow(facts.store, facts.topic_id);
         }
-        Ok(After::Goes(Stage::Restoring(active, restore, answer.committed)))
+        let inputs = Inputs { committed: answer.committed, starts: answer.starts };
+        Ok(After::Goes(Stage::Restoring(active, restore, inputs)))
     }
 
     /// Replays some more of the changelogs; then the task runs.
@@ -218,7 +225,7 @@ impl StreamThread {
         &mut self,
         active: ActiveTask,
         mut restore: TaskRestore,
-        committed: Committed,
+        inputs: Inputs,
         done: &mut usize,
     ) -> Result<After, Error> {
         let before = restore.records();
@@ -234,7 +241,7 @@ impl StreamThread {
             Ok(batches) => *done += batches,
             Err(error) if error.kind() == ErrorKind::Retriable => {
                 tracing::warn!(error = error.report(), "a changelog cannot be read; trying again");
-                return Ok(After::Waits(Stage::Restoring(active, restore, committed)));
+                return Ok(After::Waits(Stage::Restoring(active, restore, inputs)));
             }
             Err(error) => {
                 restore.abandon(&mut *self.restore_consumer)?;
@@ -243,16 +250,14 @@ impl StreamThread {
             }
         }
         if !restore.is_done() {
-            return Ok(After::Goes(Stage::Restoring(active, restore, committed)));
+            return Ok(After::Goes(Stage::Restoring(active, restore, inputs)));
         }
         let now = self.shared.clock.monotonic();
         active.publish_restore(&mut restore, now, &self.shared.metrics);
         self.shared.status.set_restoring(active.task.id, Vec::new());
         let records = restore.records();
-        let offsets = committed.iter().map(|it| it.as_ref().map(|it| it.offset));
-        let offsets = offsets.collect::<Vec<_>>();
-        tracing::info!(task = %active.task.id, records, ?offsets, "state restored");
-        self.begin(active, committed)?;
+        tracing::info!(task = %active.task.id, records, starts = ?inputs.starts, "state restored");
+        self.begin(active, inputs)?;
         Ok(After::Runs)
     }
 
@@ -267,9 +272,10 @@ impl StreamThread {
     }
 
     /// Starts to read the task's input where the group has committed, or where the topology says.
-    fn begin(&mut self, mut active: ActiveTask, committed: Committed) -> Result<(), Error> {
+    fn begin(&mut self, mut active: ActiveTask, inputs: Inputs) -> Result<(), Error> {
         let partitions = active.task.partitions();
-        for (queue, (partition, committed)) in partitions.iter().zip(&committed).enumerate() {
+        for (queue, (partition, committed)) in partitions.iter().zip(&inputs.committed).enumerate()
+        {
             self.presence.learn(partition, committed.as_ref());
             let Some(committed) = committed else { continue };
             active.task.progress.read(&committed.metadata);
@@ -279,16 +285,7 @@ impl StreamThread {
                 active.task.recommit();
             }
         }
-        let resets = active.task.start_offsets(&self.shared.topology, &self.shared.link);
-        let starts: Vec<_> = partitions
-            .into_iter()
-            .zip(committed)
-            .zip(resets)
-            .map(|((partition, committed), reset)| {
-                let start = committed.map(|committed| StartOffset::At(committed.offset));
-                (partition, start.unwrap_or(reset))
-            })
-            .collect();
+        let starts: Vec<_> = partitions.into_iter().zip(inputs.starts).collect();
         active.task.context.wall_clock = self.shared.clock.now_ms();
         // Starting a task may send records: processors are initialised by it.
         self.producer.begin()?;

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::internal::InternalTopic;
-use crate::broker::{Admin, BrokerError, BrokerErrorKind, NewTopic};
+use crate::broker::{Admin, BrokerError, BrokerErrorKind, NewTopic, TopicDescription};
 use crate::error::Error;
 
 /// How often a topic is looked for that another instance makes, or that a broker still deletes, and the
@@ -21,43 +21,54 @@ pub(super) fn make_ready(
     admin: &dyn Admin,
     problems: &mut Vec<String>,
 ) -> Result<(), Error> {
-    problems.extend(topics.iter().filter_map(|topic| too_few_copies(topic, replication_factor)));
+    let wanted = (replication_factor > 0).then_some(replication_factor);
+    problems.extend(topics.iter().filter_map(|topic| {
+        let (copies, needed) = too_few_copies(wanted?, &topic.configs)?;
+        Some(format!(
+            "topic {} would have {copies} copies, but {MIN_IN_SYNC}={needed}: set \
+             StreamsConfig::replication_factor to at least that, better one more",
+            topic.name
+        ))
+    }));
     if !problems.is_empty() {
         return Ok(());
     }
-    let counts = create(topics, replication_factor, admin, problems)?;
+    let described = create(topics, replication_factor, admin, problems)?;
     for topic in topics {
-        // A topic without a count is among the problems already.
-        let Some(found) = counts.get(&*topic.name) else { continue };
-        if *found != topic.partitions {
-            problems.push(wrong_count(topic, *found));
+        // A topic without a description is among the problems already.
+        let Some(found) = described.get(&*topic.name) else { continue };
+        if found.partitions != topic.partitions {
+            problems.push(wrong_count(topic, found.partitions));
         }
-        check_configs(topic, admin, problems)?;
+        if wanted.is_some_and(|wanted| found.replication_factor < wanted) {
+            tracing::warn!(
+                topic = topic.name,
+                "internal topic has {} copies, the settings say {replication_factor}; it is left as it is",
+                found.replication_factor
+            );
+        }
+        check_configs(topic, found.replication_factor, admin, problems)?;
     }
     Ok(())
 }
 
-/// Writes to such a topic would never be acknowledged.
-fn too_few_copies(topic: &InternalTopic, replication_factor: i32) -> Option<String> {
-    const MIN_IN_SYNC: &str = "min.insync.replicas";
-    let min_in_sync: i32 = topic.configs.get(MIN_IN_SYNC)?.parse().ok()?;
-    (replication_factor > 0 && replication_factor < min_in_sync).then(|| {
-        format!(
-            "topic {} would have {replication_factor} copies, but {MIN_IN_SYNC}={min_in_sync}: set \
-             StreamsConfig::replication_factor to at least that, better one more",
-            topic.name
-        )
-    })
+/// Writes to a topic with fewer copies than that are never acknowledged.
+const MIN_IN_SYNC: &str = "min.insync.replicas";
+
+/// How many copies there are, and how many writes need, if there are too few.
+fn too_few_copies(copies: i32, configs: &BTreeMap<String, String>) -> Option<(i32, i32)> {
+    let needed: i32 = configs.get(MIN_IN_SYNC)?.parse().ok()?;
+    (copies < needed).then_some((copies, needed))
 }
 
-/// Creates what is missing and waits until everything is there; the partition counts by name.
+/// Creates what is missing and waits until everything is there; what is there by name.
 fn create<'a>(
     topics: &'a [InternalTopic],
     replication_factor: i32,
     admin: &dyn Admin,
     problems: &mut Vec<String>,
-) -> Result<BTreeMap<&'a str, i32>, Error> {
-    let mut counts = BTreeMap::new();
+) -> Result<BTreeMap<&'a str, TopicDescription>, Error> {
+    let mut described = BTreeMap::new();
     let mut missing: Vec<&InternalTopic> = topics.iter().collect();
     let mut reasons: BTreeMap<&str, BrokerError> = BTreeMap::new();
     for attempt in 0..ATTEMPTS {
@@ -65,12 +76,12 @@ fn create<'a>(
             thread::park_timeout(PAUSE);
         }
         let names: Vec<&str> = missing.iter().map(|topic| &*topic.name).collect();
-        for (name, count) in names.iter().zip(admin.partition_counts(&names)?) {
-            counts.extend(count.map(|count| (*name, count)));
+        for (name, found) in names.iter().zip(admin.describe_topics(&names)?) {
+            described.extend(found.map(|found| (*name, found)));
         }
-        missing.retain(|topic| !counts.contains_key(&*topic.name));
+        missing.retain(|topic| !described.contains_key(&*topic.name));
         if missing.is_empty() {
-            return Ok(counts);
+            return Ok(described);
         }
         let new: Vec<_> =
             missing.iter().map(|topic| new_topic(topic, replication_factor)).collect();
@@ -100,7 +111,7 @@ fn create<'a>(
             None => format!("topic {} was created, but no broker shows it", topic.name),
         });
     }
-    Ok(counts)
+    Ok(described)
 }
 
 fn new_topic(topic: &InternalTopic, replication_factor: i32) -> NewTopic {
@@ -132,11 +143,13 @@ fn wrong_count(topic: &InternalTopic, found: i32) -> String {
     )
 }
 
-/// Notes configs of an existing topic with which rows or records would be lost, or times be wrong.
+/// Notes configs of an existing topic with which rows or records would be lost, times be wrong, or nothing could be
+/// written.
 ///
 /// KAFKA: `InternalTopicManager.validate`, and the type of the timestamps besides.
 fn check_configs(
     topic: &InternalTopic,
+    copies: i32,
     admin: &dyn Admin,
     problems: &mut Vec<String>,
 ) -> Result<(), Error> {
@@ -173,6 +186,14 @@ fn check_configs(
         problems.push(format!(
             "topic {0} has {name}={found}, but needs {wanted}; change it: kafka-configs.sh --alter \
              --entity-type topics --entity-name {0} --add-config {name}=[{wanted}]",
+            topic.name
+        ));
+    }
+    if let Some((copies, needed)) = too_few_copies(copies, &found) {
+        problems.push(format!(
+            "topic {0} has {copies} copies, but {MIN_IN_SYNC}={needed}, so that no write would be \
+             acknowledged; give it more copies by kafka-reassign-partitions.sh, or delete it if it is new, \
+             and set StreamsConfig::replication_factor",
             topic.name
         ));
     }

@@ -8,6 +8,7 @@ use super::*;
 use crate::broker::memory::MemoryBroker;
 use crate::broker::{
     Broker, BrokerError, BrokerErrorKind, CommittedOffset, GroupMemberInfo, NewTopic,
+    TopicDescription,
 };
 use crate::dsl::{KStream, Materialized, StreamsBuilder};
 use crate::ids::TopicPartition;
@@ -45,9 +46,18 @@ fn config() -> StreamsConfig {
 }
 
 fn make(admin: &dyn Admin, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+    make_copies(admin, name, (partitions, -1), configs);
+}
+
+fn make_copies(
+    admin: &dyn Admin,
+    name: &str,
+    (partitions, replication_factor): (i32, i32),
+    configs: &[(&str, &str)],
+) {
     let configs =
         configs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let topic = NewTopic { name: name.to_owned(), partitions, replication_factor: -1, configs };
+    let topic = NewTopic { name: name.to_owned(), partitions, replication_factor, configs };
     admin.create_topics(&[topic]).unwrap().remove(0).unwrap();
 }
 
@@ -127,6 +137,20 @@ fn fewer_copies_than_a_write_needs_are_refused_before_anything_is_made() {
 }
 
 #[test]
+fn an_existing_topic_with_fewer_copies_than_a_write_needs_is_refused() {
+    let admin = broker(1).admin().unwrap();
+    let configs = [("cleanup.policy", "compact"), ("min.insync.replicas", "2")];
+    make_copies(&*admin, COUNTS, (1, 1), &configs);
+    make_copies(&*admin, WINDOWS, (1, 2), &configs);
+    let report = problems(&*admin, &config());
+    assert!(
+        report.contains("app-counts-changelog has 1 copies, but min.insync.replicas=2"),
+        "{report}"
+    );
+    assert!(!report.contains(WINDOWS), "{report}");
+}
+
+#[test]
 fn a_config_that_the_broker_refuses_names_each_topic() {
     let admin = broker(1).admin().unwrap();
     let report = problems(&*admin, &config().topic_config("segment.ms", "soon"));
@@ -180,12 +204,15 @@ struct Quicker {
 }
 
 impl Admin for Quicker {
-    fn partition_counts(&self, topics: &[&str]) -> Result<Vec<Option<i32>>, BrokerError> {
+    fn describe_topics(
+        &self,
+        topics: &[&str],
+    ) -> Result<Vec<Option<TopicDescription>>, BrokerError> {
         // The first look is for the user's topics; the next ones come too early.
         if (1..4).contains(&self.looks.fetch_add(1, Ordering::SeqCst)) {
             return Ok(vec![None; topics.len()]);
         }
-        self.admin.partition_counts(topics)
+        self.admin.describe_topics(topics)
     }
     fn create_topics(
         &self,
@@ -229,9 +256,6 @@ impl Admin for Quicker {
         before: &[(TopicPartition, i64)],
     ) -> Result<Vec<Result<(), BrokerError>>, BrokerError> {
         self.admin.delete_records(before)
-    }
-    fn topic_ids(&self, topics: &[&str]) -> Result<Vec<Option<String>>, BrokerError> {
-        self.admin.topic_ids(topics)
     }
 }
 

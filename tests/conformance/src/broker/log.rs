@@ -322,11 +322,4 @@ fn an_unknown_topic_or_partition_is_an_error(test: &BrokerUnderTest<'_>) {
     let missing = [TopicPartition::new("log-unknown", 0)];
     assert_eq!(admin.end_offsets(&missing).unwrap_err().kind(), UNKNOWN);
     assert_eq!(admin.beginning_offsets(&missing).unwrap_err().kind(), UNKNOWN);
-    let mut consumer = test.consumer();
-    let assigned = consumer.assign(&[(missing[0].clone(), StartOffset::Earliest)]);
-    let kind = match assigned {
-        Ok(slots) => test.fetch_error(&mut *consumer, slots[0]),
-        Err(error) => error.kind(),
-    };
-    assert_eq!(kind, UNKNOWN);
 }

@@ -1,7 +1,7 @@
 //! Topics, their configs and their offsets.
 
 use kstream::broker::{Admin, BrokerErrorKind, NewTopic, StartOffset};
-use kstream::{TopicId, TopicPartition};
+use kstream::TopicPartition;
 
 use super::{BrokerUnderTest, Case, assign, create_topic, send, values};
 
@@ -102,19 +102,20 @@ fn a_topic_created_anew_has_another_id(test: &BrokerUnderTest<'_>) {
     test.create_topic("topics-ids-other", 1);
     let admin = test.admin();
     let asked = ["topics-ids-other", "topics-ids-none", "topics-ids", "topics-ids"];
-    let ids = admin.topic_ids(&asked).unwrap();
-    assert_eq!(ids.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, true]);
-    let known: Vec<&String> = ids.iter().flatten().collect();
-    let (other, first, again) = (known[0], known[1], known[2]);
+    let described = admin.describe_topics(&asked).unwrap();
+    let [Some(other), None, Some(first), Some(again)] = described[..] else {
+        panic!("{described:?}");
+    };
+    assert!(first.id.is_some());
     assert_eq!(first, again);
-    assert_ne!(first, other);
-    assert_eq!(TopicId::parse(first).unwrap().to_string(), *first);
-    assert_eq!(admin.topic_ids(&asked).unwrap(), ids, "an id stays");
+    assert_ne!(first.id, other.id);
+    assert_eq!((first.partitions, first.replication_factor), (1, 1));
+    assert_eq!(admin.describe_topics(&asked).unwrap(), described, "an id stays");
     admin.delete_topics(&["topics-ids"]).unwrap().pop().unwrap().unwrap();
     test.wait_until("the name to be free", || create_topic(&*admin, "topics-ids", 1, &[]).is_ok());
-    let anew = admin.topic_ids(&["topics-ids"]).unwrap().pop().unwrap().unwrap();
-    assert_ne!(anew, *first);
-    assert!(admin.topic_ids(&[]).unwrap().is_empty());
+    let anew = admin.describe_topics(&["topics-ids"]).unwrap()[0].unwrap();
+    assert_ne!(anew.id, first.id);
+    assert!(admin.describe_topics(&[]).unwrap().is_empty());
 }
 
 fn beginning_and_end_offsets_are_told_in_the_order_asked(test: &BrokerUnderTest<'_>) {

@@ -166,8 +166,10 @@ impl Output {
     pub(crate) fn read(bootstrap: &str) -> Result<Self, Failure> {
         let broker = KafkaBroker::new(bootstrap, KafkaSettings::default())?;
         let mut consumer = broker.consumer(ConsumerRole::Main, "recovery")?;
+        let partitions = partitions(OUTPUT);
+        let ends = broker.admin()?.end_offsets(&partitions)?;
         let starts: Vec<_> =
-            partitions(OUTPUT).into_iter().map(|it| (it, StartOffset::Latest)).collect();
+            partitions.into_iter().zip(ends.into_iter().map(StartOffset::At)).collect();
         let marks = consumer.assign(&starts)?.into_iter().map(|slot| (slot, 0)).collect();
         Ok(Self { consumer, marks })
     }
