@@ -71,8 +71,8 @@ impl ActiveTask {
     }
 
     /// Reads partitions on from where the topology says, because the log no longer has their positions: retention has been
-    /// faster than the application. A broker that does not answer is asked again in the next turn: the client tells once
-    /// that a position is lost.
+    /// faster than the application. What fails is tried again in the next turn: the client tells once that a position is
+    /// lost.
     ///
     /// # Errors
     /// `TransactionAborted`: exactly once, what the application deletes itself has been read and committed before.

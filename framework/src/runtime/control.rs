@@ -262,6 +262,7 @@ impl Control {
         // ORDER: nothing of this process commits them from here on, whatever threads are up to.
         for task in tasks {
             self.shared.ownership.end(*task);
+            self.shared.stores.release(*task);
         }
         self.shared.status.unassign(tasks);
         self.shared.membership.release(tasks)
@@ -294,6 +295,7 @@ impl Control {
     fn rejoin_if_closed(&mut self) -> Result<(), Error> {
         if self.closing.as_ref().is_some_and(BTreeSet::is_empty) {
             self.closing = None;
+            self.shared.stores.release_all();
             self.shared.membership.rejoin()?;
         }
         Ok(())

@@ -1,15 +1,18 @@
 //! Where the stores of this process's tasks live: the state folder, and the memory they share.
 
+mod kept;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use self::kept::KeptRows;
 use crate::error::Error;
 use crate::ids::TaskId;
 use crate::record::Timestamp;
 use crate::state::persistent::{StateEnv, TaskDb};
-use crate::state::{MemoryRows, RowStore, StateDirectory, StateError};
+use crate::state::{RowStore, StateDirectory, StateError};
 use crate::topology::{StoreId, StoreType, Topology};
 
 /// The rows of a task's stores.
@@ -20,11 +23,12 @@ pub(crate) type Opened = BTreeMap<StoreId, Box<dyn RowStore>>;
 pub(crate) struct TaskStores {
     directory: StateDirectory,
     env: StateEnv,
+    kept: KeptRows,
 }
 
 impl TaskStores {
     pub(crate) fn new(directory: StateDirectory, env: StateEnv) -> Self {
-        Self { directory, env }
+        Self { directory, env, kept: KeptRows::default() }
     }
 
     /// Opens the stores of a task; `None` while another thread of this process, which had the task before,
@@ -60,15 +64,31 @@ impl TaskStores {
             let rows = db.as_mut().and_then(|db| db.take_rows(&store.name));
             let rows: Box<dyn RowStore> = match rows {
                 Some(rows) => Box::new(rows),
-                None => Box::new(MemoryRows::new()),
+                None => self.kept.take(task, StoreId(index)),
             };
             opened.insert(StoreId(index), rows);
         }
         Ok(opened)
     }
 
+    /// These tasks are about to be closed and opened again: what they have committed to stores in memory stays.
+    pub(crate) fn keep(&self, tasks: impl IntoIterator<Item = TaskId>) {
+        self.kept.want(tasks);
+    }
+
+    /// Frees what stays of a task that is not to be opened again here.
+    pub(crate) fn release(&self, task: TaskId) {
+        self.kept.forget(task);
+    }
+
+    /// The same, of all tasks.
+    pub(crate) fn release_all(&self) {
+        self.kept.forget_all();
+    }
+
     /// Deletes the local state of a task that is not open.
     pub(crate) fn delete(&self, task: TaskId) -> Result<(), Error> {
+        self.kept.forget(task);
         Ok(self.directory.delete_task(task)?)
     }
 

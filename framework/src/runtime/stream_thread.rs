@@ -309,6 +309,10 @@ impl StreamThread {
         self.consumer.poll()?;
         self.restore_consumer.poll()?;
         if !self.producer.poll(&self.shared)? {
+            // What has been rolled back is to be waited for by nobody else.
+            if self.running.is_empty() {
+                self.release_revoked()?;
+            }
             return Ok(0);
         }
         let mut done = 0;
@@ -406,6 +410,7 @@ impl StreamThread {
         let tasks: Vec<_> = running.filter(|(task, _)| !self.revoking.contains(task)).collect();
         let revoked = std::mem::take(&mut self.revoking);
         let starting = std::mem::take(&mut self.starting);
+        self.shared.stores.keep(tasks.iter().map(|(task, _)| *task));
         self.drop_tasks()?;
         self.starting = starting;
         self.starting.extend(tasks.into_iter().map(|(id, grant)| StartingTask::new(id, grant)));

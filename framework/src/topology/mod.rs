@@ -104,7 +104,7 @@ pub(crate) struct TopologyNode {
 pub enum StoreType {
     /// In RocksDB, on disk.
     Persistent,
-    /// In memory; rebuilt from the changelog at every start.
+    /// In memory; rebuilt from the changelog whenever the task comes to a process.
     InMemory,
 }
 

@@ -11,8 +11,8 @@ use kstream::broker::memory::MemoryBroker;
 use kstream::broker::{Broker, OutgoingRecord, partition_for_key};
 use kstream::time::SystemClock;
 use kstream::{
-    Headers, KStream, KafkaStreams, Materialized, ProcessingGuarantee, State, StreamsBuilder,
-    StreamsConfig, TopicPartition, Topology,
+    Headers, KStream, KafkaStreams, Materialized, ProcessingGuarantee, State, StoreType,
+    StreamsBuilder, StreamsConfig, TopicPartition, Topology,
 };
 use kstream_test_support::wait_until;
 use tower::ServiceExt;
@@ -42,9 +42,14 @@ pub(crate) fn counting() -> Topology {
 
 /// Counts records by value, through a repartition topic.
 pub(crate) fn counting_by_value() -> Topology {
+    counting_by_value_in(StoreType::Persistent)
+}
+
+/// The same, with its counts kept in this way.
+pub(crate) fn counting_by_value_in(store_type: StoreType) -> Topology {
     let builder = StreamsBuilder::new();
     let records: KStream<String, String> = builder.stream(INPUT);
-    let counts = Materialized::named("counts");
+    let counts = Materialized::named("counts").with_store_type(store_type);
     records
         .group_by(|_, value: &String| value.clone())
         .count_with("count", counts)

@@ -10,13 +10,13 @@ use kstream::broker::{
     Broker, BrokerErrorKind, OutgoingRecord, ProducerSettings, TransactionSettings,
     partition_for_key,
 };
-use kstream::{Headers, ProcessingGuarantee, StreamsConfig, TopicPartition};
+use kstream::{Headers, ProcessingGuarantee, StoreType, StreamsConfig, TopicPartition};
 use kstream_test_support::wait_until;
 
 use crate::app::{
     CHANGELOG, INPUT, OUTPUT, PARTITIONS, SOON, broker, committed, config, counting,
-    counting_by_value, counts_in, counts_of, end, produce, produce_keys, produce_to, running,
-    tasks, wait_until_committed,
+    counting_by_value, counting_by_value_in, counts_in, counts_of, end, produce, produce_keys,
+    produce_to, running, tasks, wait_until_committed,
 };
 use crate::faults::{Faults, FaultyBroker};
 
@@ -76,12 +76,18 @@ fn nobody_sees_what_is_not_committed() {
     wait_until_committed(&broker, INPUT);
 }
 
-/// Counts while one kind of fault strikes again and again.
+/// Counts while one kind of fault strikes again and again, with counts on disk and in memory.
 fn counts_through(fault: impl Fn(&Faults) -> &AtomicU32) {
+    for store_type in [StoreType::Persistent, StoreType::InMemory] {
+        counts_in_through(store_type, &fault);
+    }
+}
+
+fn counts_in_through(store_type: StoreType, fault: impl Fn(&Faults) -> &AtomicU32) {
     const ROUNDS: i64 = 6;
     let (broker, folder) = (FaultyBroker::new(broker()), tempfile::tempdir().unwrap());
     let config = exactly_once(folder.path()).num_stream_threads(2);
-    let mut streams = running(counting_by_value(), config, broker.clone());
+    let mut streams = running(counting_by_value_in(store_type), config, broker.clone());
     for round in 1..=ROUNDS {
         fault(&broker.faults).store(2, Ordering::SeqCst);
         for key in 0..KEYS {
@@ -90,7 +96,7 @@ fn counts_through(fault: impl Fn(&Faults) -> &AtomicU32) {
         wait_until_through(&broker.inner, KEYS, round);
     }
     assert_eq!(fault(&broker.faults).load(Ordering::SeqCst), 0);
-    assert_eq!(streams.restored_records(), 0, "stores on disk have nothing to replay");
+    assert_eq!(streams.restored_records(), 0, "stores have nothing to replay");
     streams.close().unwrap();
     assert_eq!(history(&broker.inner), exact(KEYS, ROUNDS));
     assert_eq!(counts_in(&broker.inner, CHANGELOG), counts_of(0..KEYS, ROUNDS));

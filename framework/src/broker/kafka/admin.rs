@@ -1,7 +1,7 @@
 //! Topics and offsets as the port asks for them; the requests themselves are in `requests`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::client::{Client, Deadline};
@@ -26,6 +26,9 @@ const GROUP_TIMEOUT: Duration = Duration::from_secs(30);
 const GROUP_ATTEMPTS: u32 = 25;
 const GROUP_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long it is believed what a topic's number of partitions is. KAFKA: a producer's `metadata.max.age.ms`.
+const KNOWN_FOR: Duration = Duration::from_mins(5);
+
 /// A handle to the process's one admin client.
 #[derive(Debug, Clone)]
 pub(super) struct KafkaAdmin {
@@ -33,7 +36,11 @@ pub(super) struct KafkaAdmin {
     /// For a client that asks for a group's offsets.
     observer: ClientConfig,
     groups: Arc<GroupLookup>,
+    known: Arc<Mutex<KnownCounts>>,
 }
+
+/// The partitions of topics, and how long that is believed.
+type KnownCounts = BTreeMap<String, (i32, Deadline)>;
 
 impl KafkaAdmin {
     pub(super) fn new(
@@ -42,7 +49,28 @@ impl KafkaAdmin {
         groups: ClientConfig,
     ) -> Self {
         let groups = Arc::new(GroupLookup::new(groups));
-        Self { requests: Requests::new(client), observer, groups }
+        Self { requests: Requests::new(client), observer, groups, known: Arc::default() }
+    }
+
+    /// How many partitions a topic has, without asking if brokers have said so lately. For those who send: producers
+    /// come and go, and every one begins with its topics.
+    pub(super) fn known_partition_count(&self, topic: &str) -> Result<Option<i32>, BrokerError> {
+        let known = self.known().get(topic).copied();
+        if let Some((partitions, _)) = known.filter(|(_, until)| !until.passed()) {
+            return Ok(Some(partitions));
+        }
+        let found = self.partition_counts(&[topic])?.pop().flatten();
+        let mut known = self.known();
+        if let Some(partitions) = found {
+            known.insert(topic.to_owned(), (partitions, Deadline::after(KNOWN_FOR)));
+        } else {
+            known.remove(topic);
+        }
+        Ok(found)
+    }
+
+    fn known(&self) -> MutexGuard<'_, KnownCounts> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until metadata shows these topics as `is_settled` wants them.

@@ -217,7 +217,7 @@ pub(super) fn millis(duration: Duration) -> c_int {
 }
 
 /// The end of a bounded wait. A real broker answers in real time, whatever clock tasks run on.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline(Instant);
 
 impl Deadline {

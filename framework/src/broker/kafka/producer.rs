@@ -27,7 +27,7 @@ use super::client::{Client, Deadline, c_string, millis};
 use super::client_config::ClientConfig;
 use super::errors::{self, broker_error, failed};
 use crate::broker::{
-    Admin, BrokerError, BrokerErrorKind, CommittedOffset, GroupMetadata, OutgoingRecord, Producer,
+    BrokerError, BrokerErrorKind, CommittedOffset, GroupMetadata, OutgoingRecord, Producer,
     ProducerSettings, TopicHandle, UndeliveredRecord,
 };
 use crate::ids::TopicPartition;
@@ -41,7 +41,7 @@ const LONG_STEP: Duration = Duration::from_millis(50);
 const LIFETIME: &str = " (its records have a lifetime, and `linger.ms` has to be shorter)";
 
 /// Looking a topic up is given up after this time.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A topic this producer has looked up.
 #[derive(Debug)]
@@ -132,8 +132,7 @@ impl KafkaProducer {
 
     fn look_up(&self, name: &str, lifetime: Option<Duration>) -> Result<SendTopic, BrokerError> {
         // Asked through the admin client, because a producer's own question could create the topic.
-        let counts = self.admin.partition_counts(&[name])?;
-        let Some(partitions) = counts.first().copied().flatten() else {
+        let Some(partitions) = self.admin.known_partition_count(name)? else {
             let message = format!("topic {name} does not exist");
             return Err(BrokerError::new(BrokerErrorKind::UnknownTopicOrPartition, message));
         };

@@ -17,7 +17,8 @@ use crate::serdes::ArcSerde;
 use crate::state::rows::{RowHeaders, Rows};
 use crate::state::stores::{KeyValueRows, LruRows, StoreCore, WindowOptions};
 use crate::state::{
-    KeyValueStore, SessionStore, StateStoreHandle, StoredAs, VersionedKeyValueStore, WindowStore,
+    KeyValueStore, MemoryRows, SessionStore, StateStoreHandle, StoredAs, VersionedKeyValueStore,
+    WindowStore,
 };
 use crate::topology::link::StoreSupplier;
 use crate::topology::{StoreKind, StoreType, TopologyStore};
@@ -167,6 +168,11 @@ pub(super) fn key_value<K: Data, V: Data, F: StoredAs<V>>(
     let problem = keep.problem();
     let kind = RowKind { store: StoreKind::KeyValue, headers, ttl_ms };
     let make: StoreSupplier = Arc::new(move |backing, settings| {
+        let backing = match keep {
+            Keep::All(_) => backing,
+            // The order of use is not among the rows: only the changelog brings both back.
+            Keep::LastUsed(_) => Box::new(MemoryRows::new()),
+        };
         let rows = build_rows(backing, &value_serde, kind, &settings)?;
         let core = StoreCore::new(Arc::clone(&shared_name), Arc::clone(&key_serde), settings.clock);
         let Keep::LastUsed(max_rows) = keep else {

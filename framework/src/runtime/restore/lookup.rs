@@ -4,9 +4,10 @@
 //! transaction, and the tasks that run on the stream thread must not wait with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as StdError;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use std::thread::Builder;
+use std::thread::{Builder, park_timeout};
 use std::time::Duration;
 
 use crate::broker::{
@@ -20,6 +21,10 @@ use crate::state::StorePosition;
 
 /// How long one question for committed offsets may take.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is asked about a topic that a broker does not know, and the pause in between, half a minute in all: one
+/// that has stood still, or has not heard of a new topic yet, says the same as one whose topic was deleted.
+const ATTEMPTS: usize = 60;
+const PAUSE: Duration = Duration::from_millis(500);
 /// Kafka's default `delete.retention.ms`, for a topic whose configs may not be read.
 const DEFAULT_TOMBSTONES_KEPT: Duration = Duration::from_hours(24);
 
@@ -122,12 +127,28 @@ impl Question {
 
     /// Asks, and waits for all answers.
     pub(crate) fn ask(
-        self,
+        &self,
         admin: &dyn Admin,
         committed: &AskCommitted<'_>,
     ) -> Result<Answer, Error> {
         let answer = self.answers(admin, committed);
         answer.map_err(|error| error.in_task(self.task))
+    }
+
+    /// Asks, and again while a topic is not known to the broker that was asked.
+    pub(crate) fn ask_again(
+        &self,
+        admin: &dyn Admin,
+        committed: &AskCommitted<'_>,
+        mut pause: impl FnMut(),
+    ) -> Result<Answer, Error> {
+        for _ in 1..ATTEMPTS {
+            match self.ask(admin, committed) {
+                Err(error) if is_unknown(&error) => pause(),
+                answer => return answer,
+            }
+        }
+        self.ask(admin, committed)
     }
 
     fn answers(&self, admin: &dyn Admin, committed: &AskCommitted<'_>) -> Result<Answer, Error> {
@@ -279,6 +300,11 @@ fn tombstones_kept(admin: &dyn Admin, topic: &str) -> Result<Option<Duration>, E
     Ok(compacts.then(|| kept.map_or(DEFAULT_TOMBSTONES_KEPT, Duration::from_millis)))
 }
 
+fn is_unknown(error: &Error) -> bool {
+    let cause = StdError::source(error).and_then(|cause| cause.downcast_ref::<BrokerError>());
+    cause.is_some_and(|cause| cause.kind() == BrokerErrorKind::UnknownTopicOrPartition)
+}
+
 /// A question on its way.
 #[derive(Debug)]
 pub(crate) struct Lookup(Receiver<Result<Answer, Error>>);
@@ -295,7 +321,7 @@ impl Lookup {
         let ask = move || {
             let committed =
                 |inputs: &[TopicPartition]| membership.committed(inputs, COMMITTED_TIMEOUT);
-            answer.send(question.ask(&*admin, &committed)).ok();
+            answer.send(question.ask_again(&*admin, &committed, || park_timeout(PAUSE))).ok();
         };
         let thread = Builder::new().name("kstream-lookup".to_owned()).spawn(ask);
         thread.map_err(|error| {

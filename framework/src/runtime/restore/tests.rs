@@ -106,6 +106,17 @@ fn an_input_that_does_not_exist_is_told_before_it_is_read() {
 }
 
 #[test]
+fn a_topic_that_a_broker_does_not_know_yet_is_asked_about_again() {
+    let (broker, task) = task();
+    broker.admin().unwrap().delete_topics(&["in"]).unwrap();
+    let admin = broker.admin().unwrap();
+    let nothing = |inputs: &[TopicPartition]| Ok(vec![None; inputs.len()]);
+    let question = Question::of(&task, vec![StartOffset::Earliest], |_| false).unwrap();
+    let answer = question.ask_again(&*admin, &nothing, || broker.create_topic("in", 1).unwrap());
+    assert_eq!(answer.unwrap().starts, [StartOffset::Earliest]);
+}
+
+#[test]
 fn a_task_that_begins_at_the_end_reads_what_comes_while_it_is_restored() {
     let (broker, task) = task();
     let headers = &Headers::new();

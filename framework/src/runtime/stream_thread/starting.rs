@@ -3,7 +3,7 @@
 //! What always holds: a task that was assigned is in `starting` or `running` until the next command; an
 //! error sends it back to the beginning, to be tried again, and never drops it. Nothing here waits: running
 //! tasks go on meanwhile, what starting tasks take of the thread's time is bounded by `restore::pace`, and brokers
-//! are asked by `restore::lookup`.
+//! are asked by `restore::lookup`. Only about the topics that tasks send to the producer asks by itself.
 
 use std::time::Duration;
 

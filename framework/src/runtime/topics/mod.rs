@@ -128,10 +128,8 @@ pub(crate) fn prepare(
             .extend((0..tasks).map(|partition| TaskId { subtopology: subtopology.id, partition }));
         plan.partitions.extend(known);
     }
-    if problems.is_empty() {
-        let internal = internal_topics(topology, config, &plan);
-        make_ready(&internal, config.replication_factor, admin, &mut problems)?;
-    }
+    let internal = internal_topics(topology, config, &plan);
+    make_ready(&internal, config.replication_factor, admin, &mut problems)?;
     if problems.is_empty() {
         return Ok(plan);
     }

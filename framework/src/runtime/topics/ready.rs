@@ -14,7 +14,8 @@ use crate::error::Error;
 const ATTEMPTS: usize = 150;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Makes all topics be there, and notes what does not fit. An existing topic is never changed.
+/// Makes all topics be there, unless there are problems, and notes what does not fit. An existing topic is never
+/// changed.
 pub(super) fn make_ready(
     topics: &[InternalTopic],
     replication_factor: i32,
@@ -22,6 +23,8 @@ pub(super) fn make_ready(
     problems: &mut Vec<String>,
 ) -> Result<(), Error> {
     let wanted = (replication_factor > 0).then_some(replication_factor);
+    // What is missing upstream decides on partition counts.
+    let counts_are_known = problems.is_empty();
     problems.extend(topics.iter().filter_map(|topic| {
         let (copies, needed) = too_few_copies(wanted?, &topic.configs)?;
         Some(format!(
@@ -30,14 +33,15 @@ pub(super) fn make_ready(
             topic.name
         ))
     }));
-    if !problems.is_empty() {
-        return Ok(());
-    }
-    let described = create(topics, replication_factor, admin, problems)?;
+    let described = if problems.is_empty() {
+        create(topics, replication_factor, admin, problems)?
+    } else {
+        existing(topics, admin)?
+    };
     for topic in topics {
-        // A topic without a description is among the problems already.
+        // If nothing stands against making it, a topic without a description is among the problems already.
         let Some(found) = described.get(&*topic.name) else { continue };
-        if found.partitions != topic.partitions {
+        if counts_are_known && found.partitions != topic.partitions {
             problems.push(wrong_count(topic, found.partitions));
         }
         if wanted.is_some_and(|wanted| found.replication_factor < wanted) {
@@ -52,13 +56,23 @@ pub(super) fn make_ready(
     Ok(())
 }
 
-/// Writes to a topic with fewer copies than that are never acknowledged.
+/// How many copies a write has to have before it is acknowledged.
 const MIN_IN_SYNC: &str = "min.insync.replicas";
 
 /// How many copies there are, and how many writes need, if there are too few.
 fn too_few_copies(copies: i32, configs: &BTreeMap<String, String>) -> Option<(i32, i32)> {
     let needed: i32 = configs.get(MIN_IN_SYNC)?.parse().ok()?;
     (copies < needed).then_some((copies, needed))
+}
+
+/// Those of the topics that are there, by name.
+fn existing<'a>(
+    topics: &'a [InternalTopic],
+    admin: &dyn Admin,
+) -> Result<BTreeMap<&'a str, TopicDescription>, Error> {
+    let names: Vec<&str> = topics.iter().map(|topic| &*topic.name).collect();
+    let found = names.iter().copied().zip(admin.describe_topics(&names)?);
+    Ok(found.filter_map(|(name, found)| Some((name, found?))).collect())
 }
 
 /// Creates what is missing and waits until everything is there; what is there by name.
@@ -143,8 +157,7 @@ fn wrong_count(topic: &InternalTopic, found: i32) -> String {
     )
 }
 
-/// Notes configs of an existing topic with which rows or records would be lost, times be wrong, or nothing could be
-/// written.
+/// Notes configs of an existing topic with which rows or records would be lost, or times be wrong.
 ///
 /// KAFKA: `InternalTopicManager.validate`, and the type of the timestamps besides.
 fn check_configs(
@@ -190,12 +203,13 @@ fn check_configs(
         ));
     }
     if let Some((copies, needed)) = too_few_copies(copies, &found) {
-        problems.push(format!(
-            "topic {0} has {copies} copies, but {MIN_IN_SYNC}={needed}, so that no write would be \
-             acknowledged; give it more copies by kafka-reassign-partitions.sh, or delete it if it is new, \
-             and set StreamsConfig::replication_factor",
-            topic.name
-        ));
+        // KAFKA: brokers from 3.7 on ask for no more copies than there are (`Partition.effectiveMinIsr`).
+        tracing::warn!(
+            topic = topic.name,
+            "internal topic has {copies} copies, fewer than {MIN_IN_SYNC}={needed}: the loss of a broker may lose \
+             it, and brokers before Kafka 3.7 acknowledge no write; give it more copies by \
+             kafka-reassign-partitions.sh, or set StreamsConfig::replication_factor before it is made"
+        );
     }
     warn_of_differences(topic, &found);
     Ok(())

@@ -97,7 +97,7 @@ impl Machine {
             group: group.group_id,
             log,
             topics,
-            topics_due: false,
+            topics_due: None,
             reader,
             view,
             standing: Standing::Outside,

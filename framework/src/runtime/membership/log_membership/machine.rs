@@ -21,7 +21,8 @@ use crate::time::Clock;
 
 /// A record that does not show in the log for so long is written again.
 const WRITE_AGAIN: Duration = Duration::from_secs(10);
-/// How often the group is asked whether an earlier life of the process is still in it.
+/// How often the group is asked whether an earlier life of the process is still in it, and after which time topics are
+/// asked about again. Others wait for this process while it asks.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How often lags alone are worth a record.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
@@ -44,8 +45,8 @@ pub(super) struct Machine {
     pub(super) subscribed: bool,
     /// The source topics with their numbers of partitions.
     pub(super) topics: BTreeMap<String, i32>,
-    /// Since the last look at the topics there was a new generation.
-    pub(super) topics_due: bool,
+    /// When to look at the topics, if since the last look there was a new generation.
+    pub(super) topics_due: Option<Duration>,
     pub(super) reader: LogReader,
     pub(super) writer: LogWriter,
     pub(super) view: View,
@@ -212,12 +213,13 @@ impl Machine {
 
     /// After each new generation: a topic that has changed its size is one reason for it.
     pub(super) fn check_topics(&mut self) -> Result<(), Error> {
-        if !std::mem::take(&mut self.topics_due) {
+        let now = self.clock.monotonic();
+        if self.topics_due.take_if(|due| *due <= now).is_none() {
             return Ok(());
         }
         let changed = match changed_topics(&self.topics, &*self.admin) {
             Err(error) if error.is_retriable() => {
-                self.topics_due = true;
+                self.topics_due = Some(self.clock.monotonic() + ASK_AGAIN);
                 return Ok(());
             }
             changed => changed?,

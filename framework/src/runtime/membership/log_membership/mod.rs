@@ -110,7 +110,7 @@ impl LogMembership {
         match event {
             GroupEvent::Assigned(partitions) => {
                 self.member.acknowledge()?;
-                machine.topics_due = true;
+                machine.topics_due = Some(Duration::ZERO);
                 if let Some(metadata) = self.member.metadata() {
                     machine.counted(MemberId::new(metadata.member_id));
                     if partitions.contains(&machine.log) {
