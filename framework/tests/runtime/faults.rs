@@ -47,6 +47,8 @@ pub(crate) struct Faults {
     pub(crate) unanswered_ends: AtomicU32,
     /// So many times the broker does not answer who wants to read from elsewhere on.
     pub(crate) unanswered_seeks: AtomicU32,
+    /// Questions about topics get no answer.
+    pub(crate) unanswered_topics: AtomicU32,
     /// So many fetches from repartition topics are answered with "no such offset".
     pub(crate) lost_positions: AtomicU32,
     /// Who asks for the end of this partition waits for as long as it is here.
@@ -223,6 +225,9 @@ impl Admin for FaultyAdmin {
         &self,
         topics: &[&str],
     ) -> Result<Vec<Option<TopicDescription>>, BrokerError> {
+        if strikes(&self.faults.unanswered_topics) {
+            return Err(unanswered());
+        }
         self.inner.describe_topics(topics)
     }
     fn topic_configs(&self, topic: &str) -> Result<BTreeMap<String, String>, BrokerError> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use kstream::broker::kafka::{KafkaBroker, KafkaSettings};
 use kstream::broker::memory::MemoryBroker;
 use kstream::{
     Error, ErrorKind, KStream, KafkaStreams, Materialized, ProcessingGuarantee, State,
@@ -14,9 +15,11 @@ use kstream_test_support::wait_until;
 
 use crate::app::{
     GUARANTEES, INPUT, OUTPUT, PARTITIONS, SOON, broker, config, counting, counting_by_value,
-    counts_in, counts_of, end, page, produce, produce_keys, running, tasks, wait_for,
-    wait_until_committed,
+    counts_in, counts_of, end, page, produce, produce_bytes, produce_keys, running, tasks,
+    wait_for, wait_until_committed,
 };
+
+use crate::faults::FaultyBroker;
 
 const KEYS: usize = 40;
 
@@ -145,6 +148,34 @@ fn an_instance_stops_at_an_error_and_says_by_its_exit_code_what_kind_it_was() {
     let error = streams.close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fatal);
     assert_eq!(error.exit_code(), ExitCode::from(70));
+}
+
+#[test]
+fn a_record_that_cannot_be_read_has_an_exit_code_of_its_own() {
+    let (broker, folder) = (broker(), tempfile::tempdir().unwrap());
+    let mut streams = running(counting(), config(folder.path()), broker.clone());
+    produce_bytes(&broker, 0, Some(b"key"), Some(b"\xff is no text"));
+    wait_for(&streams, State::Error);
+    let error = streams.close().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadRecord);
+    assert_eq!(error.exit_code(), ExitCode::from(65));
+}
+
+#[test]
+fn a_start_asks_brokers_again_that_do_not_answer_at_first() {
+    let (broker, folder) = (FaultyBroker::new(broker()), tempfile::tempdir().unwrap());
+    broker.faults.unanswered_topics.store(3, Ordering::SeqCst);
+    let mut streams = running(counting(), config(folder.path()), broker.clone());
+    assert_eq!(broker.faults.unanswered_topics.load(Ordering::SeqCst), 0);
+    streams.close().unwrap();
+}
+
+#[test]
+fn a_broker_that_does_not_answer_has_an_exit_code_of_its_own() {
+    let settings =
+        KafkaSettings { connect_timeout: Duration::from_millis(1), ..KafkaSettings::default() };
+    let error = Error::from(KafkaBroker::new("127.0.0.1:1", settings).unwrap_err());
+    assert_eq!(error.exit_code(), ExitCode::from(69));
 }
 
 /// An instance with a thread that waits inside of the user's code.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::thread::park_timeout;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -26,7 +28,25 @@ use crate::runtime::stores::TaskStores;
 use crate::runtime::task::source_partitions;
 use crate::runtime::topics::{TopicPlan, prepare, resolve_patterns};
 use crate::state::StateDirectory;
+use crate::time::Clock;
 use crate::topology::link::{LinkSettings, TaskScope};
+
+/// How long a start asks brokers again that do not answer: a cluster that has just lost a broker is busy with itself.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(200);
+
+fn patiently<T>(clock: &dyn Clock, mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let deadline = clock.monotonic() + PATIENCE;
+    loop {
+        match ask() {
+            Err(error) if error.kind() == ErrorKind::Retriable && clock.monotonic() < deadline => {
+                tracing::warn!(error = error.report(), "no answer at the start; asking again");
+                park_timeout(PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
 
 impl KafkaStreams {
     pub(super) fn try_start(
@@ -40,18 +60,22 @@ impl KafkaStreams {
         let admin: Arc<dyn Admin> = Arc::from(self.broker.admin()?);
         // Nobody shares the topology before the start.
         if let Some(topology) = Arc::get_mut(&mut self.topology) {
-            resolve_patterns(topology, &config.application_id, &*admin)?;
+            let id = &config.application_id;
+            patiently(&*self.clock, || resolve_patterns(topology, id, &*admin))?;
         }
         self.topology.check_calls(config)?;
         let directory = StateDirectory::open(&config.state_dir, &config.application_id)?;
-        let fingerprint = Arc::new(check_start(&self.topology, config, &*admin, &directory)?);
-        let plan = Arc::new(prepare(&self.topology, config, &*admin)?);
+        let check = || check_start(&self.topology, config, &*admin, &directory);
+        let fingerprint = Arc::new(patiently(&*self.clock, check)?);
+        let plan = || prepare(&self.topology, config, &*admin);
+        let plan = Arc::new(patiently(&*self.clock, plan)?);
         let link = Arc::new(LinkSettings::of(config, TaskScope::Subtopology));
         let planned = self.planned_tasks(&plan, &link);
         let membership = join(self.enrolment(&admin, &directory, fingerprint.text(), planned)?)?;
         let state = (&directory, &self.env);
         let now_ms = self.clock.now_ms();
-        let globals = open_global_stores(&self.topology, config, state, &*admin, now_ms)?;
+        let globals = || open_global_stores(&self.topology, config, state, &*admin, now_ms);
+        let globals = patiently(&*self.clock, globals)?;
         let pulse = Arc::new(Pulse::new(config, self.clock.monotonic()));
         pulse.spawn(Arc::clone(&self.clock))?;
         let purge = self.keep_house(&plan, &admin)?;

@@ -1,7 +1,7 @@
 //! Topics, their configs and their offsets.
 
-use kstream::broker::{Admin, BrokerErrorKind, NewTopic, StartOffset};
 use kstream::TopicPartition;
+use kstream::broker::{Admin, BrokerErrorKind, NewTopic, StartOffset};
 
 use super::{BrokerUnderTest, Case, assign, create_topic, send, values};
 

@@ -6,7 +6,7 @@ use kstream_test_support::{Acl, AclOperation, AclResource};
 use super::fixture::{Application, LOGIN, PASSWORD, connect, fixture, login};
 
 /// Users that may do everything but what a case takes away: one per case, since it stays so.
-pub(crate) const USERS: [&str; 7] = [
+pub(crate) const USERS: [&str; 9] = [
     "no-describe",
     "no-read",
     "no-write",
@@ -14,6 +14,8 @@ pub(crate) const USERS: [&str; 7] = [
     "no-create",
     "no-changelog",
     "no-transactions",
+    "no-configs",
+    "no-coordination",
 ];
 /// Users that may do nothing but what their case allows.
 pub(crate) const ENOUGH: [&str; 2] = ["enough", "enough-once"];
@@ -53,6 +55,23 @@ fn a_changelog_that_may_not_be_written_is_named() {
     let name = "no-changelog-counts-changelog";
     let report = without("no-changelog", AclResource::Topic, name, AclOperation::Write);
     assert!(report.contains(&format!("the principal lacks WRITE on topic {name}")), "{report}");
+}
+
+#[test]
+fn a_coordination_topic_that_may_not_be_written_is_named() {
+    let name = "no-coordination-coordination";
+    let report = without("no-coordination", AclResource::Topic, name, AclOperation::Write);
+    assert!(report.contains(&format!("the principal lacks WRITE on topic {name}")), "{report}");
+}
+
+#[test]
+fn internal_topics_whose_configs_may_not_be_read_are_named_together() {
+    let names = "no-configs-*";
+    let report = without("no-configs", AclResource::Topic, names, AclOperation::DescribeConfigs);
+    for topic in ["coordination", "counts-changelog", "counts-repartition"] {
+        let lacks = format!("the principal lacks DESCRIBE_CONFIGS on topic no-configs-{topic}");
+        assert!(report.contains(&lacks), "{report}");
+    }
 }
 
 #[test]
