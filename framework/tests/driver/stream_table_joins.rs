@@ -1,6 +1,6 @@
 //! Stream-table joins, by example and against a naive model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kstream::{Consumed, Joined, KStream, KTable, Materialized, StreamsBuilder, Timestamp};
@@ -125,6 +125,18 @@ proptest! {
 /// A record of either side: whether it is one of the table, its key, its value, its time.
 type TimedInput = (bool, String, String, Timestamp);
 
+/// Without deletions at the very time of an earlier update of the key. KAFKA: such a one leaves no trace
+/// (`RocksDBVersionedStore.maybePutToLatestValueStore`), so that an older update that comes later is valid from its
+/// own time on without end.
+fn with_traces(mut inputs: Vec<TimedInput>) -> Vec<TimedInput> {
+    let mut updated = BTreeSet::new();
+    inputs.retain(|(of_table, key, value, time)| {
+        let is_first = !of_table || updated.insert((key.clone(), *time));
+        is_first || value != "z"
+    });
+    inputs
+}
+
 /// With grace enough for all records: each with the row that was valid at its time, from the whole input
 /// at once. Of updates of a key at the same time the last one counts.
 fn as_of(inputs: &[TimedInput]) -> Vec<String> {
@@ -145,7 +157,7 @@ fn as_of(inputs: &[TimedInput]) -> Vec<String> {
 proptest! {
     #[test]
     fn with_grace_for_all_every_record_meets_the_row_of_its_time(
-        inputs in vec((any::<bool>(), "[ab]", "[w-z]", 0..400_i64), 0..60),
+        inputs in vec((any::<bool>(), "[ab]", "[w-z]", 0..400_i64), 0..60).prop_map(with_traces),
     ) {
         let test = Harness::new(|builder| {
             let history = Materialized::versioned("v", Duration::from_secs(100));
