@@ -41,7 +41,7 @@ const LONG_STEP: Duration = Duration::from_millis(50);
 const LIFETIME: &str = " (its records have a lifetime, and `linger.ms` has to be shorter)";
 
 /// Looking a topic up is given up after this time.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A topic this producer has looked up.
 #[derive(Debug)]

@@ -24,16 +24,14 @@ use super::roles::AdminRole;
 use crate::broker::{BrokerError, NewTopic, TopicDescription};
 use crate::ids::{TopicId, TopicPartition};
 
-/// A change that has not been answered by then has failed.
-const CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same for a question: whoever asks can ask again, and it may be another broker then. A broker that stands
-/// still is not taken for dead before `broker.session.timeout.ms`, nine seconds.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// A request that has not been answered by then has failed. Not less: after the loss of a broker librdkafka may wait
+/// for some seconds until it knows another one to ask ("timed out waiting for controller").
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// A request that failed is made again for so long, with a pause in between.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(3);
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// librdkafka ends the request itself; this only guards against it not doing so.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// What metadata says about a topic that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +106,6 @@ impl Requests {
         request: &mut dyn FnMut(*mut RDKafkaAdminOptions, *mut RDKafkaQueue),
     ) -> Result<Event, BrokerError> {
         let client = self.client.handle();
-        let timeout = timeout_of(operation);
         let mut reason = [0; REASON_LEN];
         // SAFETY: the client is live; options and queue are made, used and destroyed here; an event is
         // ours.
@@ -117,12 +114,12 @@ impl Requests {
             let queue = sys::rd_kafka_queue_new(client);
             sys::rd_kafka_AdminOptions_set_request_timeout(
                 options,
-                millis(timeout),
+                millis(REQUEST_TIMEOUT),
                 reason.as_mut_ptr(),
                 reason.len(),
             );
             request(options, queue);
-            let event = sys::rd_kafka_queue_poll(queue, millis(timeout + PATIENCE));
+            let event = sys::rd_kafka_queue_poll(queue, millis(ANSWER_TIMEOUT));
             sys::rd_kafka_queue_destroy(queue);
             sys::rd_kafka_AdminOptions_destroy(options);
             Event::new(event)
@@ -319,20 +316,6 @@ impl Requests {
                 .collect()
         }
     }
-}
-
-fn timeout_of(operation: RDKafkaAdminOp) -> Duration {
-    use RDKafkaAdminOp::{
-        RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-        RD_KAFKA_ADMIN_OP_LISTOFFSETS,
-    };
-    let asks = matches!(
-        operation,
-        RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS
-            | RD_KAFKA_ADMIN_OP_DESCRIBETOPICS
-            | RD_KAFKA_ADMIN_OP_LISTOFFSETS
-    );
-    if asks { QUESTION_TIMEOUT } else { CHANGE_TIMEOUT }
 }
 
 /// Requests refuse a partition that is named twice.
